@@ -1,0 +1,1 @@
+"""striate: the whole life of a convolutional network."""

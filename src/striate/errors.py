@@ -1,0 +1,98 @@
+"""Every mistake a user can make, as one tree of exceptions.
+
+The command line turns any `StriateError` into one sentence on stderr and exit code 2; everything
+else is a bug of ours and keeps its traceback. Messages say what was expected, what was received
+(`name=value`), and what to do about it.
+
+    StriateError
+    |-- UsageError              an option, a name or a value that does not exist here
+    |   |-- UnknownName         no such network, recipe, key: carries the nearest names
+    |   `-- MissingExtra        an optional dependency is absent: carries the `pip install` line
+    |-- RecordError             a JSON document or `key=value` that does not fit its record
+    |-- DesignError             a network that cannot be: carries the layer and what would fit
+    |-- DataError               images, labels or folders that cannot be used: carries the path
+    |-- ContractError           an image or a class list that the network was not trained for
+    |-- RunError                a run folder that is locked, exists, or is no run folder
+    |   `-- CheckpointError     a checkpoint cut short, altered, or of another network
+    |-- WeightsError            tensors missing, unexpected, misshapen: carries their names
+    `-- TrainingError           training had to stop
+        `-- NotFiniteError      a loss or gradient became NaN or infinite: carries the step
+"""
+
+from __future__ import annotations
+
+
+class StriateError(Exception):
+    """Base of everything a user can put right."""
+
+
+class UsageError(StriateError):
+    """An option, a name or a value that does not exist here."""
+
+
+class UnknownName(UsageError):
+    """A name that is not registered; `nearest` holds the closest ones that are."""
+
+    def __init__(self, what: str, name: str, nearest: tuple[str, ...] = (), hint: str = "") -> None:
+        self.what, self.name, self.nearest = what, name, nearest
+        meant = f" Did you mean {_either(nearest)}?" if nearest else ""
+        super().__init__(f"There is no {what} named {name!r}.{meant}{' ' + hint if hint else ''}")
+
+
+class MissingExtra(UsageError):
+    """An optional dependency is absent; the message is the exact line that installs it."""
+
+    def __init__(self, needed_for: str, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(
+            f"{needed_for} needs {package}, which is not installed: "
+            f"pip install 'striate[{extra}]'"
+        )
+
+
+class RecordError(StriateError):
+    """A JSON document or a `key=value` that does not fit its record."""
+
+
+class DesignError(StriateError):
+    """A network that cannot be; `layer` names the first record at fault, when there is one."""
+
+    def __init__(self, message: str, layer: str | None = None) -> None:
+        self.layer = layer
+        super().__init__(message)
+
+
+class DataError(StriateError):
+    """Images, labels or folders that cannot be used; the message carries the path."""
+
+
+class ContractError(StriateError):
+    """An image or a class list that the network was not trained for."""
+
+
+class RunError(StriateError):
+    """A run folder that is locked, already there, or no run folder."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint that is cut short, altered, or of another network."""
+
+
+class WeightsError(StriateError):
+    """Tensors that are missing, unexpected or misshapen; the message names them."""
+
+
+class TrainingError(StriateError):
+    """Training had to stop."""
+
+
+class NotFiniteError(TrainingError):
+    """A loss or a gradient became NaN or infinite; `step` is the step that was refused."""
+
+    def __init__(self, message: str, step: int) -> None:
+        self.step = step
+        super().__init__(message)
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
