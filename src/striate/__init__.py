@@ -1,1 +1,64 @@
-"""striate: the whole life of a convolutional network."""
+"""striate: the whole life of a convolutional network.
+
+The rooms (`striate.data`, `striate.train`, ...) and the nouns that travel between them are loaded
+at first use, so that `import striate` costs nothing and never imports torch on its own.
+
+Example:
+    >>> import striate
+    >>> striate.zoo.network("lenet", classes=10).parameter_count()
+    61706
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from striate import data, design, draw, inference, layers, recipes, runs, train, zoo
+    from striate.contract import Contract
+    from striate.data import Dataset
+    from striate.design import Network
+    from striate.errors import StriateError
+    from striate.runs import Run
+    from striate.train import Recipe
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Contract",
+    "Dataset",
+    "Network",
+    "Recipe",
+    "Run",
+    "StriateError",
+    "data",
+    "design",
+    "draw",
+    "inference",
+    "layers",
+    "recipes",
+    "runs",
+    "train",
+    "zoo",
+]
+
+_HOME = {
+    "Contract": "contract",
+    "Dataset": "data",
+    "Network": "design",
+    "Recipe": "train",
+    "Run": "runs",
+    "StriateError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'striate' has no attribute {name!r}")
+    module = import_module(f"striate.{_HOME.get(name, name)}")
+    return getattr(module, name) if name in _HOME else module
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -47,8 +47,9 @@ class Stream:
     def fold(self, *address: Address) -> Stream:
         """Return the stream one or more address parts further in; arrays broadcast."""
         keys = self.keys
-        for part in address:
-            keys = _mix(_mix(keys + _GOLDEN) ^ _word(part))
+        with np.errstate(over="ignore"):  # the arithmetic is modulo 2**64
+            for part in address:
+                keys = _mix(_mix(keys + _GOLDEN) ^ _word(part))
         return Stream(keys)
 
     def bits(self, name: str, size: tuple[int, ...] = ()) -> Keys:
@@ -63,7 +64,10 @@ class Stream:
     def uniform(
         self, name: str, low: float = 0.0, high: float = 1.0, size: tuple[int, ...] = ()
     ) -> npt.NDArray[np.float64]:
-        """Draw float64 uniformly from [low, high): shape `keys.shape + size`."""
+        """Draw float64 uniformly from low to high: shape `keys.shape + size`.
+
+        From 0 to 1 (the default) never gives 1; other bounds can be met by rounding.
+        """
         unit = (self.bits(name, size) >> np.uint64(11)).astype(np.float64) * 2.0**-53
         return low + (high - low) * unit
 
@@ -82,7 +86,8 @@ class Stream:
 
     def permutation(self, name: str, length: int) -> npt.NDArray[np.int64]:
         """Return a random order of `range(length)`; the stream must have a single key."""
-        return np.argsort(self.bits(name, (length,)), kind="stable").astype(np.int64)
+        order = np.argsort(self.bits(name, (length,)), kind="stable")
+        return order.astype(np.int64, copy=False).reshape(length)
 
     def seed(self, name: str) -> int:
         """Return a 63-bit seed for another generator (torch's, for example)."""
@@ -91,12 +96,14 @@ class Stream:
 
 def _word(part: Address) -> Keys:
     if isinstance(part, str):
-        return np.frombuffer(hashlib.blake2b(part.encode(), digest_size=8).digest(), "<u8")[0]
-    return np.asarray(part, np.int64).astype(np.uint64)
+        digest = hashlib.blake2b(part.encode(errors="surrogatepass"), digest_size=8).digest()
+        return np.frombuffer(digest, "<u8").astype(np.uint64)[0]
+    if isinstance(part, int):
+        return np.asarray(part % 2**64, np.uint64)
+    return np.asarray(part).astype(np.uint64)
 
 
 def _mix(keys: Keys) -> Keys:
-    with np.errstate(over="ignore"):
-        keys = (keys ^ (keys >> np.uint64(30))) * _MIX_1
-        keys = (keys ^ (keys >> np.uint64(27))) * _MIX_2
-        return np.asarray(keys ^ (keys >> np.uint64(31)))
+    keys = (keys ^ (keys >> np.uint64(30))) * _MIX_1
+    keys = (keys ^ (keys >> np.uint64(27))) * _MIX_2
+    return np.asarray(keys ^ (keys >> np.uint64(31)))

@@ -15,7 +15,7 @@ import json
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -34,7 +34,8 @@ def kind_of(class_name: str) -> str:
         ('pad_and_crop', 'sgd', 'adam_w', 'batch_norm2d')
     """
     out = []
-    for before, char, after in zip(" " + class_name, class_name, class_name[1:] + " ", strict=False):
+    neighbours = zip(" " + class_name[:-1], class_name, class_name[1:] + " ", strict=True)
+    for before, char, after in neighbours:
         starts_word = char.isupper() and (before.islower() or before.isdigit() or after.islower())
         out.append("_" if starts_word and before != " " else "")
         out.append(char.lower())
@@ -52,19 +53,26 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Family(Record, frozen=True, kw_only=True, tag_field="kind", tag=kind_of):
     """Base of open families: subclasses are told apart in JSON by `"kind"`.
 
-    A direct subclass of `Family` names the family (`class Schedule(Family)`); its concrete
-    subclasses are the kinds. `CosineDecay` has the kind `cosine_decay`.
+    A direct subclass of `Family` names the family (`class Schedule(Family)`, with
+    `family = "schedule"` for error messages); the classes below it that have no subclass of their
+    own are the kinds. `CosineDecay` has the kind `cosine_decay`.
     """
 
     family: ClassVar[str] = "kind"
 
 
 def kinds(family: type[Family]) -> dict[str, type[Family]]:
-    """Return the concrete kinds of a family by tag, in order of definition."""
+    """Return the concrete kinds of a family by tag, in order of definition.
+
+    Raises:
+        TypeError: two classes of the family have the same tag.
+    """
     found: dict[str, type[Family]] = {}
     for subclass in family.__subclasses__():
-        below = kinds(subclass)
-        found.update(below if below else {str(subclass.__struct_config__.tag): subclass})
+        below = kinds(subclass) or {str(subclass.__struct_config__.tag): subclass}
+        if twice := found.keys() & below.keys():
+            raise TypeError(f"The {family.family} kind {min(twice)!r} is defined twice.")
+        found.update(below)
     return found
 
 
@@ -84,21 +92,26 @@ def to_builtins(value: Any) -> Any:
 
 
 def to_json(value: Any, *, indent: int = 0) -> bytes:
-    """Return canonical JSON: UTF-8, keys sorted, tuples as arrays; refuses NaN and infinity."""
+    """Return canonical JSON: UTF-8, keys sorted, tuples as arrays.
+
+    Raises:
+        RecordError: NaN or infinity, or text that UTF-8 cannot hold (a file name of stray bytes).
+    """
     try:
-        text = json.dumps(
+        return json.dumps(
             to_builtins(value),
             sort_keys=True,
             ensure_ascii=False,
             allow_nan=False,
             indent=indent or None,
-            separators=(", ", ": ") if indent else (",", ":"),
-        )
-    except ValueError as error:
+            separators=(",", ": ") if indent else (",", ":"),
+        ).encode()
+    except UnicodeEncodeError as error:
         raise RecordError(
-            f"Expected finite numbers to write as JSON, received {value!r}."
+            f"Expected text that UTF-8 can hold, received {error.object!r}."
         ) from error
-    return text.encode()
+    except ValueError as error:
+        raise RecordError(f"Expected finite numbers, received {_shorten(value)}.") from error
 
 
 def digest(value: Any) -> str:
@@ -131,13 +144,23 @@ def from_json(type_: type[R], data: bytes | str, source: str = "document") -> R:
     """
     try:
         value = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RecordError(f"{source}: expected JSON, received text that is not: {error}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"{source}: expected JSON, received something else: {error}.") from error
     return typing.cast(R, decode(type_, value, source))
 
 
 def decode(hint: Any, value: Any, where: str = "document") -> Any:
-    """Turn plain dicts, lists and scalars into the type `hint` describes; `where` names the path."""
+    """Turn plain dicts, lists and scalars into the type that `hint` describes.
+
+    Args:
+        hint: a record class, a union, `tuple[...]`, `dict[...]` or a scalar type.
+        value: what a JSON reader returns.
+        where: the path inside the document, for errors.
+
+    Raises:
+        RecordError: the value does not fit.
+        UnknownName: a kind that the family does not have.
+    """
     if isinstance(hint, type) and issubclass(hint, Record):
         return value if isinstance(value, hint) else _decode_record(hint, value, where)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -151,11 +174,11 @@ def decode(hint: Any, value: Any, where: str = "document") -> Any:
         return msgspec.convert(value, hint, strict=True)
     except msgspec.ValidationError as error:
         raise RecordError(
-            f"{where}: expected {_spell(hint)}, received {value!r}."
+            f"{where}: expected {_spell(hint)}, received {_shorten(value)}."
         ) from error
 
 
-@lru_cache(maxsize=None)
+@cache
 def field_hints(type_: type[Record]) -> dict[str, Any]:
     """Return each field's resolved type by name, without class variables."""
     hints = typing.get_type_hints(type_)
@@ -171,15 +194,15 @@ def _decode_record(type_: type[Record], value: Any, where: str) -> Record:
     if isinstance(value, str) and issubclass(type_, Family):
         value = {"kind": value}  # a kind by its bare name, every field at its default
     if not isinstance(value, Mapping):
-        raise RecordError(f"{where}: expected {_spell(type_)}, received {value!r}.")
+        raise RecordError(f"{where}: expected {_spell(type_)}, received {_shorten(value)}.")
     fields = dict(value)
     concrete = _concrete(type_, fields, where)
     hints = field_hints(concrete)
     for name in fields:
         if name not in hints:
             close = nearest(name, hints)
-            meant = f" Did you mean {', '.join(close)}?" if close else f" Known: {', '.join(hints)}."
-            raise RecordError(f"{where}: {_spell(concrete)} has no field {name!r}.{meant}")
+            hint = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(hints)}."
+            raise RecordError(f"{where}: {_spell(concrete)} has no field {name!r}. {hint}")
     missing = required(concrete) - fields.keys()
     if missing:
         raise RecordError(f"{where}: {_spell(concrete)} lacks {', '.join(sorted(missing))}.")
@@ -204,7 +227,7 @@ def _concrete(type_: type[Record], fields: dict[str, Any], where: str) -> type[R
         return type_
     if not isinstance(tag, str):
         raise RecordError(
-            f"{where}: expected a {type_.family} with \"kind\" one of {', '.join(below)}; "
+            f"{where}: expected a {type_.family} with kind one of {', '.join(below)}; "
             f"received kind={tag!r}."
         )
     if tag not in below:
@@ -223,9 +246,10 @@ def _decode_union(arms: tuple[Any, ...], value: Any, where: str) -> Any:
             return decode(arm, value, where)
         except RecordError as error:
             failures.append(error)
-    raise failures[0] if len(failures) == 1 else RecordError(
-        f"{where}: expected {' or '.join(_spell(arm) for arm in arms)}, received {value!r}."
-    )
+    if len(failures) == 1:
+        raise failures[0]
+    expected = " or ".join(_spell(arm) for arm in arms)
+    raise RecordError(f"{where}: expected {expected}, received {_shorten(value)}.")
 
 
 def _decode_items(arguments: tuple[Any, ...], value: Any, where: str) -> Iterator[Any]:
@@ -239,8 +263,23 @@ def _decode_items(arguments: tuple[Any, ...], value: Any, where: str) -> Iterato
 def _spell(hint: Any) -> str:
     if isinstance(hint, type) and issubclass(hint, Family) and kinds(hint):
         return f"a {hint.family} ({', '.join(kinds(hint))})"
-    names = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
-    return names.get(hint, getattr(hint, "__name__", str(hint)))
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(repr(choice) for choice in typing.get_args(hint))
+    names = {
+        int: "an integer",
+        float: "a number",
+        str: "a string",
+        bool: "true or false",
+        type(None): "null",
+    }
+    if hint in names:
+        return names[hint]
+    return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 # -- key=value -------------------------------------------------------------------------------------
@@ -262,11 +301,11 @@ def with_settings(record: R, settings: Iterable[str]) -> R:
         if not equals or not key:
             raise RecordError(f"Expected key=value, received {setting!r}.")
         try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
+            value = msgspec.json.decode(text)
+        except msgspec.DecodeError:
             value = text
         document = msgspec.json.decode(to_json(record))
-        _assign(record, document, key.strip().split("."), value, key)
+        _assign(record, document, key.strip().split("."), value, key.strip())
         record = decode(type(record), document, "recipe")
     return record
 
