@@ -1,0 +1,163 @@
+"""Batch normalisation over the global batch, on any device and any number of processes.
+
+torch's SyncBatchNorm refuses CPUs. Here the statistics of all processes are gathered (count, mean
+and sum of squared deviations, joined by Chan's formula in float64, in rank order), so that two
+processes agree with one on the same global batch to rounding, also where their shares differ in
+size or one has no row at all. In a single process this is torch's own kernel and nothing else.
+
+With gradient accumulation the statistics are those of each micro-batch, as everywhere: a batch of 4
+x 32 normalises over 32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from striate.errors import TrainingError
+
+
+class BatchNorm(_BatchNorm):
+    """Normalise each channel over batch and space, then scale and shift it.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias. In training mean and (biased) variance are
+    those of the global batch, and the running estimates move by `momentum` towards the mean and
+    the unbiased variance; in evaluation the running estimates are used.
+
+    Input shape: (batch, channels) or (batch, channels, *space).
+    Output shape: the same.
+
+    Raises:
+        TrainingError: in training, one value a channel (a batch of one on a 1x1 map): its
+            variance does not exist.
+
+    Source: Ioffe and Szegedy, ICML 2015, algorithm 1; Chan, Golub, LeVeque 1979 for the joining.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() < 2:
+            raise TrainingError(
+                "Batch normalisation expected (batch, channels, ...), "
+                f"received {tuple(input.shape)}."
+            )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the normalised input: (batch, channels, ...) -> (batch, channels, ...)."""
+        if not self.training or not self.track_running_stats:
+            return super().forward(input)
+        if _processes() > 1:
+            return self._forward_together(input)
+        if input.numel() == input.shape[1]:
+            raise _too_few(input)
+        return super().forward(input)
+
+    def _forward_together(self, input: Tensor) -> Tensor:
+        count, mean, variance = _global_statistics(input)
+        if count < 2:
+            raise _too_few(input)
+        with torch.no_grad():
+            self._update_running(mean, variance * (count / (count - 1)))
+        weight = self.weight if self.affine else torch.ones_like(mean)
+        bias = self.bias if self.affine else torch.zeros_like(mean)
+        normalise: Callable[..., Tensor] = _Normalise.apply
+        return normalise(input, weight, bias, mean, variance, count, self.eps)
+
+    def _update_running(self, mean: Tensor, unbiased_variance: Tensor) -> None:
+        if (
+            self.running_mean is None
+            or self.running_var is None
+            or self.num_batches_tracked is None
+        ):
+            return
+        self.num_batches_tracked.add_(1)
+        rate = self.momentum if self.momentum is not None else 1.0 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate)
+        self.running_var.lerp_(unbiased_variance.to(self.running_var.dtype), rate)
+
+
+class _Normalise(torch.autograd.Function):
+    """Normalisation by given statistics, whose gradient sums over all processes."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        count: int,
+        eps: float,
+    ) -> Tensor:
+        inverse_std = torch.rsqrt(variance + eps)
+        scale = inverse_std * weight
+        ctx.save_for_backward(x, weight, mean, inverse_std)
+        ctx.count = count
+        return torch.addcmul(_wide(bias - mean * scale, x), x, _wide(scale, x))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, inverse_std = ctx.saved_tensors
+        centred = x - _wide(mean, x)
+        axes = _all_but_channels(x)
+        sums = torch.stack([grad.sum(axes), (grad * centred).sum(axes)])
+        grad_weight, grad_bias = sums[1] * inverse_std, sums[0].clone()
+        dist.all_reduce(sums)
+        mean_grad, mean_product = sums / ctx.count
+        slope = inverse_std.square() * mean_product
+        inner = grad - _wide(mean_grad, x) - centred * _wide(slope, x)
+        return (
+            inner * _wide(inverse_std * weight, x),
+            grad_weight,
+            grad_bias,
+            None,
+            None,
+            None,
+            None,
+        )
+
+
+def _global_statistics(x: Tensor) -> tuple[int, Tensor, Tensor]:
+    """Return (count, mean (channels,), biased variance (channels,)) over all processes."""
+    axes = _all_but_channels(x)
+    own_count = x.numel() // x.shape[1]
+    own = torch.zeros(2 * x.shape[1] + 1, dtype=torch.float64, device=x.device)
+    if own_count:
+        with torch.no_grad():
+            variance, mean = torch.var_mean(x.float(), axes, correction=0)
+        own[0], own[1:] = own_count, torch.cat([mean, variance * own_count]).double()
+    gathered = [torch.empty_like(own) for _ in range(_processes())]
+    dist.all_gather(gathered, own)
+    every = torch.stack(gathered)
+    counts = every[:, :1]
+    means, squares = every[:, 1:].chunk(2, dim=1)
+    count = counts.sum()
+    mean = (counts * means).sum(0) / count
+    variance = (squares + counts * (means - mean).square()).sum(0) / count
+    return int(count), mean.float(), variance.float()
+
+
+def _all_but_channels(x: Tensor) -> list[int]:
+    return [axis for axis in range(x.dim()) if axis != 1]
+
+
+def _wide(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(1, -1, *[1] * (like.dim() - 2)).to(like.dtype)
+
+
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _too_few(x: Tensor) -> TrainingError:
+    return TrainingError(
+        "Batch normalisation expected at least two values a channel in training, received one: "
+        f"input {tuple(x.shape)}. Use a batch of at least 2."
+    )
