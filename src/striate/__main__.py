@@ -1,4 +1,4 @@
-"""`python -m striate` is the `striate` command; `torchrun -m striate` starts it in every process."""
+"""`python -m striate` is the `striate` command, also under `torchrun -m striate`."""
 
 from striate.cli.main import main
 

@@ -97,7 +97,7 @@ class Stream:
 def _word(part: Address) -> Keys:
     if isinstance(part, str):
         digest = hashlib.blake2b(part.encode(errors="surrogatepass"), digest_size=8).digest()
-        return np.frombuffer(digest, "<u8").astype(np.uint64)[0]
+        return np.asarray(int.from_bytes(digest, "little"), np.uint64)
     if isinstance(part, int):
         return np.asarray(part % 2**64, np.uint64)
     return np.asarray(part).astype(np.uint64)

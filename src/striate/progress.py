@@ -1,0 +1,88 @@
+"""Progress, said to whoever listens.
+
+Long work wraps its items in `track`, and says a line of human text with `say`; neither knows what
+it looks like. The command line installs a `Display` (a bar on a terminal, quiet lines elsewhere);
+without one, as in a library, both are silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Task(Protocol):
+    """One piece of work on display."""
+
+    def advance(self, count: int = 1) -> None:
+        """Note that `count` more units are done."""
+
+    def close(self) -> None:
+        """Note that the work has ended, finished or not."""
+
+
+class Display(Protocol):
+    """Something that shows progress; installed with `use`."""
+
+    def task(self, what: str, unit: str, total: int | None) -> Task:
+        """Begin a piece of work: "checking images", in "images", so many of them if known."""
+
+    def say(self, text: str) -> None:
+        """Show one line of human text."""
+
+
+class _Silent:
+    def task(self, what: str, unit: str, total: int | None) -> Task:
+        return self
+
+    def advance(self, count: int = 1) -> None: ...
+
+    def close(self) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+_display: Display = _Silent()
+
+
+@contextmanager
+def use(display: Display) -> Iterator[None]:
+    """Show the progress of everything inside the block on `display`."""
+    global _display
+    before, _display = _display, display
+    try:
+        yield
+    finally:
+        _display = before
+
+
+def track(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
+    """Yield the items, and tell the display as each is done.
+
+    Args:
+        items: what to go through.
+        what: the work, as a reader would say it ("checking images").
+        unit: what an item is called, in the plural ("images").
+        total: how many there are, where `items` has no length.
+
+    Example:
+        >>> sum(track([1, 2, 3], "adding", "numbers"))
+        6
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    task = _display.task(what, unit, total)
+    try:
+        for item in items:
+            yield item
+            task.advance()
+    finally:
+        task.close()
+
+
+def say(text: str) -> None:
+    """Show one line of human text, where somebody listens."""
+    _display.say(text)
