@@ -1,0 +1,12 @@
+"""Pictures of runs without a plotting library: learning curves, confusion matrices, image grids.
+
+What is given up is everything a plotting library can do beyond these charts; what is gained is that
+they look the same everywhere, without a dependency of 30 MB and a second to import it.
+"""
+
+from striate.draw.confusion import confusion
+from striate.draw.figure import Figure
+from striate.draw.grid import grid
+from striate.draw.learning_curve import learning_curve
+
+__all__ = ["Figure", "confusion", "grid", "learning_curve"]

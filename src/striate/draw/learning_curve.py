@@ -1,0 +1,141 @@
+"""The learning curve: loss while training and on the validation part, and the accuracy there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from striate.draw.axes import Axis, Panel, linear_axis, logarithmic_axis
+from striate.draw.figure import BLUE, INK, MUTED, ORANGE, PALE_BLUE, Figure, Point, text_width
+
+_BUCKETS = 100  # a longer history is averaged to this many points
+
+Line = Mapping[str, Any]
+
+
+def learning_curve(history: Sequence[Line], title: str = "") -> Figure:
+    """Draw a run's history as two panels over the epochs: loss, and accuracy on validation.
+
+    Args:
+        history: the run's lines; those of kind "step" give `step` and `loss`, those of kind
+            "validation" `step`, `epoch` (how many are done), `loss` and `accuracy`.
+        title: what the run is called.
+
+    The training loss is averaged over short stretches of steps, with the band between the 10th and
+    90th percentile behind it.
+    """
+    steps = [(line["step"], line["loss"]) for line in history if _has(line, "step", "loss")]
+    losses = [(line["step"], line["loss"]) for line in history if _has(line, "validation", "loss")]
+    accuracies = [
+        (line["step"], line["accuracy"]) for line in history if _has(line, "validation", "accuracy")
+    ]
+    epoch_steps, unit = _steps_an_epoch(history)
+    band = _summarise([(step / epoch_steps, loss) for step, loss in steps])
+    checks = [(step / epoch_steps, loss) for step, loss in losses]
+    scores = [(step / epoch_steps, accuracy) for step, accuracy in accuracies]
+    last = max([x for x, *_ in [*band, *checks, *scores]], default=1.0)
+
+    figure = Figure(820, 340)
+    figure.text((56, 28), title, size=15)
+    across = linear_axis(0, last, 6)
+    across = Axis(0, max(last, 1e-9), tuple(tick for tick in across.ticks if tick <= last))
+    _draw_loss(figure, across, unit, band, checks)
+    _draw_accuracy(figure, across, unit, scores)
+    return figure
+
+
+def _draw_loss(
+    figure: Figure,
+    across: Axis,
+    unit: str,
+    band: list[tuple[float, float, float, float]],
+    checks: list[Point],
+) -> None:
+    values = [value for _, *three in band for value in three] + [loss for _, loss in checks]
+    panel = Panel(figure, (56, 78, 320, 206), across, _loss_axis(values))
+    panel.frame("Loss", unit)
+    if len(band) > 1:
+        upper = [panel.at(x, high) for x, _, _, high in band]
+        lower = [panel.at(x, low) for x, low, _, _ in reversed(band)]
+        figure.polyline(upper + lower, stroke=None, fill=PALE_BLUE)
+    panel.curve([(x, mean) for x, _, mean, _ in band], BLUE, 1.25)
+    panel.curve(checks, ORANGE)
+    if len(checks) <= 60:
+        for point in checks:
+            figure.circle(panel.at(*point), 2.5, ORANGE)
+    _legend(figure, 376, 62, [("training", BLUE), ("validation", ORANGE)])
+
+
+def _draw_accuracy(figure: Figure, across: Axis, unit: str, scores: list[Point]) -> None:
+    up = linear_axis(*_accuracy_range(scores), 5, label=lambda value: f"{100 * value:g}%")
+    panel = Panel(figure, (470, 78, 320, 206), across, up)
+    panel.frame("Validation accuracy", unit)
+    panel.curve(scores, ORANGE)
+    for point in scores if len(scores) <= 60 else ():
+        if point[1] >= up.low:
+            figure.circle(panel.at(*point), 2.5, ORANGE)
+    if not scores:
+        middle = (630, 185)
+        figure.text(middle, "no validation yet", fill=MUTED, anchor="middle")
+        return
+    best = max(scores, key=lambda point: point[1])
+    x, y = panel.at(*best)
+    figure.circle((x, y), 4.5, INK)
+    figure.circle((x, y), 2.75, "#ffffff")
+    said = f"best: {100 * best[1]:.2f}% after {best[0]:.4g} {unit if best[0] != 1 else unit[:-1]}"
+    figure.text((790, 62), said, size=10, fill=MUTED, anchor="end")
+
+
+def _legend(figure: Figure, right: float, baseline: float, names: list[tuple[str, str]]) -> None:
+    for name, colour in reversed(names):
+        left = right - text_width(name, 10)
+        figure.text((left, baseline), name, size=10, fill=MUTED)
+        figure.line((left - 20, baseline - 3.5), (left - 6, baseline - 3.5), colour, 2)
+        right = left - 34
+
+
+def _has(line: Line, kind: str, key: str) -> bool:
+    value = line.get(key)
+    return line.get("kind") == kind and isinstance(value, int | float) and math.isfinite(value)
+
+
+def _steps_an_epoch(history: Sequence[Line]) -> tuple[float, str]:
+    """Return how many steps an epoch has, or 1 where no epoch has been completed."""
+    for line in reversed(history):
+        if line.get("kind") == "validation" and line.get("epoch") and line.get("step"):
+            return line["step"] / line["epoch"], "epochs"
+    return 1.0, "steps"
+
+
+def _summarise(points: list[Point]) -> list[tuple[float, float, float, float]]:
+    """Return (x, 10th percentile, mean, 90th percentile) of equal stretches of the points."""
+    if not points:
+        return []
+    stretch = max(1, math.ceil(len(points) / _BUCKETS))
+    table = np.asarray(points, np.float64)
+    found = []
+    for start in range(0, len(table), stretch):
+        x, y = table[start : start + stretch].T
+        low, high = np.percentile(y, (10, 90))
+        found.append((float(x.mean()), float(low), float(y.mean()), float(high)))
+    return found
+
+
+def _loss_axis(values: list[float]) -> Axis:
+    """Return a logarithmic axis where the loss falls by more than 20 times, else a linear one."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    if low > 0 and high / low > 20:
+        return logarithmic_axis(low, high)
+    return linear_axis(min(0.0, low), high, 5)
+
+
+def _accuracy_range(scores: list[Point]) -> tuple[float, float]:
+    """Return the range to show: the first tenth of a long training does not set the scale."""
+    if not scores:
+        return 0.0, 1.0
+    values = sorted(accuracy for _, accuracy in scores)
+    low = values[len(values) // 10]
+    return min(low, values[-1] - 0.01), values[-1]
