@@ -15,7 +15,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from striate import data, design, draw, inference, layers, recipes, runs, train, zoo
+    import striate.data as data
+    import striate.design as design
+    import striate.draw as draw
+    import striate.inference as inference
+    import striate.layers as layers
+    import striate.recipes as recipes
+    import striate.runs as runs
+    import striate.train as train
+    import striate.zoo as zoo
     from striate.contract import Contract
     from striate.data import Dataset
     from striate.design import Network

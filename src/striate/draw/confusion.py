@@ -64,8 +64,8 @@ def confusion(
         if upright:
             figure.text((left + centre, top - 7), label, size=size, upright=True)
         else:
-            middle = left + (index + 0.5) * cell
-            figure.text((middle, top - 7), label, size=size, anchor="middle")
+            above = (left + (index + 0.5) * cell, top - 7)
+            figure.text(above, label, size=size, anchor="middle")
     across, down = left + side / 2, top + side / 2
     figure.text((across, 72), "predicted", fill=MUTED, anchor="middle")
     figure.text((left - margin - 20, down), "true", fill=MUTED, anchor="middle", upright=True)
