@@ -1,0 +1,14 @@
+"""On silicon: the machine that the arithmetic runs on, and what this installation is made of."""
+
+from striate.ops.environment import Environment, Mismatch, environment
+from striate.ops.machine import Machine, choose_device, machine, usable_cores
+
+__all__ = [
+    "Environment",
+    "Machine",
+    "Mismatch",
+    "choose_device",
+    "environment",
+    "machine",
+    "usable_cores",
+]
