@@ -79,7 +79,7 @@ def kinds(family: type[Family]) -> dict[str, type[Family]]:
 def nearest(name: str, candidates: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Return up to `count` candidates spelled most like `name`, best first."""
     folded = {candidate.lower(): candidate for candidate in candidates}
-    close = difflib.get_close_matches(name.lower(), folded, n=count, cutoff=0.5)
+    close = difflib.get_close_matches(name.lower(), folded, n=count, cutoff=0.6)
     return tuple(folded[c] for c in close)
 
 

@@ -1,0 +1,136 @@
+"""The contract: its arithmetic, its digest, classes by id, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from striate import records
+from striate.contract import Class, Contract, Resize
+from striate.errors import ContractError, RecordError
+
+CATS, DOGS, FISH = (Class(id=id, label=id.title()) for id in ("cats", "dogs", "fish"))
+
+
+def contract(**changes: Any) -> Contract:
+    base: dict[str, Any] = {
+        "classes": (CATS, DOGS, FISH),
+        "channels": "rgb",
+        "size": (32, 48),
+        "mean": (0.5, 0.4, 0.3),
+        "std": (0.2, 0.25, 0.3),
+    }
+    return Contract(**(base | changes))
+
+
+def test_it_survives_json() -> None:
+    one = contract(resize=Resize(rule="short_side", size=(36, 52)), crop="centre")
+    again = records.from_json(Contract, records.to_json(one))
+    assert again == one
+    assert again.digest == one.digest
+
+
+def test_shape_follows_the_channels() -> None:
+    assert contract().shape == (3, 32, 48)
+    grey = contract(channels="grey", mean=(0.5,), std=(1.0,))
+    assert grey.shape == (1, 32, 48)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": (DOGS, CATS, FISH)},
+        {"channels": "bgr"},
+        {"size": (32, 49)},
+        {"mean": (0.5, 0.4, 0.30000000000000004)},
+        {"exif": False},
+        {"resize": Resize(rule="exact", size=(32, 48), filter="bicubic")},
+        {"order": "mean_first"},
+        {"background": (255, 255, 254)},
+    ],
+)
+def test_every_difference_changes_the_digest(changes: dict[str, Any]) -> None:
+    assert contract(**changes).digest != contract().digest
+
+
+@given(
+    st.sampled_from(["scale_first", "mean_first"]),
+    st.floats(1e-3, 2.0),
+    st.lists(st.floats(-200, 200), min_size=3, max_size=3).map(tuple),
+    st.lists(st.floats(0.01, 100), min_size=3, max_size=3).map(tuple),
+)
+def test_one_multiply_add_is_the_written_formula(
+    order: str, scale: float, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    one = contract(order=order, scale=scale, mean=mean, std=std)
+    pixels = np.arange(256.0)[:, None]
+    if order == "scale_first":
+        expected = (pixels * scale - mean) / std
+    else:
+        expected = (pixels - mean) * scale / std
+    received = pixels * one.forward.slope + one.forward.offset
+    np.testing.assert_allclose(received, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+    back = received * one.inverse.slope + one.inverse.offset
+    np.testing.assert_allclose(back, np.repeat(pixels, 3, axis=1), atol=1e-5)
+
+
+def test_classes_are_matched_by_id_never_by_order() -> None:
+    assert contract().match((FISH, CATS, DOGS)) == (2, 0, 1)
+    assert contract().match((FISH,)) == (2,)
+    assert contract().match((Class(id="fish", label="poisson"),)) == (2,)
+
+
+def test_a_stranger_is_named_and_so_is_what_is_absent() -> None:
+    with pytest.raises(ContractError) as caught:
+        contract().match((CATS, Class(id="fishes", label="Fish")))
+    assert str(caught.value) == (
+        "The network was not trained for 'fishes'; without images here: 'dogs', 'fish'. "
+        "It knows 3 classes, the data has 2."
+    )
+
+
+def test_many_strangers_are_counted() -> None:
+    many = tuple(Class(id=f"n{index}", label="") for index in range(40))
+    with pytest.raises(ContractError, match="'n4' and 35 more"):
+        contract().match(many)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": ()}, "at least one class"),
+        ({"classes": (CATS, DOGS, CATS)}, "every class id once, received 'cats' twice"),
+        ({"size": (0, 5)}, r"at least 1x1 pixels, received size=\(0, 5\)"),
+        ({"mean": (0.5,)}, "3 values of mean for channels='rgb', received 1"),
+        ({"std": (0.5, 0.5)}, "3 values of std for channels='rgb', received 2"),
+        ({"std": (0.5, 0.0, 0.5)}, "positive scale and std"),
+        ({"scale": 0.0}, "positive scale and std"),
+        ({"mean_image": "mean"}, "which then has to be zero"),
+        ({"background": (0, 0, 256)}, "levels of 0 to 255"),
+        ({"resize": Resize(rule="short_side", size=(32, 48))}, "needs crop='centre'"),
+        ({"resize": Resize(rule="exact", size=(64, 64))}, "Without a crop the resize has to meet"),
+        (
+            {"resize": Resize(rule="short_side", size=(16, 48)), "crop": "centre"},
+            "does not fit into the resized image",
+        ),
+        ({"version": 2}, "has format 2; this striate reads up to 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        contract(**changes)
+
+
+def test_a_resize_to_nothing_is_refused() -> None:
+    with pytest.raises(ContractError, match="at least 1x1 pixels"):
+        Resize(rule="pad")
+
+
+def test_an_unknown_rule_lists_those_there_are() -> None:
+    document = records.to_builtins(contract()) | {"crop": "center"}
+    with pytest.raises(RecordError, match="crop: expected one of 'centre', 'none'"):
+        records.decode(Contract, document)
