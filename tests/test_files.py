@@ -130,17 +130,17 @@ FULL = """
 @pytest.mark.parametrize(
     ("how", "wanted"),
     [
-        ("bytes", "250,000 bytes"),
-        ("function", "over 100,000 bytes"),
-        ("folder", "over 150,000 bytes"),
-        ("safetensors", "over 100,000 bytes"),
+        ("bytes", "needs 250,000 bytes"),
+        ("function", "stopped after 100,000 bytes"),
+        ("folder", "stopped after 150,000 bytes"),
+        ("safetensors", "stopped after 0 bytes"),
     ],
 )
 def test_a_full_disk_is_one_sentence_and_nothing_remains(
     how: str, wanted: str, tmp_path: Path
 ) -> None:
     said, _ = start(FULL, how, tmp_path / "there").communicate(timeout=60)
-    assert said == f"The disk is full: {tmp_path / 'there'} needs {wanted}.\n"
+    assert said == f"The disk is full: {tmp_path / 'there'} {wanted}.\n"
     assert names(tmp_path) == []
 
 

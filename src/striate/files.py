@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -49,7 +49,8 @@ def atomic_write(path: Path | str, data: bytes | Callable[[Path], object]) -> No
             partial.replace(path)
             _to_disk(path.parent)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # usually: it has been renamed
+            partial.unlink()
 
 
 @contextmanager
@@ -236,10 +237,10 @@ def reporting(path: Path, partial: Path | None = None, size: int | None = None) 
         if number is None or isinstance(error, StriateError) or elsewhere:
             raise
         if number in _FULL:
-            wanted = (
-                f"{size:,} bytes" if size is not None else f"over {_size(partial or path):,} bytes"
-            )
-            raise RunError(f"The disk is full: {path} needs {wanted}.") from error
+            if size is not None:
+                raise RunError(f"The disk is full: {path} needs {size:,} bytes.") from error
+            done = _size(partial or path)
+            raise RunError(f"The disk is full: {path} stopped after {done:,} bytes.") from error
         raise RunError(f"{path} cannot be written: {os.strerror(number)}.") from error
 
 
