@@ -40,7 +40,8 @@ def atomic_write(path: Path | str, data: bytes | Callable[[Path], object]) -> No
     partial = _partial(path)
     try:
         with reporting(path, partial, None if callable(data) else len(data)):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
             if callable(data):
                 data(partial)
             else:
