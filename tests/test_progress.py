@@ -69,3 +69,15 @@ def test_displays_nest() -> None:
             progress.say("inner")
         progress.say("outer")
     assert (outer.told, inner.told) == ([("outer",)], [("inner",)])
+
+
+def test_an_item_can_count_for_many() -> None:
+    display = Recorder()
+    with progress.use(display):
+        list(progress.track(["ab", "c"], "reading", "letters", total=3, size=len))
+    assert display.told == [
+        ("reading", "letters", 3),
+        ("advance", 2),
+        ("advance", 1),
+        ("close",),
+    ]

@@ -7,7 +7,7 @@ without one, as in a library, both are silent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -59,14 +59,21 @@ def use(display: Display) -> Iterator[None]:
         _display = before
 
 
-def track(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
+def track(
+    items: Iterable[T],
+    what: str,
+    unit: str,
+    total: int | None = None,
+    size: Callable[[T], int] | None = None,
+) -> Iterator[T]:
     """Yield the items, and tell the display as each is done.
 
     Args:
         items: what to go through.
         what: the work, as a reader would say it ("checking images").
         unit: what an item is called, in the plural ("images").
-        total: how many there are, where `items` has no length.
+        total: how many units there are, where that is not the length of `items`.
+        size: how many units an item counts for (a batch, for its images); 1 unless given.
 
     Example:
         >>> sum(track([1, 2, 3], "adding", "numbers"))
@@ -78,7 +85,7 @@ def track(items: Iterable[T], what: str, unit: str, total: int | None = None) ->
     try:
         for item in items:
             yield item
-            task.advance()
+            task.advance(1 if size is None else size(item))
     finally:
         task.close()
 
