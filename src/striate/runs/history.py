@@ -20,49 +20,44 @@ import msgspec
 from striate.files import reporting
 from striate.records import to_builtins, to_json
 
-_FLUSH_SECONDS = 1.0
+_SECONDS = 1.0
 
 
 class History:
-    """The reader and the writer of one history.jsonl."""
+    """The reader and the writer of one history.jsonl; the file is open only while it is written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: BinaryIO | None = None
-        self._flushed = 0.0
+        self._waiting: list[bytes] = []
+        self._written = 0.0
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Add a line, which reaches the file within a second of the next one at the latest.
+        """Add a line; the first one after a second has passed takes those waiting to the file.
 
         `time` (Unix, in seconds) is added where it is missing; NaN and infinity become null, since
         JSON has neither.
         """
-        line = to_json(_finite(to_builtins({"time": round(time.time(), 3), **entry})))
-        with reporting(self.path):
-            file = self._file or self._open()
-            file.write(line + b"\n")
-            if time.monotonic() - self._flushed > _FLUSH_SECONDS:
-                file.flush()
-                self._flushed = time.monotonic()
+        entry = {"time": round(time.time(), 3), **entry}
+        self._waiting.append(to_json(_finite(to_builtins(entry))) + b"\n")
+        if time.monotonic() - self._written > _SECONDS:
+            self.write()
 
-    def sync(self) -> None:
-        """Force every line to disk."""
-        if self._file is not None:
-            with reporting(self.path):
-                self._file.flush()
-                os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Write what is buffered and let go of the file; a later append opens it again."""
-        if self._file is not None:
-            file, self._file = self._file, None
-            with reporting(self.path):
-                file.close()
+    def write(self, *, to_disk: bool = False) -> None:
+        """Write the lines that wait, and wait until the disk has them if told to."""
+        lines, self._waiting = self._waiting, []
+        with reporting(self.path), open(self.path, "ab+") as file:
+            if lines and _cut(file):
+                file.write(b"\n")  # so that what a crash has cut stays a line of its own
+            file.writelines(lines)
+            file.flush()
+            if to_disk:
+                os.fsync(file.fileno())
+        self._written = time.monotonic()
 
     def read(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the lines that count, in order, all or those of one kind."""
-        if self._file is not None:
-            self._file.flush()
+        if self._waiting:
+            self.write()
         lines: list[dict[str, Any]] = []
         for line in self.path.read_bytes().splitlines() if self.path.exists() else ():
             entry = _parse(line)
@@ -73,14 +68,13 @@ class History:
             lines.append(entry)
         return [each for each in lines if kind is None or each.get("kind") == kind]
 
-    def _open(self) -> BinaryIO:
-        self._file = open(self.path, "ab")
-        if self._file.tell():
-            with open(self.path, "rb") as before:
-                before.seek(-1, os.SEEK_END)
-                if before.read() != b"\n":  # cut by a crash: it stays a line of its own
-                    self._file.write(b"\n")
-        return self._file
+
+def _cut(file: BinaryIO) -> bool:
+    """Say whether a file's last line lacks its end."""
+    if not file.seek(0, os.SEEK_END):
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -85,7 +85,7 @@ class Run:
             try:
                 yield
             finally:
-                self._history.close()
+                self._history.write()
 
     # -- what the run was made of
 
@@ -159,12 +159,15 @@ class Run:
     # -- history
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Add a line to the history; see `history` for what is kept of it."""
+        """Add a line to the history, which reaches the file within a second or so, or at `sync`.
+
+        `time` (Unix, in seconds) is added where it is missing; NaN and infinity become null.
+        """
         self._history.append(entry)
 
     def sync(self) -> None:
         """Force every appended line to disk."""
-        self._history.sync()
+        self._history.write(to_disk=True)
 
     def history(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the history's lines in order, all or those of one kind.
