@@ -82,7 +82,13 @@ def test_logarithmic_ticks_lie_inside(low: float, ratio: float) -> None:
 def test_a_learning_curve_says_what_was_best() -> None:
     written = texts(draw.learning_curve(history(12), "lenet on digits"))
     assert {"lenet on digits", "Loss", "training", "validation", "epochs"} <= set(written)
-    assert "best: 99.78% after 12 epochs" in written
+    assert "chosen: 99.78% after 12 epochs" in written
+
+
+def test_the_chosen_weights_need_not_be_the_most_accurate() -> None:
+    lines = history(12)
+    lines[20]["best"] = lines[20 * 4 + 3]["best"] = True  # epochs 1 and 4
+    assert "chosen: 87.82% after 4 epochs" in texts(draw.learning_curve(lines))
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 2, 80])

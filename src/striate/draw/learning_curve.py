@@ -21,21 +21,23 @@ def learning_curve(history: Sequence[Line], title: str = "") -> Figure:
 
     Args:
         history: the run's lines; those of kind "step" give `step` and `loss`, those of kind
-            "validation" `step`, `epoch` (how many are done), `loss` and `accuracy`.
+            "validation" `step`, `epoch` (how many are done), `loss`, `accuracy`, and a true `best`
+            where the weights were the best so far.
         title: what the run is called.
 
     The training loss is averaged over short stretches of steps, with the band between the 10th and
     90th percentile behind it.
     """
-    steps = [(line["step"], line["loss"]) for line in history if _has(line, "step", "loss")]
-    losses = [(line["step"], line["loss"]) for line in history if _has(line, "validation", "loss")]
-    accuracies = [
-        (line["step"], line["accuracy"]) for line in history if _has(line, "validation", "accuracy")
-    ]
     epoch_steps, unit = _steps_an_epoch(history)
-    band = _summarise([(step / epoch_steps, loss) for step, loss in steps])
-    checks = [(step / epoch_steps, loss) for step, loss in losses]
-    scores = [(step / epoch_steps, accuracy) for step, accuracy in accuracies]
+
+    def pairs(kind: str, key: str) -> list[Point]:
+        return [
+            (line["step"] / epoch_steps, line[key]) for line in history if _has(line, kind, key)
+        ]
+
+    band = _summarise(pairs("step", "loss"))
+    checks, scores = pairs("validation", "loss"), pairs("validation", "accuracy")
+    chosen = next((line["step"] / epoch_steps for line in reversed(history) if line.get("best")), 0)
     last = max([x for x, *_ in [*band, *checks, *scores]], default=1.0)
 
     figure = Figure(820, 340)
@@ -43,7 +45,7 @@ def learning_curve(history: Sequence[Line], title: str = "") -> Figure:
     across = linear_axis(0, last, 6)
     across = Axis(0, max(last, 1e-9), tuple(tick for tick in across.ticks if tick <= last))
     _draw_loss(figure, across, unit, band, checks)
-    _draw_accuracy(figure, across, unit, scores)
+    _draw_accuracy(figure, across, unit, scores, chosen)
     return figure
 
 
@@ -69,7 +71,9 @@ def _draw_loss(
     _legend(figure, 376, 62, [("training", BLUE), ("validation", ORANGE)])
 
 
-def _draw_accuracy(figure: Figure, across: Axis, unit: str, scores: list[Point]) -> None:
+def _draw_accuracy(
+    figure: Figure, across: Axis, unit: str, scores: list[Point], chosen: float
+) -> None:
     up = linear_axis(*_accuracy_range(scores), 5, label=lambda value: f"{100 * value:g}%")
     panel = Panel(figure, (470, 78, 320, 206), across, up)
     panel.frame("Validation accuracy", unit)
@@ -81,11 +85,11 @@ def _draw_accuracy(figure: Figure, across: Axis, unit: str, scores: list[Point])
         middle = (630, 185)
         figure.text(middle, "no validation yet", fill=MUTED, anchor="middle")
         return
-    best = max(scores, key=lambda point: point[1])
+    best = max(scores, key=lambda point: (point[0] == chosen, point[1]))
     x, y = panel.at(*best)
     figure.circle((x, y), 4.5, INK)
     figure.circle((x, y), 2.75, "#ffffff")
-    said = f"best: {100 * best[1]:.2f}% after {best[0]:.4g} {unit if best[0] != 1 else unit[:-1]}"
+    said = f"chosen: {100 * best[1]:.2f}% after {best[0]:.4g} {unit if best[0] != 1 else unit[:-1]}"
     figure.text((790, 62), said, size=10, fill=MUTED, anchor="end")
 
 
