@@ -179,7 +179,7 @@ def gpu_out_of_reach(card: bool, reachable: bool, cuda: str | None) -> Iterator[
 
 
 def gpu_too_new(card: str | None, built_for: tuple[str, ...]) -> Iterator[Mismatch]:
-    """Find a card (`sm_90`) that torch has no kernels for; a later minor version runs an earlier's."""
+    """Find a card (`sm_90`) that torch has no kernels for; minor versions are upward compatible."""
     if card is None or not built_for:
         return
     own = _architecture(card)

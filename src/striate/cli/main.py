@@ -1,0 +1,102 @@
+"""The `striate` command: its subcommands, and the one place where errors become exit codes.
+
+Commands are imported here, but each imports what it works with only when it is called: `--help`
+loads no torch and answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from striate import __version__, progress
+from striate.cli import design, env, evaluate, models, output, predict, replay, train
+from striate.errors import StriateError
+
+app = typer.Typer(
+    name="striate",
+    help="Convolutional networks, from a folder of images to a trained one that can be trusted.",
+    epilog="striate COMMAND --help says more about a command.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("design")(design.design)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("replay")(replay.replay)
+app.command("models")(models.models)
+app.command("env")(env.env)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        output.show(None, f"striate {__version__}", as_json=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and leave with its exit code.
+
+    0 done; 1 a verdict of fail; 2 wrong usage or unusable input, with one sentence on stderr; 130
+    interrupted. Whatever is not a `StriateError` is a bug of ours and keeps its traceback.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with progress.use(output.display()):
+            code = _run(given, as_json="--json" in given)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = output.DONE
+    sys.exit(code)
+
+
+def _run(arguments: list[str], as_json: bool) -> int:
+    try:
+        result = app(arguments, prog_name="striate", standalone_mode=False)
+    except StriateError as error:
+        output.show_error(type(error).__name__, str(error), as_json)
+        return output.UNUSABLE
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # permissions, a full disk: the user's to put right
+        output.show_error("OSError", f"{error.filename or 'A file'}: {error.strerror}.", as_json)
+        return output.UNUSABLE
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        output.show_error(type(error).__name__, sentence, as_json)
+        return output.UNUSABLE
+    if result == output.INTERRUPTED:
+        output.show_error("Interrupted", "interrupted.", as_json)
+    return result if isinstance(result, int) else output.DONE
+
+
+def _sentence(error: Exception) -> str | None:
+    """Say what wrong usage and full device memory mean; None for what is a bug of ours."""
+    if type(error).__name__ == "OutOfMemoryError":
+        return "The device's memory is full; try a smaller batch (--set batch=N)."
+    if hasattr(error, "format_message"):  # typer's usage errors, which have no public base class
+        context = getattr(error, "ctx", None)
+        where = f" See: {context.command_path} --help" if context is not None else ""
+        message = error.format_message()
+        return f"{message.rstrip('?.')}{'?' if '?' in message[-2:] else '.'}{where}"
+    return None

@@ -1,0 +1,52 @@
+"""`striate predict RUN FILES...`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from striate.cli import output
+from striate.cli.options import Device, Json, Strict
+from striate.errors import UsageError
+
+if TYPE_CHECKING:
+    from striate.inference import Prediction
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILES...", help="Images, folders, quoted globs.")
+    ],
+    top: Annotated[int, typer.Option("--top", min=1, help="Classes to name for each image.")] = 5,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print file,id,label,probability.")] = False,
+    strict: Strict = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Labels for image files."""
+    if as_csv and as_json:
+        raise UsageError("Choose one of --csv and --json.")
+    from striate import inference
+
+    found = inference.predict(run, files, top=top, device=device, strict=strict)
+    text = "" if as_json else _csv(found) if as_csv else _text(found)
+    output.show(found, text, as_json)
+
+
+def _text(found: Sequence[Prediction]) -> str:
+    rows = [(each.file, each.label, output.percent(each.probability, 1)) for each in found]
+    return output.table(("file", "label", "probability"), rows)
+
+
+def _csv(found: Sequence[Prediction]) -> str:
+    page = io.StringIO()
+    writer = csv.writer(page, lineterminator="\n")
+    writer.writerow(("file", "id", "label", "probability"))
+    writer.writerows((each.file, each.id, each.label, f"{each.probability:.6f}") for each in found)
+    return page.getvalue().rstrip("\n")

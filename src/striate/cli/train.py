@@ -1,0 +1,152 @@
+"""`striate train [DATA]`, `striate train --resume RUN`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from striate.cli import output
+from striate.cli.options import Device, Json, Strict
+from striate.errors import UsageError
+
+if TYPE_CHECKING:
+    from striate.data import Dataset
+    from striate.inference import Evaluation
+    from striate.train import Recipe, TrainResult
+
+
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="A named set or a path; digits unless given."),
+    ] = None,
+    net: Annotated[
+        str, typer.Option("--net", metavar="NET", help="A registered network, or auto.")
+    ] = "auto",
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="RECIPE", help="A registered recipe, or auto.")
+    ] = "auto",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; can be repeated."),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", metavar="N", min=1, help="How often to see all images."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Of everything but the split.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="The run folder to write.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Take the place of a run that is there.")
+    ] = False,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run.")
+    ] = None,
+    strict: Strict = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Train on images, evaluate on held-out ones, leave a run folder."""
+    if resume is not None:
+        changed = {
+            "DATA": data,
+            "--net": net != "auto",
+            "--recipe": recipe != "auto",
+            "--set": settings,
+            "--epochs": epochs,
+            "--seed": seed is not None,
+            "--out": out,
+        }
+        _resume(resume, [name for name, given in changed.items() if given], as_json)
+        return
+    from striate import data as sources
+    from striate import progress, recipes, runs
+    from striate import train as training
+
+    dataset = sources.open(data or "digits", strict=strict)
+    changes = [*(settings or ()), f"data.strict={str(strict).lower()}"]
+    changes += [f"epochs={epochs}"] if epochs is not None else []
+    changes += [f"seed={seed}"] if seed is not None else []
+    chosen = recipes.make(recipe, dataset, network=net, device=device, settings=changes)
+    if output.first_process():
+        progress.say(_opening(chosen, dataset))
+    path = out or runs.new_path("runs", f"{dataset.name}-{chosen.network.name}")
+    result = training.train(chosen, out=path, dataset=dataset, overwrite=overwrite)
+    _end(result, dataset, as_json)
+
+
+def _resume(run: Path, changed: list[str], as_json: bool) -> None:
+    if changed:
+        raise UsageError(
+            f"--resume goes on with the run's own recipe; leave out {', '.join(changed)}."
+        )
+    from striate import train as training
+
+    _end(training.resume(run), None, as_json)
+
+
+def _opening(recipe: Recipe, dataset: Dataset) -> str:
+    parameters = recipe.network.parameter_count()
+    return (
+        f"{dataset.name}: {len(dataset.classes)} classes; {recipe.network.name}, "
+        f"{parameters:,} parameters; {recipe.epochs} epochs ({recipe.name}: {recipe.reason})"
+    )
+
+
+def _end(result: TrainResult, dataset: Dataset | None, as_json: bool) -> None:
+    """Draw the pictures and print the result, in the one process that speaks."""
+    if not output.first_process():
+        return
+    from striate.records import to_builtins
+
+    if result.state == "interrupted":
+        again = f"Interrupted. Go on with: striate train --resume {result.run}"
+        output.show(result, again, as_json)
+        raise typer.Exit(output.INTERRUPTED)
+    from striate import inference, runs
+    from striate.records import decode
+
+    run = runs.open(result.run)
+    evaluation = decode(inference.Evaluation, run.results())
+    pictures = inference.draw_run(run, evaluation, dataset)
+    document = {
+        **to_builtins(result),
+        "figures": {name: str(path) for name, path in pictures.items()},
+    }
+    output.show(document, _text(result, evaluation, pictures, run.weights), as_json)
+
+
+def _text(
+    result: TrainResult, evaluation: Evaluation, pictures: Mapping[str, Path], weights: Path
+) -> str:
+    test = evaluation.test
+    low, high = test.interval
+    lines = [
+        "",
+        f"test accuracy {output.percent(test.accuracy)} on {test.n:,} images held out "
+        f"(95% interval {output.percent(low, 1)} to {output.percent(high, 1)}), "
+        f"loss {test.loss:.4f}",
+    ]
+    if result.validation is not None:
+        lines.append(
+            f"validation accuracy {output.percent(result.validation.accuracy)}, by which the "
+            f"weights were chosen; {result.epochs} epochs in {output.duration(result.seconds)}"
+        )
+    places = {"run": result.run, "model": str(weights)}
+    places |= {name: str(path) for name, path in pictures.items()}
+    lines += ["", *(f"{name.ljust(10)} {place}" for name, place in places.items())]
+    lines += [
+        "",
+        "next",
+        f"  striate evaluate {result.run}",
+        f"  striate predict {result.run} IMAGES",
+        f"  striate replay {result.run} 1..10",
+    ]
+    return "\n".join(lines)
