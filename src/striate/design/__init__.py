@@ -1,0 +1,70 @@
+"""Networks on paper: layers as frozen records, a network as their graph, and every number of it.
+
+Integers only; nothing here imports torch.
+"""
+
+from striate.design.init import Constant, FanInUniform, He, Init, Normal, Uniform, Xavier
+from striate.design.layer import Layer, Parameter, Shape, Window
+from striate.design.linear import Conv, Linear
+from striate.design.network import Input, Network, Output
+from striate.design.pointwise import (
+    GELU,
+    LRN,
+    Activation,
+    BatchNorm,
+    Dropout,
+    LeakyReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
+from striate.design.pooling import AdaptiveAvgPool, AvgPool, MaxPool, Pool
+from striate.design.sketch import Sketch
+from striate.design.wiring import Add, Concat, Flatten, Identity, Opaque, Shortcut
+from striate.errors import DesignError
+
+__all__ = [
+    "GELU",
+    "LRN",
+    "Activation",
+    "AdaptiveAvgPool",
+    "Add",
+    "AvgPool",
+    "BatchNorm",
+    "Concat",
+    "Constant",
+    "Conv",
+    "DesignError",
+    "Dropout",
+    "FanInUniform",
+    "Flatten",
+    "He",
+    "Identity",
+    "Init",
+    "Input",
+    "Layer",
+    "LeakyReLU",
+    "Linear",
+    "MaxPool",
+    "Network",
+    "Normal",
+    "Opaque",
+    "Output",
+    "Parameter",
+    "Pool",
+    "ReLU",
+    "ReLU6",
+    "Shape",
+    "Shortcut",
+    "SiLU",
+    "Sigmoid",
+    "Sketch",
+    "Softmax",
+    "Tanh",
+    "Uniform",
+    "Window",
+    "Xavier",
+]

@@ -1,0 +1,61 @@
+"""How a parameter starts, as records; `layers` draws the numbers."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from striate.records import Family
+
+
+class Init(Family, frozen=True, kw_only=True):
+    """How a parameter starts."""
+
+    family: ClassVar[str] = "initialisation"
+
+
+class Constant(Init, frozen=True, kw_only=True):
+    """Every element is `value`."""
+
+    value: float = 0.0
+
+
+class Normal(Init, frozen=True, kw_only=True):
+    """N(0, std^2), the fixed Gaussian of AlexNet and VGG."""
+
+    std: float = 0.01
+
+
+class Uniform(Init, frozen=True, kw_only=True):
+    """U(-bound, bound)."""
+
+    bound: float = 0.05
+
+
+class FanInUniform(Init, frozen=True, kw_only=True):
+    """U(-b, b) with b = gain / sqrt(fan in of the layer's weight); torch's own default.
+
+    Source: LeCun et al., "Efficient BackProp", 1998, section 4.6, in torch's form.
+    """
+
+    gain: float = 1.0
+
+
+class He(Init, frozen=True, kw_only=True):
+    """N(0, 2 / fan): keeps the variance through layers of ReLU.
+
+    Args:
+        fan: `in` keeps it forward, `out` backward.
+
+    Source: He et al., "Delving Deep into Rectifiers", ICCV 2015.
+    """
+
+    fan: Literal["in", "out"] = "in"
+
+
+class Xavier(Init, frozen=True, kw_only=True):
+    """N or U with variance 2 / (fan in + fan out).
+
+    Source: Glorot and Bengio, AISTATS 2010.
+    """
+
+    uniform: bool = True

@@ -1,0 +1,185 @@
+"""Convolution and its special case, the fully connected layer."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import ClassVar, Literal
+
+from striate.design.arithmetic import Padding, output_size, window_extent
+from striate.design.init import FanInUniform, Init
+from striate.design.layer import Layer, Parameter, Shape, Window, spatial
+
+
+class Conv(Layer, frozen=True, kw_only=True):
+    """Convolution (cross-correlation, as all networks compute it) along one to three axes.
+
+    y[k, p] = bias[k] + sum over c, t of weight[k, c, t] x[c, p * stride + t * dilation - padding]
+
+    Args:
+        features: number of filters.
+        kernel: extent of a filter on each axis.
+        stride, padding (before, after), dilation: on each axis.
+        groups: channels and filters fall into this many groups that do not see each other.
+        bias: one a `channel`, one a `position` of the output (AlphaGo's last layer), or `none`.
+        connections: for each filter the input channels it sees (LeNet-5's C3); groups is then 1.
+        weight_init, bias_init: how they start.
+
+    Input shape: (channels, *space)
+    Output shape: (features, *out_space)
+    """
+
+    counted: ClassVar[bool] = True
+
+    features: int
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Padding, ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+    bias: Literal["none", "channel", "position"] = "channel"
+    connections: tuple[tuple[int, ...], ...] | None = None
+    weight_init: Init = FanInUniform()
+    bias_init: Init = FanInUniform()
+
+    def __post_init__(self) -> None:
+        axes = len(self.kernel)
+        if not 1 <= axes <= 3 or any(
+            len(each) != axes for each in (self.stride, self.padding, self.dilation)
+        ):
+            raise self.refuse(
+                f"expected kernel, stride, padding and dilation of the same one to three axes, "
+                f"received kernel={self.kernel}, stride={self.stride}, padding={self.padding}, "
+                f"dilation={self.dilation}"
+            )
+        if min(*self.kernel, *self.stride, *self.dilation, self.features, self.groups) < 1:
+            raise self.refuse("expected features, kernel, stride, dilation, groups of at least 1")
+
+    def output(self, *inputs: Shape) -> Shape:
+        """Return (features, *out_space)."""
+        space = spatial(self, inputs[0], len(self.kernel))
+        self._check_channels(inputs[0][0])
+        sizes = tuple(
+            map(output_size, space, self.kernel, self.stride, self.padding, self.dilation)
+        )
+        if min(sizes) < 1:
+            raise self.refuse(misfit(space, self.kernel, self.stride, self.padding, self.dilation))
+        return (self.features, *sizes)
+
+    def parameters(self, *inputs: Shape) -> tuple[Parameter, ...]:
+        """Return weight (features, channels / groups, *kernel) and bias.
+
+        With `connections` the weight holds the connections that exist: (connections, *kernel).
+        """
+        if self.shares:
+            return ()
+        channels, taps = inputs[0][0] // self.groups, prod(self.kernel)
+        shape: Shape = (self.features, channels, *self.kernel)
+        if self.connections is not None:
+            shape = (sum(map(len, self.connections)), *self.kernel)
+            channels = shape[0] // self.features
+        fans = (channels * taps, self.features * taps // self.groups)
+        weight = self.own("weight", shape, "weight", self.weight_init, fans)
+        if self.bias == "none":
+            return (weight,)
+        positions = self.output(*inputs)[1:] if self.bias == "position" else ()
+        return weight, self.own("bias", (self.features, *positions), "bias", self.bias_init, fans)
+
+    def macs(self, *inputs: Shape) -> int:
+        """Return positions x weights that each position uses."""
+        weight = prod(self.parameters_of_weight(inputs[0]))
+        return weight * prod(self.output(*inputs)[1:])
+
+    def parameters_of_weight(self, shape: Shape) -> Shape:
+        """Return the weight's shape, whoever owns it."""
+        return self.replace(shares=None).parameters(shape)[0].shape
+
+    def window(self, *inputs: Shape) -> Window:
+        """Return the filter's extent, stride and padding."""
+        extents = tuple(map(window_extent, self.kernel, self.dilation))
+        return Window(extents, self.stride, tuple(before for before, _ in self.padding))
+
+    def _check_channels(self, channels: int) -> None:
+        if channels % self.groups or self.features % self.groups:
+            raise self.refuse(
+                f"expected channels and features divisible by groups={self.groups}, "
+                f"received channels={channels}, features={self.features}"
+            )
+        if self.connections is None:
+            return
+        if len(self.connections) != self.features or self.groups != 1:
+            raise self.refuse(
+                f"expected connections for features={self.features} filters and groups=1, "
+                f"received {len(self.connections)} and groups={self.groups}"
+            )
+        if max(max(row) for row in self.connections) >= channels:
+            raise self.refuse(f"connections name a channel beyond the {channels} there are")
+
+
+class Linear(Layer, frozen=True, kw_only=True):
+    """Fully connected layer: y = weight x + bias.
+
+    Args:
+        features: number of outputs.
+        bias: whether there is one.
+        weight_init, bias_init: how they start.
+
+    Input shape: (in_features,)
+    Output shape: (features,)
+    """
+
+    counted: ClassVar[bool] = True
+
+    features: int
+    bias: bool = True
+    weight_init: Init = FanInUniform()
+    bias_init: Init = FanInUniform()
+
+    def output(self, *inputs: Shape) -> Shape:
+        """Return (features,)."""
+        if len(inputs[0]) != 1:
+            raise self.refuse(
+                f"expected a vector (features,), received shape {inputs[0]}: "
+                "put a Flatten before it"
+            )
+        return (self.features,)
+
+    def parameters(self, *inputs: Shape) -> tuple[Parameter, ...]:
+        """Return weight (features, in_features) and bias (features,)."""
+        if self.shares:
+            return ()
+        fans = (inputs[0][0], self.features)
+        shape = (self.features, inputs[0][0])
+        weight = self.own("weight", shape, "weight", self.weight_init, fans)
+        bias = self.own("bias", (self.features,), "bias", self.bias_init, fans)
+        return (weight, bias) if self.bias else (weight,)
+
+    def macs(self, *inputs: Shape) -> int:
+        """Return in_features x features."""
+        return inputs[0][0] * self.features
+
+    @property
+    def whole(self) -> bool:
+        """Every output sees every input."""
+        return True
+
+
+def misfit(
+    space: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[Padding, ...],
+    dilation: tuple[int, ...],
+) -> str:
+    """Say that a window does not fit, with every value that led to it."""
+    extents = tuple(map(window_extent, kernel, dilation))
+    needed = tuple(max(1, e - sum(p)) for e, p in zip(extents, padding, strict=True))
+    dilated = f" (dilation {'x'.join(map(str, dilation))})" if max(dilation) > 1 else ""
+    return (
+        f"a {by(extents)} window{dilated} does not fit its input of {by(space)}: with "
+        f"kernel={kernel}, stride={stride}, padding={padding} it needs at least {by(needed)}"
+    )
+
+
+def by(sizes: tuple[int, ...]) -> str:
+    """Spell sizes as people write them: 224x224."""
+    return "x".join(map(str, sizes))

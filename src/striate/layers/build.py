@@ -1,0 +1,109 @@
+"""From paper to a trainable module: the one way a Net comes to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from striate.design import Layer, Network
+from striate.errors import WeightsError
+from striate.layers.initialise import initialise
+from striate.layers.modules import module
+from striate.layers.net import Net, Scope, scope_class
+from striate.layers.source import class_source, steps
+
+
+def build(network: Network, *, seed: int | None = 0, parameters: nn.Module | None = None) -> Net:
+    """Build a network; torch's global generator is not touched.
+
+    Args:
+        network: on paper.
+        seed: draws the initial values, each addressed by (seed, parameter name); None allocates
+            nothing: the tensors are on the meta device until a state dict is assigned
+            (`net.load_state_dict(state, assign=True)`).
+        parameters: a module whose parameters and buffers are shared, by name, instead.
+
+    Returns:
+        The Net, in training mode, float32, on the CPU.
+
+    Raises:
+        DesignError: a layer that can only be counted.
+        WeightsError: `parameters` lacks a tensor, or has one of another shape.
+
+    Example:
+        >>> from striate import zoo
+        >>> net = build(zoo.network("lenet", classes=10), seed=1)
+        >>> tuple(net(torch.zeros(2, 1, 28, 28)).shape)
+        (2, 10)
+    """
+    with torch.device("meta"):
+        net = cast(Net, _scope(network, ""))
+    if parameters is not None:
+        adopt(net, {**dict(parameters.named_parameters()), **dict(parameters.named_buffers())})
+    elif seed is not None:
+        _allocate(net, network, seed)
+    _share(net, network)
+    return net
+
+
+def adopt(net: Net, tensors: Mapping[str, Tensor]) -> None:
+    """Make a net use given tensors, by name, without copying them.
+
+    Raises:
+        WeightsError: a tensor is missing or has another shape; names every one.
+    """
+    own = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    missing = [name for name in own if name not in tensors]
+    misshapen = [
+        f"{name} (expected {tuple(like.shape)}, received {tuple(tensors[name].shape)})"
+        for name, like in own.items()
+        if name in tensors and like.shape != tensors[name].shape
+    ]
+    if missing or misshapen:
+        raise WeightsError(
+            f"The tensors are not those of {net.network.name}. "
+            + (f"Missing: {', '.join(missing)}. " if missing else "")
+            + (f"Misshapen: {', '.join(misshapen)}." if misshapen else "")
+        )
+    for name in own:
+        path, _, last = name.rpartition(".")
+        owner = net.get_submodule(path)
+        kept = owner._parameters if last in owner._parameters else owner._buffers
+        kept[last] = tensors[name]  # type: ignore[assignment]
+
+
+def _scope(network: Network, scope: str) -> Scope:
+    place = f"{network.name}.{scope}" if scope else network.name
+    made = scope_class(not scope, place, class_source(network, scope))()
+    if isinstance(made, Net):
+        made.network = network
+    layers = {layer.name: layer for layer in network.layers}
+    for step in steps(network, scope):
+        layer = layers.get(step.path)
+        child = _scope(network, step.path) if layer is None else _leaf(network, layer)
+        made.add_module(step.child, child)
+    return made
+
+
+def _leaf(network: Network, layer: Layer) -> nn.Module:
+    return module(layer, *network.input_shapes(layer))
+
+
+def _allocate(net: Net, network: Network, seed: int) -> None:
+    net.to_empty(device="cpu")
+    for child in net.modules():
+        if isinstance(child, nn.modules.batchnorm._NormBase):
+            child.reset_running_stats()
+    tensors = dict(net.named_parameters())
+    for parameter in network.parameters():
+        initialise(tensors[parameter.name], parameter, seed)
+
+
+def _share(net: Net, network: Network) -> None:
+    for layer in network.layers:
+        if layer.shares is not None:
+            owner, user = net.get_submodule(layer.shares), net.get_submodule(layer.name)
+            user._parameters.update(owner._parameters)

@@ -1,0 +1,86 @@
+"""A built network: its scopes are modules, each with a forward that can be read and printed.
+
+The forward of every scope is written out as source (see `layers.source`), so that a debugger steps
+through it, hooks on scopes fire, and each value is dropped at its last use. Such classes have no
+importable home; pickle and deepcopy carry the source along and make the class again.
+"""
+
+from __future__ import annotations
+
+import linecache
+from functools import cache
+from typing import Any
+
+from torch import Tensor, nn
+
+from striate.design import Network
+
+
+class Scope(nn.Module):
+    """A block of a network: children named as on paper, a generated forward.
+
+    Attributes:
+        source: the class's source, as `inspect.getsource(type(scope))` prints it.
+    """
+
+    source: str = ""
+    place: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _blank, (isinstance(self, Net), self.place, self.source), self.__dict__
+
+
+class Net(Scope):
+    """A network built from paper; make one with `layers.build`.
+
+    In evaluation it returns its main output; in training, where it has outputs for training only, a
+    dict of all outputs by name.
+
+    Attributes:
+        network: the record it was built from.
+
+    Input shape: (batch, *network.input_shape)
+    Output shape: (batch, classes)
+    """
+
+    network: Network
+
+    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+        """Run the network; every built class has its own."""
+        raise NotImplementedError("built by layers.build")
+
+
+@cache
+def scope_class(root: bool, place: str, source: str) -> type[Scope]:
+    """Return the class that a generated source defines.
+
+    Args:
+        root: whether it is the whole network.
+        place: where it stands (`resnet20.layer1.0`), for tracebacks.
+        source: one class statement over `Base`.
+    """
+    base = Net if root else Scope
+    filename = f"<striate {place}>"
+    number = 1
+    while linecache.getlines(filename) not in ([], _lines(source)):
+        number += 1
+        filename = f"<striate {place} ({number})>"
+    linecache.cache[filename] = (len(source), None, _lines(source), filename)
+    namespace: dict[str, Any] = {"Base": base, "__name__": __name__}
+    exec(compile(source, filename, "exec"), namespace)  # noqa: S102
+    made: type[Scope] = next(
+        value
+        for value in namespace.values()
+        if isinstance(value, type) and issubclass(value, base) and value is not base
+    )
+    made.source, made.place = source, place
+    return made
+
+
+def _blank(root: bool, place: str, source: str) -> Scope:
+    made = scope_class(root, place, source)
+    return made.__new__(made)
+
+
+def _lines(source: str) -> list[str]:
+    return source.splitlines(keepends=True)

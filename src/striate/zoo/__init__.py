@@ -1,0 +1,23 @@
+"""Named networks on paper, one family a file, each with the figures its paper declares.
+
+Example:
+    >>> network("resnet20", classes=10).parameter_count()
+    269722
+"""
+
+from striate.zoo import alexnet, dense, lenet, resnet, vgg
+from striate.zoo.registry import Entry, entry, knobs, names, network, register
+
+__all__ = [
+    "Entry",
+    "alexnet",
+    "dense",
+    "entry",
+    "knobs",
+    "lenet",
+    "names",
+    "network",
+    "register",
+    "resnet",
+    "vgg",
+]

@@ -1,0 +1,154 @@
+"""The registry of named networks: a name, the function that writes it, what its paper declares."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from striate.design import Network
+from striate.errors import UnknownName, UsageError
+from striate.records import Record, nearest
+
+Shape = tuple[int, int, int]
+Write = Callable[..., Network]
+
+
+class Entry(Record, frozen=True, kw_only=True):
+    """A registered network.
+
+    Args:
+        name: torchvision's where it has the same network.
+        summary: one line.
+        source: the paper, or whose table it follows.
+        input: default input, (channels, height, width).
+        classes: default number of classes.
+        parameters: the exact count that its source gives for the defaults, where there is one.
+        macs: the same for multiply-adds of one image.
+        deviations: how it is known to differ from its source.
+    """
+
+    name: str
+    summary: str
+    source: str
+    input: Shape
+    classes: int
+    parameters: int | None = None
+    macs: int | None = None
+    deviations: str = ""
+
+
+_entries: dict[str, Entry] = {}
+_writers: dict[str, Write] = {}
+
+
+def register(
+    *,
+    name: str,
+    summary: str,
+    source: str,
+    input: Shape,
+    classes: int = 1000,
+    parameters: int | None = None,
+    macs: int | None = None,
+    deviations: str = "",
+) -> Callable[[Write], Write]:
+    """Register the function below under a name; fields are those of `Entry`.
+
+    The function is called with keywords only: name, classes, input, and its own knobs.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    entry = Entry(
+        name=name,
+        summary=summary,
+        source=source,
+        input=input,
+        classes=classes,
+        parameters=parameters,
+        macs=macs,
+        deviations=deviations,
+    )
+
+    def keep(write: Write) -> Write:
+        if name in _entries:
+            raise ValueError(f"expected a new name, received name={name!r}, which is taken")
+        _entries[name], _writers[name] = entry, write
+        return write
+
+    return keep
+
+
+def names() -> tuple[str, ...]:
+    """Return the registered names in order of registration."""
+    return tuple(_entries)
+
+
+def entry(name: str) -> Entry:
+    """Return what is registered under a name.
+
+    Raises:
+        UnknownName: nothing is; carries the nearest names.
+    """
+    if name not in _entries:
+        raise UnknownName("network", name, nearest(name, _entries), "`striate models` lists all.")
+    return _entries[name]
+
+
+def knobs(name: str) -> Mapping[str, Any]:
+    """Return the knobs of a named network with their defaults, classes and input apart."""
+    entry(name)
+    parameters = inspect.signature(_writers[name]).parameters.values()
+    return {p.name: p.default for p in parameters if p.name not in ("name", "classes", "input")}
+
+
+def network(
+    spec: str, *, classes: int | None = None, input: tuple[int, ...] | None = None
+) -> Network:
+    """Write a named network.
+
+    Args:
+        spec: a registered name, or one with knobs: `mlp(hidden=(100, 100), batch_norm=True)`.
+        classes: number of classes; its paper's unless given.
+        input: (channels, height, width); its paper's unless given.
+
+    Raises:
+        UnknownName: no such network or knob; carries the nearest names.
+        UsageError: the knobs are not written as `name(key=value, ...)`.
+        DesignError: the input does not fit; names the layer and the smallest that does.
+    """
+    name, settings = _parse(spec)
+    known = knobs(name)
+    for key in settings:
+        if key not in known:
+            hint = f"Known: {', '.join(known)}." if known else f"{name} has none."
+            raise UnknownName(f"knob of {name}", key, nearest(key, known), hint)
+    default = entry(name)
+    try:
+        return _writers[name](
+            name=name,
+            classes=default.classes if classes is None else classes,
+            input=default.input if input is None else tuple(input),
+            **settings,
+        )
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{spec}: {error}.") from error
+
+
+def _parse(spec: str) -> tuple[str, dict[str, Any]]:
+    """Split `name(key=value, ...)`, values being Python literals, into name and knobs."""
+    name, bracket, _ = spec.partition("(")
+    if not bracket:
+        return spec.strip(), {}
+    try:
+        call = ast.parse(spec.strip(), mode="eval").body
+        if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
+            raise ValueError("positional or starred arguments")
+        settings = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(
+            f"Expected a network as name(key=value, ...) with plain values, received {spec!r}."
+        ) from error
+    return name.strip(), settings
