@@ -1,0 +1,62 @@
+"""Training: from a recipe to a run folder.
+
+`train` takes a recipe and leaves a run; `resume` goes on with one, bit for bit; `replay` executes
+recorded steps again and compares. The loop is in `loop`, the arithmetic of a step in `step`, what
+is saved in `checkpoint`.
+"""
+
+from striate.train.average import Ema
+from striate.train.objective import CrossEntropy, CutMix, Mixup, Objective, Rows
+from striate.train.optimiser import SGD, Adam, AdamW, Optimiser
+from striate.train.plan import Plan
+from striate.train.recipe import DataChoice, Preprocessing, Recipe
+from striate.train.replay import ReplayResult, replay
+from striate.train.result import Figures, HeldOut, TrainResult
+from striate.train.schedule import (
+    Constant,
+    Cosine,
+    Exponential,
+    InverseTime,
+    Linear,
+    Plateau,
+    Schedule,
+    Step,
+)
+from striate.train.session import resume, train
+from striate.train.training import Observer
+from striate.train.validation import EarlyStop, Validation
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Constant",
+    "Cosine",
+    "CrossEntropy",
+    "CutMix",
+    "DataChoice",
+    "EarlyStop",
+    "Ema",
+    "Exponential",
+    "Figures",
+    "HeldOut",
+    "InverseTime",
+    "Linear",
+    "Mixup",
+    "Objective",
+    "Observer",
+    "Optimiser",
+    "Plan",
+    "Plateau",
+    "Preprocessing",
+    "Recipe",
+    "ReplayResult",
+    "Rows",
+    "Schedule",
+    "Step",
+    "TrainResult",
+    "Validation",
+    "replay",
+    "resume",
+    "train",
+]

@@ -1,0 +1,165 @@
+"""What training minimises: whatever changes the arithmetic of a step is an objective.
+
+An objective is a record in the recipe, so resume, replay and the run folder know it. Its loss is
+summed, not averaged, over the rows at hand: the step divides by the size of the global batch, so
+that micro-batches and processes of different sizes add up to the same gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from striate.design import Network
+from striate.randomness import Stream
+from striate.records import Family
+from striate.train.processes import Processes
+
+Forward = Callable[[Tensor], Tensor | Mapping[str, Tensor]]
+
+
+class Rows(NamedTuple):
+    """The rows of the global batch that an objective has in hand.
+
+    Args:
+        images: (rows, channels, height, width), normalised.
+        labels: (rows,), class indices.
+        offset: position of the first row in the batch cut over all processes.
+        stream: randomness that only seed, step and micro-batch determine, the same everywhere.
+        processes: those that hold the other rows.
+    """
+
+    images: Tensor
+    labels: Tensor
+    offset: int
+    stream: Stream
+    processes: Processes
+
+
+class Objective(Family, frozen=True, kw_only=True):
+    """What training minimises."""
+
+    family: ClassVar[str] = "objective"
+
+    def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
+        """Run the network forward and return the loss, summed over the rows: a scalar.
+
+        Args:
+            forward: the network in training mode; a dict of outputs where it has several.
+            network: its record, which holds the loss weight of each output.
+            rows: images and labels.
+        """
+        raise NotImplementedError
+
+
+class Softmax(Objective, frozen=True, kw_only=True):
+    """Objectives on the cross-entropy of the softmax, with label smoothing.
+
+    loss = -sum_k q_k log p_k, q_k = (1 - s) [k = label] + s / K.
+
+    Args:
+        label_smoothing: s, the share of each label that is spread over all K classes.
+
+    Source: Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7.
+    """
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise ValueError(f"expected 0 <= label_smoothing < 1, received {self.label_smoothing}")
+
+    def cross_entropy(
+        self, outputs: Tensor | Mapping[str, Tensor], network: Network, labels: Tensor
+    ) -> Tensor:
+        """Return the loss of logits (rows, classes) summed over rows, and over weighted outputs."""
+
+        def one(logits: Tensor) -> Tensor:
+            return functional.cross_entropy(
+                logits.float(), labels, reduction="sum", label_smoothing=self.label_smoothing
+            )
+
+        if isinstance(outputs, Tensor):
+            return one(outputs)
+        weights = {output.name: output.loss_weight for output in network.outputs}
+        return torch.stack([weights[name] * one(each) for name, each in outputs.items()]).sum()
+
+
+class CrossEntropy(Softmax, frozen=True, kw_only=True):
+    """Cross-entropy of the softmax against the labels."""
+
+    def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
+        """Return the cross-entropy summed over the rows."""
+        return self.cross_entropy(forward(rows.images), network, rows.labels)
+
+
+class Mixup(Softmax, frozen=True, kw_only=True):
+    """Cross-entropy on weighted means of two images, against the same mean of their labels.
+
+    x = w a + (1 - w) b, loss = w loss(a's label) + (1 - w) loss(b's label), w ~ Beta(alpha, alpha),
+    one w a batch. The partner of row i of the (micro-)batch is its row -1 - i.
+
+    Source: Zhang et al., "mixup", ICLR 2018.
+    """
+
+    alpha: float = 0.2
+
+    def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
+        """Return the mixed cross-entropy summed over the rows."""
+        share = _beta(rows.stream, self.alpha)
+        other_images, other_labels = _partners(rows)
+        outputs = forward(other_images.lerp(rows.images, share))
+        own = self.cross_entropy(outputs, network, rows.labels)
+        return share * own + (1 - share) * self.cross_entropy(outputs, network, other_labels)
+
+
+class CutMix(Softmax, frozen=True, kw_only=True):
+    """Cross-entropy on images with a rectangle of another pasted in, labels mixed by area.
+
+    The rectangle has the image's proportions and the share 1 - w of its area before clipping,
+    w ~ Beta(alpha, alpha), one a batch. The partner of row i of the (micro-)batch is row -1 - i.
+
+    Source: Yun et al., "CutMix", ICCV 2019, section 3.
+    """
+
+    alpha: float = 1.0
+
+    def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
+        """Return the mixed cross-entropy summed over the rows."""
+        height, width = rows.images.shape[-2:]
+        side = float((1.0 - _beta(rows.stream, self.alpha)) ** 0.5)
+        top, bottom = _span(float(rows.stream.uniform("row")), side, height)
+        left, right = _span(float(rows.stream.uniform("column")), side, width)
+        other_images, other_labels = _partners(rows)
+        images = rows.images.clone()
+        images[..., top:bottom, left:right] = other_images[..., top:bottom, left:right]
+        outputs = forward(images)
+        share = 1.0 - (bottom - top) * (right - left) / (height * width)
+        own = self.cross_entropy(outputs, network, rows.labels)
+        return share * own + (1 - share) * self.cross_entropy(outputs, network, other_labels)
+
+
+def _partners(rows: Rows) -> tuple[Tensor, Tensor]:
+    """Return, for each row, image and label of the row mirrored in the whole batch."""
+    images, labels = (
+        rows.processes.gather_rows(rows.images),
+        rows.processes.gather_rows(rows.labels),
+    )
+    first = len(images) - rows.offset - len(rows.images)
+    mirrored = slice(first, first + len(rows.images))
+    return images[mirrored].flip(0), labels[mirrored].flip(0)
+
+
+def _beta(stream: Stream, alpha: float) -> float:
+    return float(np.random.default_rng(stream.seed("beta")).beta(alpha, alpha))
+
+
+def _span(centre: float, side: float, length: int) -> tuple[int, int]:
+    half = round(side * length) / 2
+    middle = centre * length
+    return max(round(middle - half), 0), min(round(middle + half), length)

@@ -1,0 +1,89 @@
+"""From a recipe to images and a contract that fit its network, the same in every process."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from striate import data
+from striate.contract import Contract
+from striate.data import Dataset, Split
+from striate.design import Network
+from striate.errors import ContractError, RunError
+from striate.records import to_builtins
+from striate.runs import Run
+from striate.train.recipe import Recipe
+
+
+class Prepared(NamedTuple):
+    """What a training is fed with.
+
+    Args:
+        dataset: open.
+        split: training, validation and test samples.
+        contract: what their images go through, and what the outputs mean.
+    """
+
+    dataset: Dataset
+    split: Split
+    contract: Contract
+
+
+def prepare(recipe: Recipe, dataset: Dataset | None = None) -> Prepared:
+    """Open and split the data, measure it, and write the contract.
+
+    Args:
+        recipe: says which data and what its images go through.
+        dataset: the recipe's data, where it is open already.
+
+    Raises:
+        DataError: the data cannot be used.
+        ContractError: classes or image shape are not those of the recipe's network.
+    """
+    dataset, split = _open(recipe, dataset)
+    channels = recipe.preprocessing.channel_count
+    plain = recipe.preprocessing.contract(dataset.classes, (0.0,) * channels, (1.0,) * channels)
+    _check_fit(recipe.network, plain)
+    mean, std = data.measure(split.train, plain)
+    return Prepared(dataset, split, recipe.preprocessing.contract(dataset.classes, mean, std))
+
+
+def prepare_again(recipe: Recipe, run: Run, dataset: Dataset | None = None) -> Prepared:
+    """Open the data of a run again; the contract is the run's own.
+
+    Raises:
+        RunError: the data is no longer what the run was trained on.
+    """
+    dataset, split = _open(recipe, dataset)
+    if to_builtins(split.document()) != run.data_document():
+        raise RunError(
+            f"The data at {recipe.data.path} is not what {run.path} was trained on: its sample "
+            "ids or contents differ from data.json."
+        )
+    return Prepared(dataset, split, run.contract())
+
+
+def _open(recipe: Recipe, dataset: Dataset | None) -> tuple[Dataset, Split]:
+    choice = recipe.data
+    if dataset is None:
+        dataset = data.open(choice.path, strict=choice.strict)
+    split = data.split(
+        dataset,
+        seed=choice.split_seed,
+        validation=choice.validation,
+        validation_most=choice.validation_most,
+        test=choice.test,
+    )
+    return dataset, split
+
+
+def _check_fit(network: Network, contract: Contract) -> None:
+    if network.classes != len(contract.classes):
+        raise ContractError(
+            f"{network.name} has {network.classes} outputs, but the data has "
+            f"{len(contract.classes)} classes."
+        )
+    if tuple(network.input_shape) != contract.shape:
+        raise ContractError(
+            f"{network.name} takes images of shape {tuple(network.input_shape)}, but the "
+            f"preprocessing makes {contract.shape} (channels, height, width)."
+        )

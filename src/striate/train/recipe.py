@@ -1,0 +1,163 @@
+"""The recipe: a value that fixes a training run completely.
+
+A function in `striate.recipes` may make it, but nothing in a run calls that function again: the
+recipe is written to recipe.json with everything resolved, and resume and replay read it from there.
+What is measured on the data (mean, std, the split itself) is not in it but in the run's contract
+and data.json; how the arithmetic is done on this machine is in plan.json.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from striate.contract import Class, Contract, Resize
+from striate.data import Augmentation
+from striate.design import Network
+from striate.records import Record
+from striate.train.average import Ema
+from striate.train.objective import CrossEntropy, Objective
+from striate.train.optimiser import SGD, Optimiser
+from striate.train.schedule import Cosine, Schedule
+from striate.train.validation import EarlyStop, Figure
+
+
+class DataChoice(Record, frozen=True, kw_only=True):
+    """Which data, and how it is split where its source does not say.
+
+    Args:
+        path: a named set or a path, as `data.open` takes it.
+        split_seed: seed of the split, apart from the run's, so that seeds can be compared.
+        validation: share of the training images held out for choosing, stratified.
+        validation_most: no more than this many.
+        test: share of all images held out for the test, where the source has no test part.
+        strict: a bad file is an error, not a warning.
+    """
+
+    path: str
+    split_seed: int = 0
+    validation: float = 0.1
+    validation_most: int = 5000
+    test: float = 0.2
+    strict: bool = False
+
+
+class Preprocessing(Record, frozen=True, kw_only=True):
+    """What the contract is made from; its fields are the contract's, explained there.
+
+    Args:
+        mean: per channel, in units of 0..1; None measures it on the training part.
+        std: the same.
+    """
+
+    channels: Literal["rgb", "bgr", "grey"]
+    size: tuple[int, int]
+    resize: Resize = Resize()
+    crop: Literal["centre", "none"] = "none"
+    exif: bool = True
+    background: tuple[int, int, int] = (255, 255, 255)
+    sixteen_bit: Literal["high_byte", "scale"] = "high_byte"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    @property
+    def channel_count(self) -> int:
+        """1 for grey, 3 for colour."""
+        return 1 if self.channels == "grey" else 3
+
+    def contract(
+        self, classes: tuple[Class, ...], mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> Contract:
+        """Return the contract with classes and measured figures filled in."""
+        return Contract(
+            classes=classes,
+            channels=self.channels,
+            size=self.size,
+            resize=self.resize,
+            crop=self.crop,
+            exif=self.exif,
+            background=self.background,
+            sixteen_bit=self.sixteen_bit,
+            mean=self.mean if self.mean is not None else mean,
+            std=self.std if self.std is not None else std,
+        )
+
+
+class Recipe(Record, frozen=True, kw_only=True):
+    """Everything that fixes a run; decoded from JSON, it trains the same network again.
+
+    Args:
+        name: what runs made by it are called.
+        reason: why these choices, in one line.
+        network: on paper, with its class count and input.
+        data: which images.
+        preprocessing: what an image goes through.
+        augmentation: random changes to training images, in order.
+        objective: what is minimised.
+        optimiser: with its learning rate and weight decay.
+        decay_on_norms_and_biases: let weight decay act on them too.
+        schedule: how the rate falls.
+        warmup_epochs: the rate climbs from 0 for so long; may be fractional.
+        epochs: how often every image is seen.
+        batch: images a step, over all processes and micro-batches.
+        accumulate: micro-batches that a step is made of. Batch normalisation takes its statistics
+            over a micro-batch (of all processes), so with it accumulate=4 at batch=128 trains like
+            a batch of 32 in that respect; without it, accumulation changes nothing but rounding.
+        clip: longest gradient let through (L2 norm over all parameters); a longer one is scaled.
+        ema: keep a moving average of the weights, and validate and keep that.
+        precision: what convolutions and products are computed in; weights stay float32.
+        layout: memory order of images and weights.
+        compile: use torch.compile.
+        early_stop: end before `epochs` when validation no longer gains.
+        choose_by: the validation figure by which model.safetensors is chosen.
+        seed: of initialisation, order, augmentation and dropout.
+        workers: threads that prepare batches; changes nothing but speed.
+        checkpoint_minutes: save at least so often within an epoch; every epoch's end saves too.
+        checkpoint_steps: save after every so many steps as well.
+        device: auto, cpu, cuda or cuda:N.
+    """
+
+    name: str
+    reason: str = ""
+    network: Network
+    data: DataChoice
+    preprocessing: Preprocessing
+    augmentation: tuple[Augmentation, ...] = ()
+    objective: Objective = CrossEntropy()
+    optimiser: Optimiser = SGD()
+    decay_on_norms_and_biases: bool = False
+    schedule: Schedule = Cosine()
+    warmup_epochs: float = 0.0
+    epochs: int = 10
+    batch: int = 128
+    accumulate: int = 1
+    clip: float | None = None
+    ema: Ema | None = None
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    layout: Literal["channels_last", "contiguous"] = "contiguous"
+    compile: bool = False
+    early_stop: EarlyStop | None = None
+    choose_by: Figure = "accuracy"
+    seed: int = 0
+    workers: int = 2
+    checkpoint_minutes: float = 5.0
+    checkpoint_steps: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of at least 1, received {getattr(self, name)}")
+        if self.batch % self.accumulate:
+            raise ValueError(
+                f"expected a batch that accumulate={self.accumulate} divides, "
+                f"received batch={self.batch}"
+            )
+        for name in ("warmup_epochs", "workers", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"expected {name} of at least 0, received {getattr(self, name)}")
+        if self.clip is not None and self.clip <= 0:
+            raise ValueError(f"expected a positive clip, received {self.clip}")
+        if self.checkpoint_steps is not None and self.checkpoint_steps < 1:
+            raise ValueError(
+                f"expected checkpoint_steps of at least 1, received {self.checkpoint_steps}"
+            )

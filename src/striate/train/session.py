@@ -1,0 +1,249 @@
+"""The public verbs `train` and `resume`: a run folder opened, the loop, and the test figure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from striate import inference, progress, runs
+from striate.data import Dataset
+from striate.errors import CheckpointError, NotFiniteError, StriateError
+from striate.ops import environment
+from striate.records import decode
+from striate.runs import Run
+from striate.train import checkpoint
+from striate.train.interrupt import interruptible
+from striate.train.loop import fit
+from striate.train.plan import Plan, make_plan, obeying
+from striate.train.prepare import Prepared, prepare, prepare_again
+from striate.train.processes import Processes, processes
+from striate.train.recipe import Recipe
+from striate.train.result import Figures, HeldOut, TrainResult
+from striate.train.training import Observer, Training
+from striate.train.validation import Validation, best
+
+
+def train(
+    recipe: Recipe,
+    *,
+    out: Path | str | None = None,
+    dataset: Dataset | None = None,
+    observers: Sequence[Observer] = (),
+    overwrite: bool = False,
+) -> TrainResult:
+    """Train as the recipe says and leave a run folder.
+
+    Under torchrun every process calls this alike: they share each batch, and the first one writes.
+
+    Args:
+        recipe: fixes the run completely.
+        out: path of the run folder; None takes the next free `runs/NAME-001`.
+        dataset: the recipe's data, where it is open already.
+        observers: watch every step and validation, and change nothing.
+        overwrite: take the place of a run already there.
+
+    Raises:
+        DataError, ContractError, DesignError: data and network cannot be trained together.
+        RunError: there is a run at `out` already, or the disk is full.
+        NotFiniteError: a loss or gradient became NaN or infinite; the last checkpoint stays.
+    """
+    with processes(recipe.device) as together:
+        prepared = together.first_then_all(lambda: prepare(recipe, dataset))
+
+        def create() -> tuple[Path, Plan]:
+            path = Path(out) if out is not None else runs.new_path("runs", recipe.name)
+            plan = make_plan(recipe, together)
+            runs.create(
+                path,
+                network=recipe.network,
+                contract=prepared.contract,
+                recipe=recipe,
+                data=prepared.split.document(),
+                env=environment(),
+                plan=plan,
+                overwrite=overwrite,
+            )
+            return path, plan
+
+        path, plan = together.decide(create)
+        run = runs.open(path)
+        session = _Session(run, recipe, plan, together, observers)
+        with session.in_use(), obeying(plan):
+            return session.carry_on(prepared)
+
+
+def resume(
+    path: Path | str,
+    *,
+    workers: int | None = None,
+    dataset: Dataset | None = None,
+    observers: Sequence[Observer] = (),
+) -> TrainResult:
+    """Go on with a run that was interrupted, killed or failed, from its newest checkpoint.
+
+    The result is, bit for bit, that of the run undisturbed, on the same machine and with the same
+    number of processes; another number gives the same batches and agrees to rounding. A finished
+    run is left as it is, and its result returned.
+
+    Args:
+        path: the run folder.
+        workers: threads that prepare batches, if other than the recipe's; changes nothing else.
+        dataset: the run's data, where it is open already.
+        observers: as for `train`.
+
+    Raises:
+        RunError: no run folder, one in use, or its data has changed.
+        CheckpointError: the newest checkpoint is cut short, altered, or of another network; says
+            what to do.
+    """
+    run = runs.open(path)
+    recipe, plan = decode(Recipe, run.recipe_document()), decode(Plan, run.plan())
+    if workers is not None:
+        recipe = recipe.replace(workers=workers)
+    with processes(plan.device if recipe.device == "auto" else recipe.device) as together:
+        if together.decide(lambda: run.state) == "finished":
+            return together.decide(lambda: recorded(run))
+        session = _Session(run, recipe, plan, together, observers)
+        with session.in_use(), obeying(plan):
+            prepared = together.first_then_all(lambda: prepare_again(recipe, run, dataset))
+            return session.carry_on(prepared, resumed=True)
+
+
+def recorded(run: Run) -> TrainResult:
+    """Return the result of a finished run, read from its folder."""
+    recipe = decode(Recipe, run.recipe_document())
+    validations = [
+        Validation(**{name: line[name] for name in Validation.__struct_fields__})
+        for line in run.history("validation")
+    ]
+    ending = [line for line in run.history("event") if line["event"] == "finished"][-1]
+    test = (run.results() or {}).get("test", {})
+    return TrainResult(
+        run=str(run.path),
+        network=recipe.network.name,
+        epochs=ending["epoch"],
+        seconds=ending["seconds"],
+        validation=_figures(best(validations, recipe.choose_by)),
+        test=HeldOut(**{name: test[name] for name in HeldOut.__struct_fields__}) if test else None,
+    )
+
+
+class _Session(NamedTuple):
+    """A run folder being written by the processes that train it together."""
+
+    run: Run
+    recipe: Recipe
+    plan: Plan
+    together: Processes
+    observers: Sequence[Observer]
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Hold the run's lock in the first process, and leave an honest state in any case."""
+        with contextlib.ExitStack() as stack:
+            self.together.decide(lambda: stack.enter_context(self.run.lock()))
+            try:
+                yield
+            except BaseException as error:
+                ended = isinstance(error, KeyboardInterrupt | SystemExit)
+                if self.together.first:
+                    with contextlib.suppress(StriateError):
+                        self.run.set_state("interrupted" if ended else "failed")
+                raise
+
+    def carry_on(self, prepared: Prepared, *, resumed: bool = False) -> TrainResult:
+        """Train from the start or the newest checkpoint to the end, and evaluate."""
+        with interruptible() as interrupt:
+            training = Training(
+                self.recipe,
+                prepared,
+                self.together,
+                run=self.run,
+                interrupt=interrupt,
+                observers=self.observers,
+            )
+            if resumed:
+                self._go_back(training)
+            self._set_state("running")
+            try:
+                ending = fit(training)
+            except NotFiniteError as error:
+                raise self._with_remedy(error) from error
+            return (self._finish if ending == "finished" else self._pause)(training, prepared)
+
+    def _go_back(self, training: Training) -> None:
+        """Put training, best weights and history back to the newest checkpoint, or the start."""
+        found = self.together.decide(self.run.checkpoints)
+        path = found[-1][1] if found else None
+        if path is not None:
+            try:
+                training.restore(path)
+            except CheckpointError as error:
+                before = f"step {found[-2][0]}" if len(found) > 1 else "the start"
+                raise CheckpointError(
+                    f"{error} Remove that folder to go on from {before}."
+                ) from error
+        self.together.decide(lambda: checkpoint.restore_weights(self.run, path))
+        differences = self.plan.differences(make_plan(self.recipe, self.together))
+        training.note_event("resumed", differences=differences)
+        self._say(f"Resumed after step {training.done}.")
+        if differences:
+            self._say(
+                f"The last bits may differ from the undisturbed run: {'; '.join(differences)}."
+            )
+
+    def _finish(self, training: Training, prepared: Prepared) -> TrainResult:
+        """Evaluate the weights that were kept, once, on the test part."""
+        seconds = training.elapsed
+        if len(prepared.split.test):
+            device = str(self.together.device)
+            evaluation = inference.evaluate(self.run, prepared.dataset, part="test", device=device)
+            self.together.decide(lambda: self.run.write_results(evaluation))
+        training.note_event("finished", seconds=seconds)
+        self._set_state("finished")
+        return self.together.decide(lambda: recorded(self.run))
+
+    def _pause(self, training: Training, prepared: Prepared) -> TrainResult:
+        """Leave the run so that it can be gone on with."""
+        self._set_state("interrupted")
+        self._say(f"Saved after step {training.done}.")
+        return TrainResult(
+            run=str(self.run.path),
+            network=self.recipe.network.name,
+            epochs=-(-training.done // training.steps_per_epoch),
+            seconds=training.elapsed,
+            validation=_figures(best(training.validations, self.recipe.choose_by)),
+            state="interrupted",
+        )
+
+    def _with_remedy(self, error: NotFiniteError) -> NotFiniteError:
+        found = self.run.checkpoints()
+        kept = (
+            f"The checkpoint of step {found[-1][0]} is kept in {self.run.path}."
+            if found
+            else "There is no checkpoint before it."
+        )
+        return NotFiniteError(
+            f"{error} Training stopped before the update. {kept} A smaller learning rate, a longer "
+            "warm-up or clipping usually help.",
+            error.step,
+        )
+
+    def _set_state(self, state: Literal["running", "finished", "interrupted"]) -> None:
+        def write() -> None:
+            self.run.sync()
+            self.run.set_state(state)
+
+        self.together.decide(write)
+
+    def _say(self, text: str) -> None:
+        if self.together.first:
+            progress.say(text)
+
+
+def _figures(validation: Validation | None) -> Figures | None:
+    if validation is None:
+        return None
+    return Figures(accuracy=validation.accuracy, loss=validation.loss)

@@ -1,0 +1,140 @@
+"""The arithmetic of one optimiser step, and nothing else.
+
+A step is a pure function of the weights, the optimiser's state and its number: the batch, the
+dropout masks and whatever else is random have an address. Its loss is the mean over the global
+batch, whichever way that is cut into processes and micro-batches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from striate.data import Batch
+from striate.errors import NotFiniteError
+from striate.layers import Net, placement
+from striate.randomness import stream
+from striate.train.objective import Rows
+from striate.train.optimiser import Stepper
+from striate.train.processes import Processes
+from striate.train.recipe import Recipe
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Taken(NamedTuple):
+    """What a step saw.
+
+    Args:
+        loss: mean over the global batch, before the update.
+        rate: learning rate, without the parameters' multipliers.
+        gradient_norm: L2 over all parameters, before clipping; None when float16 overflowed and
+            the step was left out.
+    """
+
+    loss: float
+    rate: float
+    gradient_norm: float | None
+
+
+class Step:
+    """Takes one step after another.
+
+    Args:
+        recipe: objective, clipping, precision, layout, seed.
+        net: the net being trained, on its device.
+        stepper: its optimiser.
+        together: the processes that share the batch.
+    """
+
+    def __init__(self, recipe: Recipe, net: Net, stepper: Stepper, together: Processes) -> None:
+        self.recipe, self.net, self.stepper, self.together = recipe, net, stepper, together
+        self.forward = torch.compile(net, dynamic=False) if recipe.compile else net
+        self.parameters = tuple(stepper.parameters.values())
+        self.scaler = torch.amp.GradScaler(
+            together.device.type, enabled=recipe.precision == "float16"
+        )
+
+    def __call__(self, parts: Sequence[Batch], number: int, factor: float) -> Taken:
+        """Take step `number`, counted from 1.
+
+        Args:
+            parts: the micro-batches, in order; (rows, channels, height, width) each.
+            number: the step's number, its address for everything random.
+            factor: of the schedule, on the optimiser's rate.
+
+        Raises:
+            NotFiniteError: the loss or the gradient is not finite; the weights are as before.
+        """
+        total = sum(part.total for part in parts)
+        self._seed(number)
+        self.net.train()
+        self.stepper.torch.zero_grad()
+        loss, before = torch.zeros((), device=self.together.device), 0
+        for index, part in enumerate(parts):
+            with placement(
+                seed=self.recipe.seed, step=number, total=total, offset=before + part.offset
+            ):
+                share = self._loss(part, stream(self.recipe.seed, "mix", number, index)) / total
+            self.scaler.scale(share).backward()
+            loss, before = loss + share.detach(), before + part.total
+        self.together.sum_gradients(self.parameters)
+        self.scaler.unscale_(self.stepper.torch)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = get_total_norm(gradients)
+        seen = Taken(float(self.together.sum(loss)), self.stepper.set_rate(factor), float(norm))
+        overflow = self._refuse_unless_finite(seen, number)
+        if self.recipe.clip is not None and not overflow:
+            clip_grads_with_norm_(self.parameters, self.recipe.clip, norm)
+        self.scaler.step(self.stepper.torch)
+        self.scaler.update()
+        return seen._replace(gradient_norm=None) if overflow else seen
+
+    def _loss(self, part: Batch, randomness: Any) -> Tensor:
+        channels_last = self.recipe.layout == "channels_last"
+        images = part.images.to(
+            self.together.device,
+            non_blocking=True,
+            memory_format=torch.channels_last if channels_last else torch.contiguous_format,
+        )
+        labels = part.labels.to(self.together.device, non_blocking=True)
+        rows = Rows(images, labels, part.offset, randomness, self.together)
+        with self._precision():
+            return self.recipe.objective.loss(
+                cast(Callable[[Tensor], Tensor], self.forward), self.net.network, rows
+            )
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self.recipe.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.together.device.type, _DTYPES[self.recipe.precision])
+
+    def _refuse_unless_finite(self, seen: Taken, number: int) -> bool:
+        """Raise before the optimiser acts; say whether float16 merely overflowed."""
+        norm = cast(float, seen.gradient_norm)
+        if math.isfinite(seen.loss) and math.isfinite(norm):
+            return False
+        if math.isfinite(seen.loss) and self.scaler.is_enabled() and self.scaler.get_scale() > 1:
+            return True
+        what = "gradient" if math.isfinite(seen.loss) else "loss"
+        raise NotFiniteError(
+            f"Step {number}: the {what} is not finite (loss {seen.loss:g}, gradient norm {norm:g}, "
+            f"learning rate {seen.rate:g}).",
+            number,
+        )
+
+    def _seed(self, number: int) -> None:
+        """Seed torch's generators for whatever draws without an address of its own.
+
+        Not by torch.manual_seed, which formats a stack trace for every device not in use.
+        """
+        seed = stream(self.recipe.seed, "step", number).seed("torch")
+        torch.default_generator.manual_seed(seed)
+        if self.together.device.type == "cuda":
+            torch.cuda.manual_seed(seed)

@@ -1,0 +1,298 @@
+"""A training in progress: all that the loop holds, and how it is saved and taken up again."""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from striate import inference, progress
+from striate.data import Batch, Loader
+from striate.layers import Net, build
+from striate.records import digest
+from striate.runs import Run
+from striate.train import checkpoint
+from striate.train.average import Average
+from striate.train.interrupt import Interrupt
+from striate.train.optimiser import Stepper
+from striate.train.prepare import Prepared
+from striate.train.processes import Processes
+from striate.train.recipe import Recipe
+from striate.train.schedule import Course
+from striate.train.step import Step, Taken
+from striate.train.validation import Validation, best
+
+
+class Observer(Protocol):
+    """Something that watches a training and changes nothing in it."""
+
+    def see(self, line: Mapping[str, Any], net: Net) -> None:
+        """Look at a history line just written, and at the net as it is then.
+
+        After a line of kind "step" the gradients of that step are still there. To read only is the
+        observer's promise; nothing enforces it, but `replay` finds a breach.
+        """
+
+
+class Wish(enum.IntEnum):
+    """What a process would like to happen between two steps; the greatest one does."""
+
+    NOTHING = 0
+    SAVE = 1
+    STOP = 2
+
+
+class Training:
+    """Nets, optimiser, data and position of a run being trained.
+
+    Args:
+        recipe: the run's.
+        prepared: its data.
+        together: the processes that share each batch.
+        run: the run folder; None trains without one, as replay does.
+        interrupt: whether an end was asked for.
+        observers: told of every line, in this process only.
+
+    Attributes:
+        done: steps done.
+        validations: all so far.
+        seconds: of training before this process took it up.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        prepared: Prepared,
+        together: Processes,
+        *,
+        run: Run | None = None,
+        interrupt: Interrupt | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.recipe, self.together, self.run = recipe, together, run
+        self.interrupt, self.observers = interrupt or Interrupt(), observers
+        self.done, self.seconds = 0, 0.0
+        self.validations: list[Validation] = []
+        self.meaning = prepared.contract.output
+        self.network_digest = digest(recipe.network)
+        self.loader, self.validation_loader = _loaders(recipe, prepared, together)
+        self.steps_per_epoch = -(-self.loader.batches // recipe.accumulate)
+        self.course = Course(
+            recipe.schedule, self.steps_per_epoch, recipe.epochs, recipe.warmup_epochs
+        )
+        self.net = _place(build(recipe.network, seed=recipe.seed), recipe, together.device)
+        self.average = Average(recipe.ema, self.net) if recipe.ema else None
+        self.stepper = Stepper(
+            recipe.optimiser, recipe.network, self.net, recipe.decay_on_norms_and_biases
+        )
+        self.step = Step(recipe, self.net, self.stepper, together)
+        self._began = self._saved = time.monotonic()
+        self._losses: list[float] = []
+
+    # -- where it stands
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the next step, from 0."""
+        return self.done // self.steps_per_epoch
+
+    @property
+    def at_epoch_end(self) -> bool:
+        """Whether the last step ended an epoch."""
+        return self.done % self.steps_per_epoch == 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training so far, over all resumes."""
+        return self.seconds + time.monotonic() - self._began
+
+    def stops_early(self) -> bool:
+        """Tell whether the recipe's early stop ends the training here."""
+        rule = self.recipe.early_stop
+        return rule is not None and rule.says_stop(self.validations, self.recipe.choose_by)
+
+    def wish(self) -> Wish:
+        """Return what should happen now, the same in all processes."""
+        own = Wish.STOP if self.interrupt.asked else Wish.NOTHING
+        if self.together.first and own is Wish.NOTHING:
+            every = self.recipe.checkpoint_steps
+            late = time.monotonic() - self._saved > 60 * self.recipe.checkpoint_minutes
+            own = Wish.SAVE if late or (every and self.done % every == 0) else Wish.NOTHING
+        return Wish(self.together.most(own))
+
+    # -- what the loop does
+
+    def batches(self) -> Iterator[list[Batch]]:
+        """Yield the epoch's remaining steps, each as its micro-batches."""
+        start = self.done % self.steps_per_epoch
+        parts = self.loader.epoch(self.epoch, start * self.recipe.accumulate)
+        return progress.track(
+            _grouped(parts, self.recipe.accumulate),
+            f"epoch {self.epoch + 1} of {self.recipe.epochs}",
+            "steps",
+            self.steps_per_epoch - start,
+        )
+
+    def take_step(self, parts: Sequence[Batch]) -> Taken:
+        """Take the next step, and write it down."""
+        epoch = self.epoch + 1
+        taken = self.step(parts, self.done + 1, self.course.factor(self.done, self.validations))
+        self.done += 1
+        if self.average is not None:
+            self.average.update(self.done)
+        self._losses.append(taken.loss)
+        self._note({"kind": "step", "epoch": epoch, **taken._asdict()})
+        return taken
+
+    def validate(self) -> None:
+        """Measure the net (or its average) on the validation part; keep its weights if best."""
+        outcome = inference.measure(
+            self.net_to_keep,
+            self.validation_loader.epoch(0),
+            device=self.together.device,
+            meaning=self.meaning,
+            what="validating",
+        )
+        validation = Validation(
+            epoch=self.epoch, step=self.done, loss=outcome.loss, accuracy=outcome.accuracy
+        )
+        self.validations.append(validation)
+        chosen = best(self.validations, self.recipe.choose_by) is validation
+        if chosen and self.run is not None:
+            run, weights = self.run, self.net_to_keep.state_dict()
+            self.together.decide(lambda: checkpoint.save_weights(run, weights, self.network_digest))
+        figures = {"loss": validation.loss, "accuracy": validation.accuracy, "best": chosen}
+        self._note({"kind": "validation", "epoch": self.epoch, **figures})
+        self._say_epoch(validation, chosen)
+
+    @property
+    def net_to_keep(self) -> Net:
+        """The net that is validated and kept: the average, where there is one."""
+        return self.net if self.average is None else self.average.net
+
+    # -- saving and going on
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that changes in training, by name."""
+        named = {f"net/{name}": value for name, value in self.net.state_dict().items()}
+        for name, value in self.stepper.state().items():
+            named[f"optimiser/{name}"] = value
+        if self.average is not None:
+            for name, value in self.average.net.state_dict().items():
+                named[f"average/{name}"] = value
+        return named
+
+    def save(self) -> None:
+        """Write a checkpoint, in the first process."""
+        if self.run is not None:
+            run, tensors = self.run, self.tensors()
+            saved = self.together.decide(lambda: checkpoint.save(run, self._state(), tensors))
+            self.note_event("checkpoint", tensors=saved.tensors)
+        self._saved = time.monotonic()
+
+    def restore(self, path: Path) -> None:
+        """Go to where a checkpoint was written.
+
+        Raises:
+            CheckpointError: it is damaged, or does not fit the recipe.
+        """
+        state, tensors = checkpoint.load(path, self.network_digest)
+        checkpoint.fit_together(path, self.tensors(), tensors)
+        with torch.no_grad():
+            for name, value in self.net.state_dict().items():
+                value.copy_(tensors[f"net/{name}"])
+            if self.average is not None:
+                for name, value in self.average.net.state_dict().items():
+                    value.copy_(tensors[f"average/{name}"])
+            self.stepper.restore(
+                {
+                    name.removeprefix("optimiser/"): value
+                    for name, value in tensors.items()
+                    if name.startswith("optimiser/")
+                }
+            )
+        if state.scaler:
+            self.step.scaler.load_state_dict(state.scaler)
+        self.done, self.seconds = state.step, state.seconds
+        self.validations = list(state.validations)
+
+    def note_event(self, event: str, **more: Any) -> None:
+        """Write an event into the history."""
+        epoch = -(-self.done // self.steps_per_epoch)
+        self._note({"kind": "event", "event": event, "epoch": epoch, **more})
+
+    # --
+
+    def _state(self) -> checkpoint.State:
+        return checkpoint.State(
+            step=self.done,
+            seconds=self.elapsed,
+            validations=tuple(self.validations),
+            scaler=self.step.scaler.state_dict(),
+            network=self.network_digest,
+        )
+
+    def _note(self, entry: Mapping[str, Any]) -> None:
+        line = {"step": self.done, **entry}
+        if self.run is not None and self.together.first:
+            self.run.append(line)
+        for observer in self.observers:
+            observer.see(line, self.net)
+
+    def _say_epoch(self, validation: Validation, chosen: bool) -> None:
+        losses, self._losses = self._losses, []
+        if self.together.first:
+            progress.say(
+                f"epoch {validation.epoch}/{self.recipe.epochs}  "
+                f"training loss {sum(losses) / max(len(losses), 1):.4f}  "
+                f"validation loss {validation.loss:.4f}  "
+                f"accuracy {100 * validation.accuracy:.2f}%{'  best' if chosen else ''}"
+            )
+
+
+def _loaders(recipe: Recipe, prepared: Prepared, together: Processes) -> tuple[Loader, Loader]:
+    """Return the loaders of the training and the validation part."""
+    training = Loader(
+        prepared.split.train,
+        prepared.contract,
+        batch=recipe.batch // recipe.accumulate,
+        seed=recipe.seed,
+        augmentation=recipe.augmentation,
+        shuffle=True,
+        rank=together.rank,
+        world=together.world,
+        workers=recipe.workers,
+    )
+    validation = Loader(
+        prepared.split.validation,
+        prepared.contract,
+        batch=recipe.batch,
+        seed=0,
+        shuffle=False,
+        rank=together.rank,
+        world=together.world,
+        workers=recipe.workers,
+    )
+    return training, validation
+
+
+def _place(net: Net, recipe: Recipe, device: torch.device) -> Net:
+    channels_last = recipe.layout == "channels_last"
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    return net.to(device=device, memory_format=order)  # type: ignore[call-overload, no-any-return]
+
+
+def _grouped(parts: Iterator[Batch], count: int) -> Iterator[list[Batch]]:
+    group: list[Batch] = []
+    for part in parts:
+        group.append(part)
+        if len(group) == count:
+            yield group
+            group = []
+    if group:
+        yield group
