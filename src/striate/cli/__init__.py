@@ -1,1 +1,1 @@
-"""The command line: one file a command, each parses, calls one public function, shows its result."""
+"""The command line: one file a command; each parses, calls one function, shows its result."""

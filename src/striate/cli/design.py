@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 def design(
     net: Annotated[
         str,
-        typer.Argument(
-            metavar="NET", help="A registered network, a network.json, or a run folder."
-        ),
+        typer.Argument(metavar="NET", help="A registered network, a network.json, or a run."),
     ],
     classes: Annotated[
         int | None, typer.Option("--classes", min=1, help="Another number of classes.")

@@ -43,12 +43,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Accuracy with its interval, per class, calibration, confusion."""
-    from striate import inference
+    from striate import inference, runs
 
-    found = inference.evaluate(run, data, part=part.value, device=device, strict=strict)
+    opened = runs.open(run)
+    found = inference.evaluate(opened, data, part=part.value, device=device, strict=strict)
     text = _text(found)
     if out is not None and output.first_process():
-        written = inference.write_evaluation(found, run, data, out)
+        images = inference.find_images(opened, data, part.value, strict)
+        written = inference.write_evaluation(found, opened, images, out)
         text += "\n\n" + "\n".join(f"{name.ljust(10)} {path}" for name, path in written.items())
     output.show(found, text, as_json)
 

@@ -35,7 +35,7 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option("--epochs", metavar="N", min=1, help="How often to see all images."),
+        typer.Option("--epochs", metavar="N", min=1, help="How often each image is seen."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, help="Of everything but the split.")

@@ -5,12 +5,13 @@ Example:
     269722
 """
 
-from striate.zoo import alexnet, dense, lenet, resnet, vgg
+from striate.zoo import alexnet, convnet, dense, lenet, resnet, vgg
 from striate.zoo.registry import Entry, entry, knobs, names, network, register
 
 __all__ = [
     "Entry",
     "alexnet",
+    "convnet",
     "dense",
     "entry",
     "knobs",

@@ -1,0 +1,26 @@
+"""Using a trained network: its figures on held-out images, and labels for files."""
+
+from striate.inference.evaluate import evaluate, find_images
+from striate.inference.evaluation import ClassFigures, Evaluation, Figures, Mistake
+from striate.inference.outcome import Outcome, measure
+from striate.inference.pictures import draw_run, write_evaluation
+from striate.inference.predict import Guess, Prediction, predict
+from striate.inference.weights import load, load_weights
+
+__all__ = [
+    "ClassFigures",
+    "Evaluation",
+    "Figures",
+    "Guess",
+    "Mistake",
+    "Outcome",
+    "Prediction",
+    "draw_run",
+    "evaluate",
+    "find_images",
+    "load",
+    "load_weights",
+    "measure",
+    "predict",
+    "write_evaluation",
+]

@@ -1,0 +1,194 @@
+"""Labels for image files, by the contract of the run that gives them."""
+
+from __future__ import annotations
+
+import glob
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from striate import data, progress, runs
+from striate.contract import Contract
+from striate.errors import DataError, RunError
+from striate.inference import metrics
+from striate.inference.weights import load
+from striate.layers import Net
+from striate.ops import choose_device, usable_cores
+from striate.records import Record
+
+Pixels = npt.NDArray[np.float32]
+
+_BATCH = 32
+
+
+class Guess(Record, frozen=True, kw_only=True):
+    """One class and its probability."""
+
+    id: str
+    label: str
+    probability: float
+
+
+class Prediction(Record, frozen=True, kw_only=True):
+    """What a file shows.
+
+    Args:
+        file: its path, as found.
+        id: the likeliest class.
+        label: its name for readers.
+        probability: what the network gives it.
+        top: the likeliest classes, best first; the first is the one above.
+    """
+
+    file: str
+    id: str
+    label: str
+    probability: float
+    top: tuple[Guess, ...]
+
+
+def predict(
+    run: runs.Run | Path | str,
+    files: Iterable[Path | str],
+    *,
+    top: int = 5,
+    device: str = "auto",
+    strict: bool = False,
+) -> tuple[Prediction, ...]:
+    """Classify images.
+
+    Args:
+        run: a run folder.
+        files: images, folders (everything below them with an image's suffix), and globs.
+        top: how many classes to name for each.
+        device: auto, cpu, cuda or cuda:N.
+        strict: a file that cannot be read is an error; otherwise it is left out, and said.
+
+    Raises:
+        DataError: a path that is not there, no image among them, or none that can be read.
+        RunError: the run has no weights yet.
+    """
+    opened = run if isinstance(run, runs.Run) else runs.open(run)
+    paths = find(files)
+    chosen = choose_device(device)
+    net, contract = load(opened, chosen), opened.contract()
+    found: list[Prediction] = []
+    batch: list[tuple[Path, Pixels]] = []
+    for path, image in progress.track(_read(paths, contract), "predicting", "images", len(paths)):
+        if not isinstance(image, DataError):
+            batch.append((path, image))
+        elif strict:
+            raise image
+        else:
+            progress.say(f"Skipped: {image}")
+        if len(batch) == _BATCH:
+            found += _classify(net, contract, batch, top, chosen)
+            batch = []
+    found += _classify(net, contract, batch, top, chosen)
+    if not found:
+        raise DataError(f"None of the files can be read as an image (tried {len(paths)}).")
+    return tuple(found)
+
+
+def find(files: Iterable[Path | str]) -> tuple[Path, ...]:
+    """Return the image files that paths, folders and globs stand for, in order, once each.
+
+    A file named on its own is taken whatever its suffix; below a folder, hidden ones are not.
+
+    Raises:
+        DataError: one of them matches nothing; names it.
+    """
+    found: dict[Path, None] = {}
+    for each in files:
+        path = Path(each)
+        if path.is_dir():
+            matches = sorted(below for below in path.rglob("*") if _is_image(below, path))
+            if not matches:
+                raise DataError(f"There is no image file in the folder {path}.")
+        elif path.exists():
+            matches = [path]
+        else:
+            matches = [Path(name) for name in sorted(glob.glob(str(each), recursive=True))]
+            if not matches:
+                raise DataError(f"There is no file, and no match for a pattern, {str(each)!r}.")
+        found.update(dict.fromkeys(match for match in matches if match.is_file()))
+    if not found:
+        raise DataError("Expected at least one image file, received none.")
+    return tuple(found)
+
+
+def _is_image(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return not hidden and path.suffix.lower() in _suffixes() and path.is_file()
+
+
+def _suffixes() -> frozenset[str]:
+    Image.init()
+    return frozenset(suffix for suffix, kind in Image.EXTENSION.items() if kind in Image.OPEN)
+
+
+def _read(paths: Sequence[Path], contract: Contract) -> Iterator[tuple[Path, Pixels | DataError]]:
+    """Decode and prepare in threads, a little ahead of the network; errors come as values."""
+
+    def read(path: Path) -> tuple[Path, Pixels | DataError]:
+        try:
+            return path, data.prepare(data.decode(path, contract), contract)
+        except DataError as error:
+            return path, error
+
+    waiting: deque[Future[tuple[Path, Any]]] = deque()
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for path in paths:
+            waiting.append(pool.submit(read, path))
+            if len(waiting) > 2 * _BATCH:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _classify(
+    net: Net,
+    contract: Contract,
+    batch: Sequence[tuple[Path, Pixels]],
+    top: int,
+    device: torch.device,
+) -> list[Prediction]:
+    if not batch:
+        return []
+    images = torch.from_numpy(np.stack([image for _, image in batch])).to(device)
+    with torch.inference_mode():
+        outputs = net(images).float().cpu().numpy()
+    if not np.isfinite(outputs).all():
+        raise RunError("The network's outputs are not finite: its weights are damaged.")
+    likely = metrics.probabilities(outputs, contract.output)
+    return [
+        _prediction(path, row, contract, top) for (path, _), row in zip(batch, likely, strict=True)
+    ]
+
+
+def _prediction(
+    path: Path, likely: npt.NDArray[np.float64], contract: Contract, top: int
+) -> Prediction:
+    best = np.argsort(-likely, kind="stable")[: max(top, 1)]
+    guesses = tuple(
+        Guess(
+            id=contract.classes[index].id,
+            label=contract.classes[index].label,
+            probability=float(likely[index]),
+        )
+        for index in best
+    )
+    return Prediction(
+        file=str(path),
+        id=guesses[0].id,
+        label=guesses[0].label,
+        probability=guesses[0].probability,
+        top=guesses,
+    )

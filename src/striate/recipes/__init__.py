@@ -1,0 +1,32 @@
+"""Complete runs, one function each, and the choice among them by what the images are like.
+
+Example:
+    >>> from striate import recipes
+    >>> facts = recipes.DataFacts(name="mnist", path="mnist", count=60000, classes=10,
+    ...                           channels="grey", size=(28, 28), uniform=True)
+    >>> recipes.choose(facts)
+    'small_images'
+"""
+
+from striate.recipes.automatic import choose, make
+from striate.recipes.cifar10 import resnet20_cifar10, resnet56_cifar10
+from striate.recipes.facts import DataFacts, facts_of
+from striate.recipes.photographs import photographs
+from striate.recipes.registry import Wish, get, names, register
+from striate.recipes.small import small_images, tiny_images
+
+__all__ = [
+    "DataFacts",
+    "Wish",
+    "choose",
+    "facts_of",
+    "get",
+    "make",
+    "names",
+    "photographs",
+    "register",
+    "resnet20_cifar10",
+    "resnet56_cifar10",
+    "small_images",
+    "tiny_images",
+]
