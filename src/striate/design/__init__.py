@@ -22,6 +22,8 @@ from striate.design.pointwise import (
     Tanh,
 )
 from striate.design.pooling import AdaptiveAvgPool, AvgPool, MaxPool, Pool
+from striate.design.receptive import Field, receptive_fields
+from striate.design.sheet import Sheet, sheet
 from striate.design.sketch import Sketch
 from striate.design.wiring import Add, Concat, Flatten, Identity, Opaque, Shortcut
 from striate.errors import DesignError
@@ -40,6 +42,7 @@ __all__ = [
     "DesignError",
     "Dropout",
     "FanInUniform",
+    "Field",
     "Flatten",
     "He",
     "Identity",
@@ -58,6 +61,7 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Shape",
+    "Sheet",
     "Shortcut",
     "SiLU",
     "Sigmoid",
@@ -67,4 +71,6 @@ __all__ = [
     "Uniform",
     "Window",
     "Xavier",
+    "receptive_fields",
+    "sheet",
 ]

@@ -78,7 +78,7 @@ class Layer(Family, frozen=True, kw_only=True):
 
     family: ClassVar[str] = "layer"
     arity: ClassVar[int | None] = 1  # number of inputs; None is one or more
-    counted: ClassVar[bool] = False  # whether its output counts among the sheet's activations
+    counted: ClassVar[bool] = False  # whether this kind's output counts as an activation
 
     name: str
     inputs: tuple[str, ...]
@@ -111,6 +111,10 @@ class Layer(Family, frozen=True, kw_only=True):
     def window(self, *inputs: Shape) -> Window | None:
         """Return how outputs look at pixels; None where it works pixel by pixel."""
         return None
+
+    def stored(self, *inputs: Shape) -> bool:
+        """Return whether its output needs memory of its own; an activation works in place."""
+        return self.counted
 
     @property
     def whole(self) -> bool:

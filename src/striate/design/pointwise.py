@@ -12,15 +12,15 @@ class Activation(Layer, frozen=True, kw_only=True):
     """A function of each element. Input shape: any. Output shape: the same."""
 
 
-class ReLU(Activation, frozen=True, kw_only=True):
+class ReLU(Activation, frozen=True, kw_only=True, tag="relu"):
     """max(x, 0)."""
 
 
-class ReLU6(Activation, frozen=True, kw_only=True):
+class ReLU6(Activation, frozen=True, kw_only=True, tag="relu6"):
     """min(max(x, 0), 6)."""
 
 
-class LeakyReLU(Activation, frozen=True, kw_only=True):
+class LeakyReLU(Activation, frozen=True, kw_only=True, tag="leaky_relu"):
     """x where positive, slope * x elsewhere."""
 
     slope: float = 0.01
@@ -41,7 +41,7 @@ class GELU(Activation, frozen=True, kw_only=True):
     """x times the normal distribution function of x."""
 
 
-class SiLU(Activation, frozen=True, kw_only=True):
+class SiLU(Activation, frozen=True, kw_only=True, tag="silu"):
     """x * sigmoid(x)."""
 
 

@@ -88,6 +88,10 @@ class AdaptiveAvgPool(Layer, frozen=True, kw_only=True):
         spatial(self, inputs[0], len(self.size))
         return (inputs[0][0], *self.size)
 
+    def stored(self, *inputs: Shape) -> bool:
+        """Return False where it changes nothing."""
+        return inputs[0][1:] != self.size
+
     def window(self, *inputs: Shape) -> Window:
         """Return the widest of its windows."""
         axes = [adaptive_windows(*axis) for axis in zip(inputs[0][1:], self.size, strict=True)]

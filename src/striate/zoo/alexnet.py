@@ -9,7 +9,7 @@ from striate.zoo.registry import Shape, register
 @register(
     name="alexnet",
     summary="torchvision's AlexNet: one tower, 64-192-384-256-256, no normalisation",
-    source="Krizhevsky, 'One weird trick', 2014, as torchvision builds it",
+    citation="Krizhevsky, 'One weird trick', 2014, as torchvision builds it",
     input=(3, 224, 224),
     parameters=61_100_840,
     macs=714_188_480,
@@ -43,7 +43,7 @@ def alexnet(*, name: str, classes: int, input: Shape) -> Network:
 @register(
     name="alexnet_onetower",
     summary="AlexNet as the lectures print it: one tower, 96-256-384-384-256, pool then norm",
-    source="Krizhevsky et al., NIPS 2012, both towers as one, without groups",
+    citation="Krizhevsky et al., NIPS 2012, both towers as one, without groups",
     input=(3, 227, 227),
     parameters=62_378_344,
     macs=1_135_256_096,

@@ -9,7 +9,7 @@ from striate.zoo.registry import Shape, register
 @register(
     name="softmax",
     summary="linear classifier on pixels",
-    source="the linear classifier of every course",
+    citation="the linear classifier of every course",
     input=(3, 32, 32),
     classes=10,
     parameters=30_730,
@@ -26,7 +26,7 @@ def softmax(*, name: str, classes: int, input: Shape) -> Network:
 @register(
     name="mlp",
     summary="{affine, [batch norm], relu, [dropout]} x (L - 1), affine",
-    source="the fully connected network of every course",
+    citation="the fully connected network of every course",
     input=(3, 32, 32),
     classes=10,
     parameters=394_634,

@@ -9,7 +9,7 @@ from striate.zoo.registry import Shape, register
 @register(
     name="lenet",
     summary="two 5x5 convolutions with pooling, three fully connected layers",
-    source="LeCun et al., Proc. IEEE 1998, with ReLU, max pooling and a softmax",
+    citation="LeCun et al., Proc. IEEE 1998, with ReLU, max pooling and a softmax",
     input=(1, 28, 28),
     classes=10,
     parameters=61_706,

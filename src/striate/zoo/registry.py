@@ -21,7 +21,7 @@ class Entry(Record, frozen=True, kw_only=True):
     Args:
         name: torchvision's where it has the same network.
         summary: one line.
-        source: the paper, or whose table it follows.
+        citation: the paper, or whose table it follows.
         input: default input, (channels, height, width).
         classes: default number of classes.
         parameters: the exact count that its source gives for the defaults, where there is one.
@@ -31,7 +31,7 @@ class Entry(Record, frozen=True, kw_only=True):
 
     name: str
     summary: str
-    source: str
+    citation: str
     input: Shape
     classes: int
     parameters: int | None = None
@@ -47,7 +47,7 @@ def register(
     *,
     name: str,
     summary: str,
-    source: str,
+    citation: str,
     input: Shape,
     classes: int = 1000,
     parameters: int | None = None,
@@ -64,7 +64,7 @@ def register(
     entry = Entry(
         name=name,
         summary=summary,
-        source=source,
+        citation=citation,
         input=input,
         classes=classes,
         parameters=parameters,

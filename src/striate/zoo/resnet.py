@@ -110,7 +110,7 @@ def _register_imagenet(
     @register(
         name=name,
         summary=f"{'bottleneck' if bottleneck else 'basic'} blocks {blocks}",
-        source=_PAPER.format("table 1"),
+        citation=_PAPER.format("table 1"),
         input=(3, 224, 224),
         parameters=parameters,
         macs=macs,
@@ -197,7 +197,7 @@ def _register_cifar(depth: int, parameters: int, macs: int) -> None:
     @register(
         name=f"resnet{depth}",
         summary=f"{depth} layers for 32x32 images, shortcuts without parameters (option A)",
-        source=_PAPER.format("section 4.2"),
+        citation=_PAPER.format("section 4.2"),
         input=(3, 32, 32),
         classes=10,
         parameters=parameters,

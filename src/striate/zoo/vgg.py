@@ -66,7 +66,7 @@ def _register(name: str, column: str, layers: int, parameters: int, macs: int) -
     @register(
         name=name,
         summary=f"{layers} weight layers" + (", three of them 1x1" if column == "C" else ""),
-        source=_SOURCE.format(column),
+        citation=_SOURCE.format(column),
         input=(3, 224, 224),
         parameters=parameters,
         macs=macs,
