@@ -1,0 +1,56 @@
+"""Output sizes against the lectures' figures, and against torch over a space of cases."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from striate.design.arithmetic import adaptive_windows, output_size, same_padding
+
+small = st.integers(1, 7)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "expected"),
+    [(7, 3, 1, 0, 5), (7, 3, 2, 0, 3), (32, 5, 1, 2, 32), (227, 11, 4, 0, 55), (27, 5, 1, 2, 27)],
+)
+def test_lectures(size: int, kernel: int, stride: int, padding: int, expected: int) -> None:
+    assert output_size(size, kernel, stride, (padding, padding)) == expected
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 30), small, st.integers(1, 4), st.integers(0, 3), st.integers(1, 3))
+def test_convolution_as_torch(size: int, k: int, stride: int, padding: int, dilation: int) -> None:
+    ours = output_size(size, k, stride, (padding, padding), dilation)
+    layer = nn.Conv1d(1, 1, k, stride, padding, dilation, device="meta")
+    if ours < 1:
+        with pytest.raises(RuntimeError):
+            layer(torch.empty(1, 1, size, device="meta"))
+    else:
+        assert layer(torch.empty(1, 1, size, device="meta")).shape[-1] == ours
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 30), small, st.integers(1, 4), st.integers(0, 3), st.booleans())
+def test_pooling_as_torch(size: int, k: int, stride: int, padding: int, ceil: bool) -> None:
+    assume(padding <= k // 2)
+    ours = output_size(size, k, stride, (padding, padding), ceil=ceil)
+    assume(ours >= 1)
+    layer = nn.MaxPool1d(k, stride, padding, ceil_mode=ceil)
+    assert layer(torch.zeros(1, 1, size)).shape[-1] == ours
+
+
+@given(st.integers(1, 40), small, st.integers(1, 3))
+def test_same_padding_keeps_the_size(size: int, kernel: int, dilation: int) -> None:
+    assert output_size(size, kernel, 1, same_padding(kernel, dilation), dilation) == size
+
+
+@settings(deadline=None)
+@given(st.integers(1, 30), st.integers(1, 9))
+def test_adaptive_windows_as_torch(size: int, count: int) -> None:
+    x = torch.arange(size, dtype=torch.float64).view(1, 1, size)
+    means = [x[0, 0, start:end].mean().item() for start, end in adaptive_windows(size, count)]
+    assert nn.AdaptiveAvgPool1d(count)(x)[0, 0].tolist() == pytest.approx(means)

@@ -1,0 +1,108 @@
+"""The record of a network: what it refuses, how it edits, and that JSON keeps it whole."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from striate import zoo
+from striate.design import DesignError, Network, Output, Sketch
+from striate.design.network import MODULE_ATTRIBUTES
+from striate.records import from_json, to_json
+
+
+def sketch() -> Sketch:
+    net = Sketch("t", (3, 32, 32))
+    net.conv("stage.conv", 10, 5, padding=2)
+    net.relu("stage.relu")
+    net.flatten()
+    net.linear("fc", 7)
+    return net
+
+
+def test_lecture_example() -> None:
+    net = sketch().finish()
+    assert net.shapes()["stage.conv"] == (10, 32, 32)
+    conv = [p for p in net.parameters() if p.name.startswith("stage.conv")]
+    assert [(p.name, p.size) for p in conv] == [("stage.conv.weight", 750), ("stage.conv.bias", 10)]
+    six = Sketch("six", (3, 32, 32))
+    six.conv("c", 6, 5)
+    assert (six.finish().parameter_count(), six.finish().macs()) == (456, 352_800)
+
+
+def test_json_keeps_it_whole() -> None:
+    for name in zoo.names():
+        net = zoo.network(name)
+        assert from_json(Network, to_json(net)) == net, name
+
+
+def test_every_module_attribute_is_refused() -> None:
+    public = {name for name in dir(nn.Module()) if not name.startswith("_")}
+    assert public <= MODULE_ATTRIBUTES
+    net = Sketch("t", (3, 8, 8))
+    net.conv("half", 4, 3)
+    with pytest.raises(DesignError, match="'half' is taken by nn.Module"):
+        net.finish()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a", "a"), "two values are called 'a'"),
+        (("a", "a.b"), "'a' is a layer and cannot hold 'a.b'"),
+        (("s.a", "t.b", "s.c"), "The layers of 's' are not together: 's.c' comes after others"),
+        (("a-b",), "'a-b' cannot name a module"),
+        (("class",), "'class' cannot name a module"),
+    ],
+)
+def test_names(names: tuple[str, ...], message: str) -> None:
+    net = Sketch("t", (3, 8, 8))
+    for name in names:
+        net.relu(name)
+    with pytest.raises(DesignError, match=message):
+        net.finish()
+
+
+def test_unknown_source_and_shapes() -> None:
+    net = sketch()
+    net.add("sum", "fc", "stage.conv")
+    with pytest.raises(DesignError, match=r"sum: expected inputs of one shape, received fc \(7,\)"):
+        net.finish()
+    other = sketch()
+    other.relu("r", of="nowhere")
+    with pytest.raises(DesignError, match="r reads 'nowhere', which no input or earlier layer"):
+        other.finish()
+
+
+def test_too_small_names_the_layer_and_the_smallest_that_fits() -> None:
+    message = (
+        r"lenet does not take images of 8x8: conv2: a 5x5 window does not fit its input of 4x4: .* "
+        r"The smallest that fits is 12x12\."
+    )
+    with pytest.raises(DesignError, match=message) as caught:
+        zoo.network("lenet", input=(1, 8, 8))
+    assert caught.value.layer == "conv2"
+    assert zoo.network("lenet", input=(1, 12, 12)).classes == 10
+    with pytest.raises(DesignError, match="The smallest that fits is 63x63"):
+        zoo.network("alexnet").with_input((3, 62, 62))
+
+
+@pytest.mark.parametrize("name", ["lenet", "alexnet", "vgg11", "resnet18", "resnet20", "mlp"])
+def test_other_classes(name: str) -> None:
+    net = zoo.network(name)
+    other, kept = net.with_classes(17)
+    assert other.classes == 17
+    assert other == zoo.network(name, classes=17)
+    lost = {p.name for p in net.parameters()} - kept.keys()
+    last = net.layers[-1].name
+    assert lost == {f"{last}.weight", f"{last}.bias"}
+
+
+def test_train_only_outputs() -> None:
+    net = sketch()
+    main = net.last
+    net.linear("head", 7, of="flatten")
+    net.last = main
+    whole = net.finish(Output(name="aux", source="head", train_only=True, loss_weight=0.3))
+    assert whole.needed(train=False) == whole.needed(train=True) - {"head"}
+    assert whole.macs() == sketch().finish().macs()

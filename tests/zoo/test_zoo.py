@@ -1,0 +1,106 @@
+"""Every registered network: declared = computed on paper = counted on the built module."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from striate import zoo
+from striate.errors import UnknownName, UsageError
+from striate.layers import build
+
+# PAPERS figures, kept here as well so that no one edits an entry to please its test.
+PUBLISHED = {
+    "lenet": (61_706, None),
+    "alexnet": (61_100_840, 714_188_480),
+    "alexnet_onetower": (62_378_344, 1_135_256_096),
+    "vgg11": (132_863_336, 7_609_090_048),
+    "vgg13": (133_047_848, 11_308_466_176),
+    "vgg16_c": (133_638_952, 11_770_888_192),
+    "vgg16": (138_357_544, 15_470_264_320),
+    "vgg19": (143_667_240, 19_632_062_464),
+    "resnet18": (11_689_512, 1_814_073_344),
+    "resnet34": (21_797_672, None),
+    "resnet50": (25_557_032, 4_089_184_256),
+    "resnet101": (44_549_160, None),
+    "resnet152": (60_192_808, 11_513_626_624),
+    "resnet20": (269_722, 40_551_040),
+    "resnet32": (464_154, 68_862_592),
+    "resnet44": (658_586, 97_174_144),
+    "resnet56": (853_018, 125_485_696),
+    "resnet110": (1_727_962, 252_887_680),
+}
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_declared_computed_counted(name: str) -> None:
+    entry, network = zoo.entry(name), zoo.network(name)
+    net = build(network, seed=None).eval()
+    counted = sum(parameter.numel() for parameter in net.parameters())
+    assert network.parameter_count() == counted
+    assert entry.parameters in (None, counted)
+    with FlopCounterMode(display=False) as counter:
+        net(torch.empty(1, *network.input_shape, device="meta"))
+    assert network.macs() == counter.get_total_flops() // 2
+    assert entry.macs in (None, network.macs())
+    assert [n for n, _ in net.named_parameters()] == [p.name for p in network.parameters()]
+    assert [p.shape for p in net.parameters()] == [p.shape for p in network.parameters()]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published(name: str) -> None:
+    parameters, macs = PUBLISHED[name]
+    network = zoo.network(name)
+    assert network.parameter_count() == parameters
+    assert macs is None or network.macs() == macs
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_other_classes_sizes_and_channels(name: str) -> None:
+    for channels in (1, 3):
+        _, height, width = zoo.entry(name).input
+        shape = (channels, height + 32, width + 64)
+        network = zoo.network(name, classes=5, input=shape)
+        net = build(network, seed=None).eval()
+        assert net(torch.empty(2, *shape, device="meta")).shape == (2, 5)
+
+
+SMALL = ["softmax", "mlp", "lenet", "resnet20", "resnet18(stem='cifar', width=16)"]
+
+
+@pytest.mark.parametrize("spec", [*SMALL, "mlp(hidden=(30, 20), batch_norm=True, dropout=0.2)"])
+def test_one_step(spec: str) -> None:
+    network = zoo.network(spec, classes=10)
+    net = build(network, seed=1)
+    logits = net(torch.randn(8, *network.input_shape, generator=torch.Generator().manual_seed(0)))
+    loss = torch.nn.functional.cross_entropy(logits, torch.arange(8))
+    loss.backward()
+    assert loss.isfinite()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("resnt20", "There is no network named 'resnt20'. Did you mean resnet20"),
+        ("resnet20(widht=8)", "There is no knob of resnet20 named 'widht'. Did you mean width"),
+        ("softmax(a=1)", "Known: .* has none|softmax has none"),
+    ],
+)
+def test_unknown(spec: str, message: str) -> None:
+    with pytest.raises(UnknownName, match=message):
+        zoo.network(spec)
+
+
+@pytest.mark.parametrize("spec", ["mlp(3)", "mlp(hidden=open('x'))", "mlp(", "mlp(hidden=)"])
+def test_knobs_are_literals(spec: str) -> None:
+    with pytest.raises(UsageError, match=r"Expected a network as name\(key=value"):
+        zoo.network(spec)
+
+
+def test_names_are_taken_once() -> None:
+    with pytest.raises(ValueError, match="name='lenet', which is taken"):
+        zoo.register(name="lenet", summary="", citation="", input=(1, 1, 1))(lambda: None)
