@@ -52,7 +52,7 @@ def _thin(network: Network) -> Network:
     sketch = Sketch(network.name, (1, 70, 700))
     names = {network.inputs[0].name: sketch.input.name}
     for layer in network.layers:
-        if isinstance(layer, design.Flatten | design.AdaptiveAvgPool):
+        if isinstance(layer, design.Flatten | design.AdaptivePool):
             break
         inputs = tuple(names[name] for name in layer.inputs)
         if isinstance(layer, design.Conv):

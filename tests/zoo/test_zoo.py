@@ -66,7 +66,7 @@ def test_other_classes_sizes_and_channels(name: str) -> None:
         assert net(torch.empty(2, *shape, device="meta")).shape == (2, 5)
 
 
-SMALL = ["softmax", "mlp", "lenet", "resnet20", "resnet18(stem='cifar', width=16)"]
+SMALL = ["softmax", "mlp", "lenet", "convnet", "resnet20", "resnet18(stem='cifar', width=16)"]
 
 
 @pytest.mark.parametrize("spec", [*SMALL, "mlp(hidden=(30, 20), batch_norm=True, dropout=0.2)"])

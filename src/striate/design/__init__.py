@@ -21,7 +21,14 @@ from striate.design.pointwise import (
     Softmax,
     Tanh,
 )
-from striate.design.pooling import AdaptiveAvgPool, AvgPool, MaxPool, Pool
+from striate.design.pooling import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AdaptivePool,
+    AvgPool,
+    MaxPool,
+    Pool,
+)
 from striate.design.receptive import Field, receptive_fields
 from striate.design.sheet import Sheet, sheet
 from striate.design.sketch import Sketch
@@ -33,6 +40,8 @@ __all__ = [
     "LRN",
     "Activation",
     "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "AdaptivePool",
     "Add",
     "AvgPool",
     "BatchNorm",

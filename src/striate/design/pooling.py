@@ -70,8 +70,8 @@ class AvgPool(Pool, frozen=True, kw_only=True):
     count_padding: bool = True
 
 
-class AdaptiveAvgPool(Layer, frozen=True, kw_only=True):
-    """Mean over the windows that cut the input into `size` positions; 1x1 is global pooling.
+class AdaptivePool(Layer, frozen=True, kw_only=True):
+    """Windows that cut the input into `size` positions; 1x1 is global pooling.
 
     Input shape: (channels, *space)
     Output shape: (channels, *size)
@@ -98,3 +98,11 @@ class AdaptiveAvgPool(Layer, frozen=True, kw_only=True):
         kernel = tuple(max(end - start for start, end in windows) for windows in axes)
         stride = tuple(windows[1][0] if len(windows) > 1 else 1 for windows in axes)
         return Window(kernel, stride, (0,) * len(kernel))
+
+
+class AdaptiveAvgPool(AdaptivePool, frozen=True, kw_only=True):
+    """The mean over each window."""
+
+
+class AdaptiveMaxPool(AdaptivePool, frozen=True, kw_only=True):
+    """The largest value in each window."""

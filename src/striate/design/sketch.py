@@ -15,7 +15,7 @@ from striate.design.layer import Layer
 from striate.design.linear import Conv, Linear
 from striate.design.network import Input, Network, Output, explain_size
 from striate.design.pointwise import LRN, BatchNorm, Dropout, ReLU
-from striate.design.pooling import AdaptiveAvgPool, AvgPool, MaxPool
+from striate.design.pooling import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, MaxPool
 from striate.design.wiring import Add, Concat, Flatten, Shortcut
 from striate.errors import DesignError
 
@@ -172,6 +172,12 @@ class Sketch:
         """Append pooling to a fixed size; 1 is global average pooling."""
         return self.put(
             AdaptiveAvgPool(name=name, inputs=(of or self.last,), size=self._sizes(size))
+        )
+
+    def adaptive_max_pool(self, name: str, size: Size = 1, *, of: str | None = None) -> str:
+        """Append the largest value of each of `size` windows; 1 is global max pooling."""
+        return self.put(
+            AdaptiveMaxPool(name=name, inputs=(of or self.last,), size=self._sizes(size))
         )
 
     def flatten(self, name: str = "flatten", *, of: str | None = None) -> str:

@@ -222,6 +222,12 @@ def _(record: design.AdaptiveAvgPool, *shapes: Shape) -> nn.Module:
 
 
 @module.register
+def _(record: design.AdaptiveMaxPool, *shapes: Shape) -> nn.Module:
+    kinds = (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
+    return _by_axes(*kinds, len(record.size))(record.size)
+
+
+@module.register
 def _(record: design.Shortcut, *shapes: Shape) -> nn.Module:
     return Shortcut(shapes[0][0], record.features, record.stride)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from striate.design import He, Network, Sketch
+from striate.design import Network, Sketch
+from striate.errors import UsageError
 from striate.zoo.registry import Shape, register
 
 
 @register(
     name="convnet",
-    summary="stages of 3x3 convolution, batch norm, ReLU; pooled between, averaged at the end",
-    citation="a small VGG with batch normalisation; no paper",
+    summary="stages of a pooled 3x3 convolution and a residual chain, global max pooling",
+    citation="the ResNet-9 of DAWNBench (Page 2018), thinner; no paper",
     input=(1, 28, 28),
     classes=10,
 )
@@ -20,30 +21,36 @@ def convnet(
     name: str,
     classes: int,
     input: Shape,
-    stages: Sequence[Sequence[int]] = ((32, 32), (64, 64), (128, 128)),
-    dropout: float = 0.0,
+    widths: Sequence[int] = (32, 64, 128),
+    depths: Sequence[int] = (2, 2, 2),
 ) -> Network:
-    """Write {{conv 3x3, batch norm, relu} x n, [max pool 2]} x stages, global average, linear.
+    """Write stages of conv 3x3, max pool 2, norm, ReLU, then x + (conv 3x3, norm, ReLU) x depth.
+
+    Pooling early keeps it cheap: 17 million multiply-adds on 28x28 images.
 
     Args:
         name: of the network.
         classes: features of the last layer.
         input: (channels, height, width).
-        stages: filters of each convolution, stage by stage.
-        dropout: before the last layer.
+        widths: filters of each stage.
+        depths: length of the residual chain of each stage, 0 for none.
     """
-    net = Sketch(name, input, weight_init=He(fan="out"))
-    for index, stage in enumerate(stages):
-        if index:
-            net.max_pool(f"stage{index}.pool", 2)
-        for number, features in enumerate(stage):
-            place = f"stage{index}.{number}"
-            net.conv(f"{place}.conv", features, 3, padding=1, bias="none")
-            net.batch_norm(f"{place}.bn")
-            net.relu(f"{place}.relu")
-    net.adaptive_avg_pool("average")
+    if len(widths) != len(depths):
+        raise UsageError(f"{name}: expected a depth a stage, received {widths=}, {depths=}.")
+    net = Sketch(name, input)
+    for number, (width, depth) in enumerate(zip(widths, depths, strict=True), start=1):
+        stage = f"stage{number}"
+        net.conv(f"{stage}.conv", width, 3, padding=1, bias="none")
+        net.max_pool(f"{stage}.pool", 2)
+        net.batch_norm(f"{stage}.bn")
+        entry = net.relu(f"{stage}.relu")
+        for index in range(depth):
+            net.conv(f"{stage}.chain.{index}.conv", width, 3, padding=1, bias="none")
+            net.batch_norm(f"{stage}.chain.{index}.bn")
+            net.relu(f"{stage}.chain.{index}.relu")
+        if depth:
+            net.add(f"{stage}.add", entry, net.last)
+    net.adaptive_max_pool("pool")
     net.flatten()
-    if dropout:
-        net.dropout("dropout", dropout)
-    net.linear("classifier", classes)
+    net.linear("fc", classes)
     return net.finish()
