@@ -40,7 +40,7 @@ class State(Record, frozen=True, kw_only=True):
         step: steps done.
         seconds: of training so far, over all resumes.
         validations: all so far.
-        scaler: float16's loss scale; empty otherwise.
+        loss_scale: float16's, and how many steps it has stood; 0 with other precisions.
         network: the network's digest.
         tensors: the first 16 digits of each tensor's sha256, by name.
         digest: sha256 of this record with an empty digest.
@@ -50,7 +50,7 @@ class State(Record, frozen=True, kw_only=True):
     step: int
     seconds: float = 0.0
     validations: tuple[Validation, ...] = ()
-    scaler: dict[str, float] = {}
+    loss_scale: tuple[float, int] = (0.0, 0)
     network: str
     tensors: dict[str, str] = {}
     digest: str = ""
@@ -148,7 +148,7 @@ def restore_weights(run: Run, path: Path | None) -> None:
 def save_weights(run: Run, tensors: Mapping[str, Tensor], network: str) -> None:
     """Write model.safetensors, whole or not at all; `network` is the network's digest."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {"format": "pt", "network": network}
+    metadata = {"network": network}  # one key only: safetensors writes several in random order
     atomic_write(run.weights, lambda place: save_file(_unshared(held), place, metadata))
 
 

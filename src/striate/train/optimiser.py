@@ -77,7 +77,7 @@ class Adam(Optimiser, frozen=True, kw_only=True):
         )
 
 
-class AdamW(Optimiser, frozen=True, kw_only=True):
+class AdamW(Optimiser, frozen=True, kw_only=True, tag="adamw"):
     """Adam with decay apart from the gradient: w = w - rate decay w.
 
     Source: Loshchilov and Hutter, "Decoupled weight decay", ICLR 2019, algorithm 2.

@@ -96,6 +96,20 @@ class Step:
         self.scaler.update()
         return seen._replace(gradient_norm=None) if overflow else seen
 
+    @property
+    def loss_scale(self) -> tuple[float, int]:
+        """float16's loss scale and for how many steps it has stood; zeros with other precisions."""
+        state = self.scaler.state_dict()
+        return (state["scale"], state["_growth_tracker"]) if state else (0.0, 0)
+
+    @loss_scale.setter
+    def loss_scale(self, value: tuple[float, int]) -> None:
+        if self.scaler.is_enabled():
+            scale, age = value
+            self.scaler.load_state_dict(
+                {**self.scaler.state_dict(), "scale": scale, "_growth_tracker": age}
+            )
+
     def _loss(self, part: Batch, randomness: Any) -> Tensor:
         channels_last = self.recipe.layout == "channels_last"
         images = part.images.to(

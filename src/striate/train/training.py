@@ -216,8 +216,7 @@ class Training:
                     if name.startswith("optimiser/")
                 }
             )
-        if state.scaler:
-            self.step.scaler.load_state_dict(state.scaler)
+        self.step.loss_scale = state.loss_scale
         self.done, self.seconds = state.step, state.seconds
         self.validations = list(state.validations)
 
@@ -233,7 +232,7 @@ class Training:
             step=self.done,
             seconds=self.elapsed,
             validations=tuple(self.validations),
-            scaler=self.step.scaler.state_dict(),
+            loss_scale=self.step.loss_scale,
             network=self.network_digest,
         )
 
