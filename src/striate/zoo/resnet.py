@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from striate.design import Constant, FanInUniform, He, Network, Sketch
+from striate.errors import UsageError
 from striate.zoo.registry import Shape, register
+
+Stem = Literal["imagenet", "cifar", "deep"]
 
 _PAPER = "He et al., 'Deep Residual Learning', CVPR 2016, {}"
 
@@ -18,7 +21,8 @@ def resnet(
     input: Shape,
     bottleneck: bool = False,
     width: int = 64,
-    stem: Literal["imagenet", "cifar"] = "imagenet",
+    stem: Stem = "imagenet",
+    average: bool = False,
     dropout: float = 0.0,
     zero_last_scale: bool = False,
 ) -> Network:
@@ -31,22 +35,15 @@ def resnet(
         input: (channels, height, width).
         bottleneck: blocks of 1x1, 3x3, 1x1 with 4 x the channels at their ends.
         width: channels of the first stage.
-        stem: `imagenet` is 7x7 with stride 2 and max pooling; `cifar` is 3x3 with stride 1, for
-            small images.
+        stem: `imagenet` is 7x7 with stride 2 and max pooling; `deep` has two 3x3 for the 7x7;
+            `cifar` is a 3x3 with stride 1, for small images.
+        average: shortcuts that halve the size average before their 1x1, instead of dropping three
+            pixels of four (ResNet-D: He, T. et al., "Bag of Tricks", CVPR 2019).
         dropout: before the classifier.
         zero_last_scale: each block starts as the identity (Goyal et al. 2017).
     """
     net = Sketch(name, input, weight_init=He(fan="out"))
-    if stem == "imagenet":
-        net.conv("conv1", width, 7, stride=2, padding=3, bias="none")
-    elif stem == "cifar":
-        net.conv("conv1", width, 3, padding=1, bias="none")
-    else:
-        raise ValueError(f"expected stem imagenet or cifar, received stem={stem!r}")
-    net.batch_norm("bn1")
-    net.relu("relu")
-    if stem == "imagenet":
-        net.max_pool("maxpool", 3, stride=2, padding=1)
+    _stem(net, stem, width)
     channels = width
     last = 0.0 if zero_last_scale else 1.0
     for stage, count in enumerate(blocks, start=1):
@@ -55,7 +52,7 @@ def resnet(
             stride = 2 if stage > 1 and index == 0 else 1
             scope = f"layer{stage}.{index}"
             write = _bottleneck if bottleneck else _basic
-            channels = write(net, scope, channels, features, stride, last)
+            channels = write(net, scope, channels, features, stride, last, average)
     net.adaptive_avg_pool("avgpool")
     net.flatten()
     if dropout:
@@ -71,14 +68,20 @@ def _basic(net: Sketch, scope: str, channels: int, features: int, stride: int, l
     net.relu(f"{scope}.relu")
     net.conv(f"{scope}.conv2", features, 3, padding=1, bias="none")
     main = net.batch_norm(f"{scope}.bn2", scale=last)
-    shortcut = _projection(net, scope, source, channels, features, stride)
+    shortcut = _projection(net, scope, source, channels, features, stride, average)
     net.add(f"{scope}.add", main, shortcut)
     net.relu(f"{scope}.relu1")
     return features
 
 
 def _bottleneck(
-    net: Sketch, scope: str, channels: int, features: int, stride: int, last: float
+    net: Sketch,
+    scope: str,
+    channels: int,
+    features: int,
+    stride: int,
+    last: float,
+    average: bool,
 ) -> int:
     source = net.last
     net.conv(f"{scope}.conv1", features, 1, bias="none")
@@ -89,17 +92,26 @@ def _bottleneck(
     net.relu(f"{scope}.relu1")
     net.conv(f"{scope}.conv3", 4 * features, 1, bias="none")
     main = net.batch_norm(f"{scope}.bn3", scale=last)
-    shortcut = _projection(net, scope, source, channels, 4 * features, stride)
+    shortcut = _projection(net, scope, source, channels, 4 * features, stride, average)
     net.add(f"{scope}.add", main, shortcut)
     net.relu(f"{scope}.relu2")
     return 4 * features
 
 
 def _projection(
-    net: Sketch, scope: str, source: str, channels: int, features: int, stride: int
+    net: Sketch,
+    scope: str,
+    source: str,
+    channels: int,
+    features: int,
+    stride: int,
+    average: bool,
 ) -> str:
     if stride == 1 and channels == features:
         return source
+    if average and stride > 1:
+        source = net.avg_pool(f"{scope}.downsample.pool", stride, ceil=True, of=source)
+        stride = 1
     net.conv(f"{scope}.downsample.0", features, 1, stride=stride, bias="none", of=source)
     return net.batch_norm(f"{scope}.downsample.1")
 
@@ -122,7 +134,8 @@ def _register_imagenet(
         classes: int,
         input: Shape,
         width: int = 64,
-        stem: Literal["imagenet", "cifar"] = "imagenet",
+        stem: Stem = "imagenet",
+        average: bool = False,
         dropout: float = 0.0,
         zero_last_scale: bool = False,
     ) -> Network:
@@ -134,6 +147,7 @@ def _register_imagenet(
             bottleneck=bottleneck,
             width=width,
             stem=stem,
+            average=average,
             dropout=dropout,
             zero_last_scale=zero_last_scale,
         )
