@@ -61,7 +61,33 @@ def resnet(
     return net.finish()
 
 
-def _basic(net: Sketch, scope: str, channels: int, features: int, stride: int, last: float) -> int:
+def _stem(net: Sketch, stem: Stem, width: int) -> None:
+    if stem == "imagenet":
+        net.conv("conv1", width, 7, stride=2, padding=3, bias="none")
+    elif stem == "cifar":
+        net.conv("conv1", width, 3, padding=1, bias="none")
+    elif stem == "deep":
+        net.conv("conv0", max(16, width // 2), 3, stride=2, padding=1, bias="none")
+        net.batch_norm("bn0")
+        net.relu("relu0")
+        net.conv("conv1", width, 3, padding=1, bias="none")
+    else:
+        raise UsageError(f"Expected stem imagenet, cifar or deep, received stem={stem!r}.")
+    net.batch_norm("bn1")
+    net.relu("relu")
+    if stem != "cifar":
+        net.max_pool("maxpool", 3, stride=2, padding=1)
+
+
+def _basic(
+    net: Sketch,
+    scope: str,
+    channels: int,
+    features: int,
+    stride: int,
+    last: float,
+    average: bool,
+) -> int:
     source = net.last
     net.conv(f"{scope}.conv1", features, 3, stride=stride, padding=1, bias="none")
     net.batch_norm(f"{scope}.bn1")
