@@ -38,9 +38,12 @@ def test_convolution_as_torch(size: int, k: int, stride: int, padding: int, dila
 def test_pooling_as_torch(size: int, k: int, stride: int, padding: int, ceil: bool) -> None:
     assume(padding <= k // 2)
     ours = output_size(size, k, stride, (padding, padding), ceil=ceil)
-    assume(ours >= 1)
-    layer = nn.MaxPool1d(k, stride, padding, ceil_mode=ceil)
-    assert layer(torch.zeros(1, 1, size)).shape[-1] == ours
+    layer = nn.MaxPool2d((1, k), (1, stride), (0, padding), ceil_mode=ceil)
+    if ours < 1:
+        with pytest.raises(RuntimeError):
+            layer(torch.zeros(1, 1, 1, size))
+    else:
+        assert layer(torch.zeros(1, 1, 1, size)).shape[-1] == ours
 
 
 @given(st.integers(1, 40), small, st.integers(1, 3))

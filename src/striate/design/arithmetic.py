@@ -44,10 +44,8 @@ def output_size(
         ([5, 3, 2], 55)
     """
     free = size + sum(padding) - window_extent(kernel, dilation)
-    if free < 0:
-        return 0
     if not ceil:
-        return free // stride + 1
+        return free // stride + 1 if free >= 0 else 0
     count = -(-free // stride) + 1
     return count - 1 if (count - 1) * stride >= size + padding[0] else count
 
