@@ -1,0 +1,51 @@
+"""Data: how images get in, from any form they come in to the batches that a network sees.
+
+`open` reads a data set, `split` holds images out, `measure` takes mean and standard deviation,
+`prepare` is the one path from pixels to a network's input, and `Loader` makes batches.
+"""
+
+from __future__ import annotations
+
+from striate.data.augmentation import (
+    Affine,
+    Augmentation,
+    ColourJitter,
+    Erase,
+    Flip,
+    PadAndCrop,
+    RandomResizedCrop,
+)
+from striate.data.batch import Batch
+from striate.data.dataset import Dataset, Sizes, Skipped
+from striate.data.decode import decode
+from striate.data.loader import Loader
+from striate.data.measure import measure
+from striate.data.prepare import prepare
+from striate.data.samples import ArraySamples, FileSamples, Samples
+from striate.data.source import open
+from striate.data.split import Split, SplitDocument, split
+
+__all__ = [
+    "Affine",
+    "ArraySamples",
+    "Augmentation",
+    "Batch",
+    "ColourJitter",
+    "Dataset",
+    "Erase",
+    "FileSamples",
+    "Flip",
+    "Loader",
+    "PadAndCrop",
+    "RandomResizedCrop",
+    "Samples",
+    "Sizes",
+    "Skipped",
+    "Split",
+    "SplitDocument",
+    "decode",
+    "measure",
+    "open",
+    "prepare",
+    "split",
+]

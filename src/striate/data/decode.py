@@ -1,0 +1,190 @@
+"""From an image file to 8-bit pixels, in every mode a camera, scanner or script writes.
+
+Palette, CMYK, transparency, 16 bits and EXIF rotation are resolved here as the contract says;
+whatever is wrong with a file becomes one `DataError` that names it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from striate.contract import Contract
+from striate.errors import DataError
+
+MOST_PIXELS = 89_478_485  # a quarter of a gigabyte as RGB; where Pillow warns of a bomb
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_GREY_MODES = ("1", "L", "LA", "La", "I", "F")
+_LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601-2 in 1/65536, as Pillow has it
+
+Pixels = npt.NDArray[np.uint8]
+Channels = Literal["rgb", "bgr", "grey"]
+
+
+class Decoding(NamedTuple):
+    """What of a contract matters for decoding; see there."""
+
+    exif: bool = True
+    background: tuple[int, int, int] = (255, 255, 255)
+    sixteen_bit: Literal["high_byte", "scale"] = "high_byte"
+
+    @classmethod
+    def of(cls, contract: Contract) -> Decoding:
+        """Pick it out of a contract."""
+        return cls(contract.exif, contract.background, contract.sixteen_bit)
+
+
+class Header(NamedTuple):
+    """What a file says about its image before it is decoded.
+
+    Args:
+        size: height and width in pixels, as stored.
+        turned: whether EXIF exchanges them.
+        grey: whether it has no colour.
+    """
+
+    size: tuple[int, int]
+    turned: bool
+    grey: bool
+
+
+def decode(source: Path | str | bytes, contract: Contract) -> Pixels:
+    """Decode an image as a contract says, at its own size.
+
+    Args:
+        source: a path, or the file's content.
+        contract: channels, EXIF, background and 16-bit rule are taken from it.
+
+    Returns:
+        (height, width, channels) uint8.
+
+    Raises:
+        DataError: it is missing, empty, no image, cut short, damaged or a decompression bomb.
+    """
+    return to_channels(decode_as(source, Decoding.of(contract)), contract.channels)
+
+
+def decode_as(source: Path | str | bytes, decoding: Decoding) -> Pixels:
+    """Decode an image in the channels it is stored in: (height, width, 1 or 3), grey or RGB.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    with _opened(source) as image:
+        image.load()
+        turn = _TURNS.get(_orientation(image)) if decoding.exif else None
+        flat = _flatten(image, decoding)
+        turned = flat if turn is None else flat.transpose(turn)
+        pixels = np.asarray(turned, np.uint8)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def read_header(source: Path | str | bytes) -> Header:
+    """Read size and mode without decoding.
+
+    Raises:
+        DataError: it is missing, empty, no image or a decompression bomb.
+    """
+    with _opened(source) as image:
+        grey = image.mode in _GREY_MODES or image.mode.startswith("I;16")
+        return Header((image.height, image.width), _orientation(image) >= 5, grey)
+
+
+def to_channels(pixels: Pixels, channels: Channels) -> Pixels:
+    """Convert (..., 1) grey or (..., 3) RGB to the network's channels.
+
+    Colour becomes grey by the ITU-R 601-2 luma, rounded as Pillow rounds it.
+
+    Example:
+        >>> to_channels(np.array([[[255, 0, 0]]], np.uint8), "grey").tolist()
+        [[[76]]]
+    """
+    if channels == "grey":
+        if pixels.shape[-1] == 1:
+            return pixels
+        luma = (pixels @ _LUMA + 0x8000) >> np.uint32(16)
+        return luma.astype(np.uint8)[..., None]
+    if pixels.shape[-1] == 1:
+        return np.repeat(pixels, 3, axis=-1)
+    return pixels if channels == "rgb" else np.ascontiguousarray(pixels[..., ::-1])
+
+
+@contextmanager
+def _opened(source: Path | str | bytes) -> Iterator[Image.Image]:
+    """Open an image, and turn all that may go wrong inside the block into a DataError."""
+    name = "The image" if isinstance(source, bytes) else str(source)
+    content = source if isinstance(source, bytes) else read_bytes(source)
+    if not content:
+        raise DataError(f"{name} is empty (0 bytes).")
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise Image.DecompressionBombError
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(
+            f"{name} would unpack to more than {MOST_PIXELS:,} pixels: a decompression bomb?"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{name} is not an image: its content is of no known format.") from error
+    except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
+        reason = str(error) or type(error).__name__
+        raise DataError(f"{name} is cut short or damaged: {reason.rstrip('.')}.") from error
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        DataError: there is none, or it cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a broken EXIF block does not spoil the pixels
+        return 1
+
+
+def _flatten(image: Image.Image, decoding: Decoding) -> Image.Image:
+    """Return an 8-bit image, grey (L) or RGB, without palette, transparency or 16 bits."""
+    if image.mode == "F" or image.mode == "I" or image.mode.startswith("I;16"):
+        return _eight_bits(image, decoding.sixteen_bit)
+    if image.has_transparency_data:
+        below = Image.new("RGBA", image.size, (*decoding.background, 255))
+        return Image.alpha_composite(below, image.convert("RGBA")).convert("RGB")
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image, rule: Literal["high_byte", "scale"]) -> Image.Image:
+    """Bring 16-bit or floating-point grey to 8 bits; the latter always by its own range."""
+    levels: npt.NDArray[Any] = np.asarray(image).astype(np.float64)
+    if rule == "high_byte" and image.mode != "F":
+        return Image.fromarray((levels.clip(0, 65535) // 256).astype(np.uint8))
+    least, most = float(levels.min()), float(levels.max())
+    scaled = (levels - least) * (255 / (most - least) if most > least else 0.0)
+    return Image.fromarray(np.rint(scaled).astype(np.uint8))

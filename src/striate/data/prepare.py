@@ -1,0 +1,205 @@
+"""From decoded pixels to the network's input, exactly as the contract says.
+
+The one path of validation, evaluation and prediction; training differs from it only by the
+augmentation. Resizing in 8 bits with antialiasing is Pillow's own; the other combinations are done
+by two matrix products, which are exact up to float32 rounding.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from striate.contract import Contract, Resize
+from striate.data.decode import to_channels
+from striate.errors import ContractError
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_REACH = {"nearest": 0.5, "box": 0.5, "bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
+
+
+def prepare(pixels: Pixels, contract: Contract) -> Floats:
+    """Resize, crop and normalise an image.
+
+    Args:
+        pixels: (height, width, channels) uint8, in the contract's channels.
+        contract: what to do.
+
+    Returns:
+        (channels, input_height, input_width) float32.
+
+    Raises:
+        ContractError: the image does not come to the network's size.
+    """
+    slope, offset = normalisation(contract)
+    fitted = fit(pixels, contract).astype(np.float32)
+    return np.ascontiguousarray((fitted * slope + offset).transpose(2, 0, 1))
+
+
+def normalisation(contract: Contract) -> tuple[Floats, Floats]:
+    """Return slope and offset per channel, float32: input = pixel * slope + offset.
+
+    Raises:
+        ContractError: the contract subtracts a mean image.
+    """
+    if contract.mean_image is not None:
+        raise ContractError(f"The mean image {contract.mean_image!r} is not supported here.")
+    slope, offset = contract.forward
+    return np.array(slope, np.float32), np.array(offset, np.float32)
+
+
+def fit(pixels: Pixels, contract: Contract) -> npt.NDArray[Any]:
+    """Resize and crop an image to the network's input.
+
+    Args:
+        pixels: (height, width, channels) uint8.
+        contract: its resize and crop; a centre crop with half a pixel too much on one side rounds
+            to even, as torchvision's does.
+
+    Returns:
+        (input_height, input_width, channels): uint8, or float32 where the contract computes so.
+
+    Raises:
+        ContractError: the image does not come to the network's size; gives both.
+    """
+    resized = _resize(pixels, contract)
+    height, width = resized.shape[:2]
+    if contract.crop == "centre" and height >= contract.size[0] and width >= contract.size[1]:
+        top = round((height - contract.size[0]) / 2)
+        left = round((width - contract.size[1]) / 2)
+        resized = resized[top : top + contract.size[0], left : left + contract.size[1]]
+    if resized.shape[:2] != contract.size:
+        raise ContractError(
+            f"Expected an image of {contract.size[0]}x{contract.size[1]} pixels, received "
+            f"{pixels.shape[0]}x{pixels.shape[1]}; the contract does not resize it "
+            f"(rule={contract.resize.rule!r}, crop={contract.crop!r})."
+        )
+    return resized
+
+
+def fits(size: tuple[int, int], contract: Contract) -> bool:
+    """Tell whether an image of this (height, width) goes through `fit` as it is."""
+    rule = contract.resize.rule
+    return size == contract.size and (rule == "none" or contract.resize.size == size)
+
+
+def _resize(pixels: Pixels, contract: Contract) -> npt.NDArray[Any]:
+    resize, (height, width) = contract.resize, pixels.shape[:2]
+    target = resized_size((height, width), resize)
+    scaled = pixels if target == (height, width) else resample(pixels, target, resize)
+    if resize.rule != "pad" or target == resize.size:
+        return scaled
+    background = np.array([[contract.background]], np.uint8)
+    canvas = np.empty((*resize.size, pixels.shape[2]), scaled.dtype)
+    canvas[:] = to_channels(background, contract.channels)
+    top, left = (resize.size[0] - target[0]) // 2, (resize.size[1] - target[1]) // 2
+    canvas[top : top + target[0], left : left + target[1]] = scaled
+    return canvas
+
+
+def resized_size(size: tuple[int, int], resize: Resize) -> tuple[int, int]:
+    """Return the (height, width) that an image of `size` is scaled to, before padding and crop.
+
+    The longer side is rounded down, as torchvision does it.
+
+    Example:
+        >>> resized_size((213, 160), Resize(rule="short_side", size=(64, 64)))
+        (85, 64)
+    """
+    height, width = resize.size
+    if resize.rule == "none":
+        return size
+    if resize.rule == "exact":
+        return resize.size
+    by_height = (height, height * size[1] // size[0])
+    by_width = (width * size[0] // size[1], width)
+    taller = height * size[1] >= width * size[0]  # scaling to the height gives at least the width
+    if resize.rule == "short_side":
+        return by_height if taller else by_width
+    chosen = by_width if taller else by_height
+    return max(chosen[0], 1), max(chosen[1], 1)
+
+
+def resample(pixels: Pixels, size: tuple[int, int], resize: Resize) -> npt.NDArray[Any]:
+    """Scale an image to (height, width) with a resize's filter, antialiasing and arithmetic.
+
+    Returns:
+        (height, width, channels), uint8 or float32.
+    """
+    if resize.arithmetic == "uint8" and (resize.antialias or resize.filter == "nearest"):
+        return resample_8bit(pixels, size, resize.filter)
+    rows = _weights(pixels.shape[0], size[0], resize.filter, resize.antialias)
+    columns = _weights(pixels.shape[1], size[1], resize.filter, resize.antialias)
+    wide = np.tensordot(rows, pixels.astype(np.float32), (1, 0))
+    scaled = np.ascontiguousarray(np.tensordot(columns, wide, (1, 1)).swapaxes(0, 1))
+    if resize.arithmetic == "float32":
+        return scaled
+    return np.rint(scaled).clip(0, 255).astype(np.uint8)
+
+
+def resample_8bit(
+    pixels: Pixels,
+    size: tuple[int, int],
+    filter: str,
+    box: tuple[float, float, float, float] | None = None,
+) -> Pixels:
+    """Scale an image, or a box (left, top, right, bottom) of it, as Pillow does, antialiased."""
+    flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    image = Image.fromarray(np.ascontiguousarray(flat))
+    scaled = np.asarray(image.resize((size[1], size[0]), _FILTERS[filter], box))
+    return scaled[..., None] if scaled.ndim == 2 else scaled
+
+
+@lru_cache(maxsize=64)
+def _weights(before: int, after: int, filter: str, antialias: bool) -> Floats:
+    """Return the matrix (after, before) that resamples one dimension; its rows sum to 1."""
+    scale = before / after
+    stretch = max(scale, 1.0) if antialias and filter != "nearest" else 1.0
+    centres = (np.arange(after, dtype=np.float64) + 0.5) * scale
+    places = np.arange(before, dtype=np.float64) + 0.5
+    if filter == "nearest":
+        chosen = np.minimum(centres.astype(np.int64), before - 1)
+        return np.eye(before, dtype=np.float32)[chosen]
+    distance = (places[None, :] - centres[:, None]) / stretch
+    weights = _kernel(distance, filter)
+    if not antialias:  # what lies outside repeats the edge; with antialias it is left out
+        weights = _with_edges(centres, before, filter)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+def _with_edges(centres: npt.NDArray[np.float64], before: int, filter: str) -> Any:
+    reach = int(np.ceil(_REACH[filter]))
+    first = np.floor(centres - 0.5).astype(np.int64)[:, None]
+    taps = first + np.arange(1 - reach, reach + 1)[None, :]
+    values = _kernel(taps + 0.5 - centres[:, None], filter)
+    weights = np.zeros((len(centres), before))
+    rows = np.broadcast_to(np.arange(len(centres))[:, None], taps.shape)
+    np.add.at(weights, (rows, taps.clip(0, before - 1)), values)
+    return weights
+
+
+def _kernel(x: Any, filter: str) -> Any:
+    """Evaluate an interpolation kernel at distances in pixels, Pillow's (bicubic with a = -0.5)."""
+    size = np.abs(x)
+    if filter == "box":
+        return ((x > -0.5) & (x <= 0.5)).astype(np.float64)
+    if filter == "bilinear":
+        return np.maximum(1 - size, 0)
+    if filter == "bicubic":
+        near = (1.5 * size - 2.5) * size * size + 1
+        far = ((-0.5 * size + 2.5) * size - 4) * size + 2
+        return np.where(size < 1, near, np.where(size < 2, far, 0))
+    return np.where(size < 3, np.sinc(x) * np.sinc(x / 3), 0)

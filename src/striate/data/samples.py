@@ -1,0 +1,165 @@
+"""Labelled images, whether they lie in memory or on disk.
+
+An image is addressed by its place; everything the loader, the split and the figures need of it is
+here. What is decoded is the image as it was stored (8-bit, grey or RGB); the network's channels are
+made from that in one place, so that a cached image and one read again are the same to the bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.contract import Contract
+from striate.data.decode import Decoding, decode_as, to_channels
+
+Pixels = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+
+class Samples(ABC):
+    """Labelled images.
+
+    Attributes:
+        ids: what each is called, unique within a data set.
+        labels: each one's class, an index into the data set's classes: (n,) int64.
+        sizes: each one's height and width in pixels: (n, 2) int64.
+        grey: whether each one is stored without colour: (n,) bool.
+    """
+
+    ids: Sequence[str]
+    labels: Labels
+    sizes: npt.NDArray[np.int64]
+    grey: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def pixels(self, index: int, contract: Contract) -> Pixels:
+        """Return an image, in the contract's channels but its own size: (height, width, channels).
+
+        Raises:
+            DataError: it cannot be read any more; names the path.
+        """
+
+    @abstractmethod
+    def subset(self, indices: npt.ArrayLike) -> Samples:
+        """Return some of the samples, in the order of `indices`."""
+
+    @abstractmethod
+    def content_hash(self, index: int) -> str:
+        """Return 32 hexadecimal digits that tell this image's content from any other."""
+
+    def stacked(self, contract: Contract) -> Pixels | None:
+        """Return all images as one array (n, height, width, channels), where that costs nothing."""
+        return None
+
+
+class ArraySamples(Samples):
+    """Images of one size, in memory.
+
+    Args:
+        images: (n, height, width, 1 or 3) uint8, grey or RGB.
+        labels: (n,).
+        ids: n names.
+    """
+
+    def __init__(self, images: Pixels, labels: npt.ArrayLike, ids: Sequence[str]) -> None:
+        self.images, self.ids = images, ids
+        self.labels = np.asarray(labels, np.int64)
+        count, height, width, channels = images.shape
+        self.sizes = np.tile(np.array([height, width], np.int64), (count, 1))
+        self.grey = np.full(count, channels == 1)
+
+    def pixels(self, index: int, contract: Contract) -> Pixels:
+        """Return an image in the contract's channels: (height, width, channels)."""
+        return to_channels(self.images[index], contract.channels)
+
+    def subset(self, indices: npt.ArrayLike) -> ArraySamples:
+        """Return some of the samples, in the order of `indices`; the images are copied."""
+        chosen = np.asarray(indices, np.int64)
+        names = [self.ids[index] for index in chosen.tolist()]
+        return ArraySamples(self.images[chosen], self.labels[chosen], names)
+
+    def content_hash(self, index: int) -> str:
+        """Return a hash of shape and pixels."""
+        image = self.images[index]
+        return content_hash(str(image.shape).encode() + image.tobytes())
+
+    def stacked(self, contract: Contract) -> Pixels:
+        """Return all images in the contract's channels: (n, height, width, channels)."""
+        return np.ascontiguousarray(to_channels(self.images, contract.channels))
+
+
+class FileSamples(Samples):
+    """Image files, each of its own size; `verify` makes them.
+
+    Args:
+        paths: of the files.
+        labels: (n,).
+        ids: n names.
+        sizes: (n, 2), height and width as they are shown.
+        grey: (n,) bool.
+        hashes: of the files' bytes.
+        kept: the decoded images by place, None for those that did not fit into memory.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        labels: npt.ArrayLike,
+        ids: Sequence[str],
+        sizes: npt.ArrayLike,
+        grey: npt.ArrayLike,
+        hashes: Sequence[str],
+        kept: Sequence[Pixels | None],
+    ) -> None:
+        self.paths, self.ids, self.hashes, self.kept = paths, ids, hashes, kept
+        self.labels = np.asarray(labels, np.int64)
+        self.sizes = np.asarray(sizes, np.int64).reshape(-1, 2)
+        self.grey = np.asarray(grey, np.bool_)
+
+    def pixels(self, index: int, contract: Contract) -> Pixels:
+        """Return an image in the contract's channels: (height, width, channels).
+
+        Raises:
+            DataError: the file is gone or has been damaged since it was opened.
+        """
+        decoding, kept = Decoding.of(contract), self.kept[index]
+        if kept is None or decoding != Decoding():
+            kept = decode_as(self.paths[index], decoding)
+        return to_channels(kept, contract.channels)
+
+    def subset(self, indices: npt.ArrayLike) -> FileSamples:
+        """Return some of the samples, in the order of `indices`."""
+        chosen = np.asarray(indices, np.int64)
+        places = chosen.tolist()
+        return FileSamples(
+            [self.paths[place] for place in places],
+            self.labels[chosen],
+            [self.ids[place] for place in places],
+            self.sizes[chosen],
+            self.grey[chosen],
+            [self.hashes[place] for place in places],
+            [self.kept[place] for place in places],
+        )
+
+    def content_hash(self, index: int) -> str:
+        """Return the hash of the file's bytes, as they were when it was opened."""
+        return self.hashes[index]
+
+
+def content_hash(content: bytes) -> str:
+    """Return 32 hexadecimal digits of BLAKE2b.
+
+    Example:
+        >>> content_hash(b"")
+        'cae66941d9efbd404e4d88758ea67670'
+    """
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -1,0 +1,105 @@
+"""Opening a data set, whatever form it comes in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from striate import progress
+from striate.data.arrays import Source
+from striate.data.cifar import is_cifar, read_cifar
+from striate.data.dataset import Dataset, Skipped, classes_of
+from striate.data.folders import Listing, list_folders
+from striate.data.idx import is_idx, read_idx
+from striate.data.manifest import list_manifest
+from striate.data.named import NAMES, read_named
+from striate.data.npz import read_npz
+from striate.data.verify import verify
+from striate.errors import DataError
+from striate.records import nearest
+
+_SAID = 5  # files left out that are named one by one
+
+
+def open(spec: str | Path, *, strict: bool = False) -> Dataset:
+    """Open a data set by name or path.
+
+    Args:
+        spec: a named set (`digits`, `mnist`, `fashion_mnist`, `cifar10`), or the path of a folder
+            of class folders (with or without train, val and test), of IDX files or of CIFAR, or of
+            an npz or CSV file.
+        strict: a file that cannot be used is an error; otherwise it is left out, said and counted.
+
+    Raises:
+        DataError: it is not there, or cannot be used; one sentence, with the path.
+
+    Example:
+        >>> digits = open("digits")
+        >>> len(digits.classes), len(digits.parts["all"]), digits.channels
+        (10, 1797, 'grey')
+    """
+    if str(spec) in NAMES:
+        source = read_named(str(spec))
+        return Dataset(str(spec), str(spec), source.classes, source.parts)
+    path = Path(os.path.abspath(Path(spec).expanduser()))
+    if not path.exists():
+        close = nearest(str(spec), NAMES)
+        hint = f"Did you mean {' or '.join(close)}?" if close else f"Named: {', '.join(NAMES)}."
+        raise DataError(f"There is no file or folder {spec}, and no data set of that name. {hint}")
+    if path.is_dir() and not (is_idx(path) or is_cifar(path)):
+        return _of_files(path, list_folders(path), strict)
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return _of_files(path, list_manifest(path), strict)
+    source = _of_arrays(path)
+    return Dataset(path.stem, str(path), source.classes, source.parts)
+
+
+def _of_arrays(path: Path) -> Source:
+    if is_idx(path):
+        return read_idx(path)
+    if is_cifar(path):
+        return read_cifar(path)
+    if path.suffix.lower() == ".npz":
+        return read_npz(path)
+    raise DataError(
+        f"{path} is not data that is known: expected a folder, or a file of IDX, npz or CSV."
+    )
+
+
+def _of_files(path: Path, listing: Listing, strict: bool) -> Dataset:
+    parts, skipped = verify(listing.files, strict)
+    dataset = Dataset(
+        path.name if path.is_dir() else path.stem,
+        str(path),
+        classes_of(listing.ids),
+        parts,
+        skipped,
+        tuple(listing.notes),
+    )
+    _check_classes(dataset)
+    _say(skipped, listing.notes)
+    return dataset
+
+
+def _check_classes(dataset: Dataset) -> None:
+    """See that bad files have not emptied a class that is to be learnt."""
+    training = dataset.parts.get("train", dataset.parts.get("all"))
+    if training is None:
+        return
+    there = set(training.labels.tolist())
+    for label, one in enumerate(dataset.classes):
+        if label not in there:
+            raise DataError(
+                f"The class {one.id} of {dataset.spec} has no image that can be used to train on."
+            )
+
+
+def _say(skipped: Sequence[Skipped], notes: Sequence[str]) -> None:
+    for note in notes:
+        progress.say(f"Note: {note}")
+    for one in skipped[:_SAID]:
+        progress.say(f"Skipped: {one.reason}")
+    if skipped:
+        more = f", {len(skipped) - _SAID:,} of them not named here" if len(skipped) > _SAID else ""
+        progress.say(f"{len(skipped):,} files cannot be used and are left out{more}.")
