@@ -99,13 +99,14 @@ class _Normalise(torch.autograd.Function):
         scale = inverse_std * weight
         ctx.save_for_backward(x, weight, mean, inverse_std)
         ctx.count = count
-        return torch.addcmul(_wide(bias - mean * scale, x), x, _wide(scale, x))
+        shift = bias - mean * scale
+        return torch.addcmul(_wide(shift, x), _precise(x), _wide(scale, x)).to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, inverse_std = ctx.saved_tensors
-        centred = x - _wide(mean, x)
+        centred, grad = _precise(x) - _wide(mean, x), _precise(grad)
         axes = _all_but_channels(x)
         sums = torch.stack([grad.sum(axes), (grad * centred).sum(axes)])
         grad_weight, grad_bias = sums[1] * inverse_std, sums[0].clone()
@@ -113,15 +114,8 @@ class _Normalise(torch.autograd.Function):
         mean_grad, mean_product = sums / ctx.count
         slope = inverse_std.square() * mean_product
         inner = grad - _wide(mean_grad, x) - centred * _wide(slope, x)
-        return (
-            inner * _wide(inverse_std * weight, x),
-            grad_weight,
-            grad_bias,
-            None,
-            None,
-            None,
-            None,
-        )
+        grad_x = (inner * _wide(inverse_std * weight, x)).to(x.dtype)
+        return grad_x, grad_weight, grad_bias, None, None, None, None
 
 
 def _global_statistics(x: Tensor) -> tuple[int, Tensor, Tensor]:
@@ -131,8 +125,8 @@ def _global_statistics(x: Tensor) -> tuple[int, Tensor, Tensor]:
     own = torch.zeros(2 * x.shape[1] + 1, dtype=torch.float64, device=x.device)
     if own_count:
         with torch.no_grad():
-            variance, mean = torch.var_mean(x.float(), axes, correction=0)
-        own[0], own[1:] = own_count, torch.cat([mean, variance * own_count]).double()
+            variance, mean = torch.var_mean(_precise(x), axes, correction=0)
+        own[0], own[1:] = own_count, torch.cat([mean, variance * own_count])
     gathered = [torch.empty_like(own) for _ in range(_processes())]
     dist.all_gather(gathered, own)
     every = torch.stack(gathered)
@@ -141,15 +135,21 @@ def _global_statistics(x: Tensor) -> tuple[int, Tensor, Tensor]:
     count = counts.sum()
     mean = (counts * means).sum(0) / count
     variance = (squares + counts * (means - mean).square()).sum(0) / count
-    return int(count), mean.float(), variance.float()
+    precision = _precise(x).dtype
+    return int(count), mean.to(precision), variance.to(precision)
 
 
 def _all_but_channels(x: Tensor) -> list[int]:
     return [axis for axis in range(x.dim()) if axis != 1]
 
 
+def _precise(x: Tensor) -> Tensor:
+    """Return x in float32, or float64 where it is: no sum is taken in half precision."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def _wide(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(1, -1, *[1] * (like.dim() - 2)).to(like.dtype)
+    return values.view(1, -1, *[1] * (like.dim() - 2))
 
 
 def _processes() -> int:
