@@ -153,6 +153,16 @@ class Contract(Record, frozen=True, kw_only=True):
             tuple(-offset / slope for slope, offset in zip(slopes, offsets, strict=True)),
         )
 
+    def with_size(self, size: tuple[int, int]) -> Contract:
+        """Return the contract for another input size, (height, width), resized in proportion."""
+        if size == self.size:
+            return self
+        height, width = (
+            round(edge * new / old)
+            for edge, new, old in zip(self.resize.size, size, self.size, strict=True)
+        )
+        return self.replace(size=size, resize=self.resize.replace(size=(height, width)))
+
     def match(self, classes: Sequence[Class]) -> tuple[int, ...]:
         """Return, for each of `classes`, the output that stands for it, matched by id.
 

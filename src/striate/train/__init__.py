@@ -9,7 +9,7 @@ from striate.train.average import Ema
 from striate.train.objective import CrossEntropy, CutMix, Mixup, Objective, Rows
 from striate.train.optimiser import SGD, Adam, AdamW, Optimiser
 from striate.train.plan import Plan
-from striate.train.recipe import DataChoice, Preprocessing, Recipe
+from striate.train.recipe import DataChoice, Preprocessing, Recipe, SizeUntil
 from striate.train.replay import ReplayResult, replay
 from striate.train.result import Figures, HeldOut, TrainResult
 from striate.train.schedule import (
@@ -53,6 +53,7 @@ __all__ = [
     "ReplayResult",
     "Rows",
     "Schedule",
+    "SizeUntil",
     "Step",
     "TrainResult",
     "Validation",

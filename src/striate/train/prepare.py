@@ -7,7 +7,6 @@ from typing import NamedTuple
 from striate import data
 from striate.contract import Contract
 from striate.data import Dataset, Split
-from striate.design import Network
 from striate.errors import ContractError, RunError
 from striate.records import to_builtins
 from striate.runs import Run
@@ -42,7 +41,7 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None) -> Prepared:
     dataset, split = _open(recipe, dataset)
     channels = recipe.preprocessing.channel_count
     plain = recipe.preprocessing.contract(dataset.classes, (0.0,) * channels, (1.0,) * channels)
-    _check_fit(recipe.network, plain)
+    _check_fit(recipe, plain)
     mean, std = data.measure(split.train, plain)
     return Prepared(dataset, split, recipe.preprocessing.contract(dataset.classes, mean, std))
 
@@ -76,7 +75,8 @@ def _open(recipe: Recipe, dataset: Dataset | None) -> tuple[Dataset, Split]:
     return dataset, split
 
 
-def _check_fit(network: Network, contract: Contract) -> None:
+def _check_fit(recipe: Recipe, contract: Contract) -> None:
+    network = recipe.network
     if network.classes != len(contract.classes):
         raise ContractError(
             f"{network.name} has {network.classes} outputs, but the data has "
@@ -87,3 +87,11 @@ def _check_fit(network: Network, contract: Contract) -> None:
             f"{network.name} takes images of shape {tuple(network.input_shape)}, but the "
             f"preprocessing makes {contract.shape} (channels, height, width)."
         )
+    for each in recipe.sizes:
+        smaller = network.with_input((contract.channel_count, *each.size))
+        if smaller.parameters() != network.parameters():
+            raise ContractError(
+                f"{network.name} cannot be trained on images of {each.size} and used on "
+                f"{contract.size}: its fully connected layers fit one size. Leave out sizes, or "
+                "take a network that ends in global pooling."
+            )

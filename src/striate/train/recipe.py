@@ -82,6 +82,24 @@ class Preprocessing(Record, frozen=True, kw_only=True):
         )
 
 
+class SizeUntil(Record, frozen=True, kw_only=True):
+    """Train on images of another size for a part of the epochs.
+
+    Small images first cost less; and a network tested on somewhat larger images than it was trained
+    on sees objects at the size it knows, since random crops enlarge them.
+
+    Args:
+        until: share of all epochs after which the next size begins, 0 to 1.
+        size: (height, width) in pixels.
+
+    Source: Touvron et al., "Fixing the train-test resolution discrepancy", NeurIPS 2019; Howard,
+    "Training ImageNet in 3 hours" (fast.ai), 2018.
+    """
+
+    until: float = 1.0
+    size: tuple[int, int]
+
+
 class Recipe(Record, frozen=True, kw_only=True):
     """Everything that fixes a run; decoded from JSON, it trains the same network again.
 
@@ -92,6 +110,7 @@ class Recipe(Record, frozen=True, kw_only=True):
         data: which images.
         preprocessing: what an image goes through.
         augmentation: random changes to training images, in order.
+        sizes: of training images, in order of time; the contract's where nothing is said.
         objective: what is minimised.
         optimiser: with its learning rate and weight decay.
         decay_on_norms_and_biases: let weight decay act on them too.
@@ -122,6 +141,7 @@ class Recipe(Record, frozen=True, kw_only=True):
     data: DataChoice
     preprocessing: Preprocessing
     augmentation: tuple[Augmentation, ...] = ()
+    sizes: tuple[SizeUntil, ...] = ()
     objective: Objective = CrossEntropy()
     optimiser: Optimiser = SGD()
     decay_on_norms_and_biases: bool = False
@@ -142,6 +162,13 @@ class Recipe(Record, frozen=True, kw_only=True):
     checkpoint_minutes: float = 5.0
     checkpoint_steps: int | None = None
     device: str = "auto"
+
+    def size_at(self, epoch: int) -> tuple[int, int]:
+        """Return the (height, width) of training images in an epoch, counted from 0."""
+        for each in self.sizes:
+            if epoch < each.until * self.epochs:
+                return each.size
+        return self.preprocessing.size
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "accumulate"):

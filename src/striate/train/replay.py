@@ -54,17 +54,6 @@ class ReplayResult(Record, frozen=True, kw_only=True):
     tensors: int = 0
     notes: tuple[str, ...] = ()
 
-    def text(self) -> str:
-        """Return the verdict as lines for a reader."""
-        since = f"the checkpoint of step {self.start}" if self.start else "the start"
-        verdict = "identical" if self.identical else f"different. {self.difference}"
-        lines = [
-            f"Steps {self.first} to {self.last}, from {since}: {verdict}",
-            f"Compared: loss, rate, gradient norm of {self.steps} steps; {self.tensors} tensors.",
-            *(f"Unlike the plan: {note}." for note in self.notes),
-        ]
-        return "\n".join(lines)
-
 
 def replay(
     path: Path | str, first: int, last: int, *, dataset: Dataset | None = None

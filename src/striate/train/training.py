@@ -80,8 +80,8 @@ class Training:
         self.validations: list[Validation] = []
         self.meaning = prepared.contract.output
         self.network_digest = digest(recipe.network)
-        self.loader, self.validation_loader = _loaders(recipe, prepared, together)
-        self.steps_per_epoch = -(-self.loader.batches // recipe.accumulate)
+        self.loaders, self.validation_loader = _loaders(recipe, prepared, together)
+        self.steps_per_epoch = -(-self.loaders[recipe.size_at(0)].batches // recipe.accumulate)
         self.course = Course(
             recipe.schedule, self.steps_per_epoch, recipe.epochs, recipe.warmup_epochs
         )
@@ -130,7 +130,8 @@ class Training:
     def batches(self) -> Iterator[list[Batch]]:
         """Yield the epoch's remaining steps, each as its micro-batches."""
         start = self.done % self.steps_per_epoch
-        parts = self.loader.epoch(self.epoch, start * self.recipe.accumulate)
+        loader = self.loaders[self.recipe.size_at(self.epoch)]
+        parts = loader.epoch(self.epoch, start * self.recipe.accumulate)
         return progress.track(
             _grouped(parts, self.recipe.accumulate),
             f"epoch {self.epoch + 1} of {self.recipe.epochs}",
@@ -254,19 +255,24 @@ class Training:
             )
 
 
-def _loaders(recipe: Recipe, prepared: Prepared, together: Processes) -> tuple[Loader, Loader]:
-    """Return the loaders of the training and the validation part."""
-    training = Loader(
-        prepared.split.train,
-        prepared.contract,
-        batch=recipe.batch // recipe.accumulate,
-        seed=recipe.seed,
-        augmentation=recipe.augmentation,
-        shuffle=True,
-        rank=together.rank,
-        world=together.world,
-        workers=recipe.workers,
-    )
+def _loaders(
+    recipe: Recipe, prepared: Prepared, together: Processes
+) -> tuple[dict[tuple[int, int], Loader], Loader]:
+    """Return the loaders of the training part, by image size, and that of the validation part."""
+    training = {
+        size: Loader(
+            prepared.split.train,
+            prepared.contract.with_size(size),
+            batch=recipe.batch // recipe.accumulate,
+            seed=recipe.seed,
+            augmentation=recipe.augmentation,
+            shuffle=True,
+            rank=together.rank,
+            world=together.world,
+            workers=recipe.workers,
+        )
+        for size in {recipe.size_at(epoch) for epoch in range(recipe.epochs)}
+    }
     validation = Loader(
         prepared.split.validation,
         prepared.contract,
