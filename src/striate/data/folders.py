@@ -55,7 +55,10 @@ def list_folders(path: Path) -> Listing:
     below = _folders(path, notes)
     parts = _parts(path, below, notes)
     found = {
-        part: _classes(folder, part in ("train", "all"), notes) for part, folder in parts.items()
+        part: _classes(
+            below if folder == path else _folders(folder, notes), part in ("train", "all"), notes
+        )
+        for part, folder in parts.items()
     }
     ids = _agree(path, found, notes)
     label = {id: index for index, id in enumerate(ids)}
@@ -85,7 +88,7 @@ def _folders(path: Path, notes: list[str]) -> list[Path]:
         what = f"{loose:,} images but no class folder" if loose else "no class folder"
         raise DataError(f"{path} has {what}; expected a folder of images for each class.")
     if loose:
-        notes.append(f"Ignored {loose:,} images that lie in {path} beside the class folders.")
+        notes.append(f"Images ignored in {path}, beside the class folders: {loose:,}.")
     return shown
 
 
@@ -111,10 +114,12 @@ def _has_folders(folder: Path) -> bool:
     return any(entry.is_dir() and not _hidden(entry.name) for entry in folder.iterdir())
 
 
-def _classes(folder: Path, for_training: bool, notes: list[str]) -> dict[str, list[Path]]:
+def _classes(
+    folders: Sequence[Path], for_training: bool, notes: list[str]
+) -> dict[str, list[Path]]:
     """Return a part's files by class id."""
     classes = {}
-    for each in _folders(folder, notes):
+    for each in folders:
         files = list(_images(each, notes))
         if files:
             classes[each.name] = files
@@ -135,7 +140,7 @@ def _images(folder: Path, notes: list[str]) -> Iterator[Path]:
             elif not name.startswith("."):
                 others += 1
     if others:
-        notes.append(f"Ignored {others:,} files in {folder} that are no images by their names.")
+        notes.append(f"Files ignored in {folder}, no images by their names: {others:,}.")
 
 
 def _agree(path: Path, found: dict[str, dict[str, list[Path]]], notes: list[str]) -> list[str]:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import torch
 
 from striate.contract import Contract
-from striate.data.augmentation import Augmentation, Augmenter
+from striate.data.augmentation import Augmentation
+from striate.data.augmenter import Augmenter
 from striate.data.batch import Batch, Order, Share, gather
 from striate.data.prepare import fits, normalisation, prepare
 from striate.data.samples import Samples

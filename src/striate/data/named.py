@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -148,15 +148,20 @@ def _fetch(url: str, name: str, folder: Path) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
             total = int(answer.headers.get("Content-Length") or 0) or None
-            chunks: Iterator[bytes] = iter(lambda: answer.read(_CHUNK), b"")
             what = f"downloading {url.rpartition('/')[2]}"
-            return b"".join(progress.track(chunks, what, "bytes", total, len))
+            chunks = list(progress.track(_chunks(answer), what, "bytes", total, len))
+            return b"".join(chunks)
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", None) or error
         raise DataError(
             f"{name} is not on this machine, and {url} cannot be downloaded ({reason}). Put its "
             f"files into {folder} or $STRIATE_DATA/{name}."
         ) from error
+
+
+def _chunks(answer: IO[bytes]) -> Iterator[bytes]:
+    while chunk := answer.read(_CHUNK):
+        yield chunk
 
 
 def _unpack(content: bytes, folder: Path) -> None:

@@ -82,12 +82,17 @@ def fit(pixels: Pixels, contract: Contract) -> npt.NDArray[Any]:
         left = round((width - contract.size[1]) / 2)
         resized = resized[top : top + contract.size[0], left : left + contract.size[1]]
     if resized.shape[:2] != contract.size:
-        raise ContractError(
-            f"Expected an image of {contract.size[0]}x{contract.size[1]} pixels, received "
-            f"{pixels.shape[0]}x{pixels.shape[1]}; the contract does not resize it "
-            f"(rule={contract.resize.rule!r}, crop={contract.crop!r})."
-        )
+        raise misfit(pixels.shape[:2], contract)
     return resized
+
+
+def misfit(size: tuple[int, ...], contract: Contract) -> ContractError:
+    """Return the error that images of a size do not come to the network's."""
+    return ContractError(
+        f"Expected an image of {contract.size[0]}x{contract.size[1]} pixels, received "
+        f"{size[0]}x{size[1]}; the contract does not resize it "
+        f"(rule={contract.resize.rule!r}, crop={contract.crop!r})."
+    )
 
 
 def fits(size: tuple[int, int], contract: Contract) -> bool:

@@ -101,5 +101,4 @@ def _say(skipped: Sequence[Skipped], notes: Sequence[str]) -> None:
     for one in skipped[:_SAID]:
         progress.say(f"Skipped: {one.reason}")
     if skipped:
-        more = f", {len(skipped) - _SAID:,} of them not named here" if len(skipped) > _SAID else ""
-        progress.say(f"{len(skipped):,} files cannot be used and are left out{more}.")
+        progress.say(f"Files left out because they cannot be used: {len(skipped):,}.")

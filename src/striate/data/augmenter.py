@@ -1,0 +1,233 @@
+"""Augmentation put together: the records' draws become one map, one matrix and some rectangles.
+
+What an image shows under the contract (resize and crop), or the random box in its place, is the
+innermost map; the changes in their order come after it; the image is sampled once through all of
+them. Where images only move by whole pixels or flip, they are brought to size exactly as in
+validation and then copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.contract import Contract
+from striate.data import warp
+from striate.data.augmentation import (
+    Affine,
+    Augmentation,
+    ColourJitter,
+    Erasing,
+    Flip,
+    Geometric,
+    PadAndCrop,
+    RandomResizedCrop,
+)
+from striate.data.decode import to_channels
+from striate.data.prepare import fit, fits, misfit, normalisation, resized_size
+from striate.errors import UsageError
+from striate.randomness import Stream
+
+Floats = npt.NDArray[np.float64]
+
+_BORDERS = {"zero": warp.ZERO, "mean": warp.ZERO, "edge": warp.EDGE, "reflect": warp.REFLECT}
+
+
+class Draws(NamedTuple):
+    """What happens to each of some samples.
+
+    Args:
+        maps: from the result to the image under the contract: (samples, 2, 3).
+        boxes: candidates of `RandomResizedCrop`: (samples, 10, 4), or (samples, 0, 4).
+        colours: (samples, channels, channels + 1) float32, or (samples, 0, 0).
+        holes: rectangles to erase: (samples, count, 4).
+    """
+
+    maps: Floats
+    boxes: Floats
+    colours: npt.NDArray[np.float32]
+    holes: npt.NDArray[np.int64]
+
+
+class Augmenter:
+    """Changes images as some augmentations say.
+
+    Args:
+        augmentation: what may happen, in order.
+        contract: what the images come to.
+
+    Raises:
+        UsageError: two of what there can be one of.
+    """
+
+    def __init__(self, augmentation: Sequence[Augmentation], contract: Contract) -> None:
+        self.contract = contract
+        self.geometry = _of_type(augmentation, Geometric)
+        self.crop: RandomResizedCrop | None = _single(augmentation, RandomResizedCrop)
+        self.jitter: ColourJitter | None = _single(augmentation, ColourJitter)
+        self.erasing = _of_type(augmentation, Erasing)
+        self.slope, self.offset = normalisation(contract)
+        self.border, self.fill = _outside(augmentation, contract)
+        luma = np.array([0.299, 0.587, 0.114], np.float32)
+        self.luma = {"rgb": luma, "bgr": luma[::-1].copy()}.get(
+            contract.channels, luma[:1] / luma[:1]
+        )
+
+    @property
+    def copies(self) -> bool:
+        """Whether images keep their pixels, at most moved by whole ones and flipped."""
+        upright = all(isinstance(each, Flip | PadAndCrop) for _, each in self.geometry)
+        return upright and self.crop is None
+
+    def draw(self, stream: Stream) -> Draws:
+        """Draw what happens to some samples.
+
+        Args:
+            stream: one key a sample; a sample's draws depend on nothing else.
+        """
+        count, size, channels = len(stream.keys), self.contract.size, self.contract.channels
+        maps = np.tile(np.eye(2, 3), (count, 1, 1))
+        for place, geometric in self.geometry:
+            maps = _through(maps, geometric.maps(stream.fold(place), size))
+        boxes = np.zeros((count, 0, 4))
+        if self.crop is not None:
+            boxes = self.crop.boxes(stream.fold("crop"))
+        colours = np.zeros((count, 0, 0))
+        if self.jitter is not None:
+            colours = self.jitter.colours(stream.fold("jitter"), channels)
+        holes = [each.rectangles(stream.fold(place), size) for place, each in self.erasing]
+        return Draws(
+            maps,
+            boxes,
+            colours.astype(np.float32),
+            np.stack(holes, axis=1) if holes else np.zeros((count, 0, 4), np.int64),
+        )
+
+    def apply(
+        self, draws: Draws, row: int, pixels: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]
+    ) -> None:
+        """Change one image.
+
+        Args:
+            draws: of some samples.
+            row: which of them this is.
+            pixels: (height, width, channels), in the contract's channels but its own size.
+            out: (channels, input_height, input_width), written to.
+
+        Raises:
+            ContractError: the image does not come to the network's size.
+        """
+        one = Draws(*(column[row : row + 1] for column in draws))
+        shown: npt.NDArray[Any] = fit(pixels, self.contract) if self.copies else pixels
+        self.apply_all(one, shown[None], np.zeros(1, np.int64), out[None])
+
+    def apply_all(
+        self,
+        draws: Draws,
+        images: npt.NDArray[Any],
+        rows: npt.NDArray[np.int64],
+        out: npt.NDArray[np.float32],
+    ) -> None:
+        """Change images that lie in one array.
+
+        Args:
+            draws: of the samples, one for each of `rows`.
+            images: (n, height, width, channels); where the augmenter `copies`, of the network's
+                size.
+            rows: places in `images`: (samples,).
+            out: (samples, channels, input_height, input_width), written to.
+
+        Raises:
+            ContractError: the images do not come to the network's size.
+        """
+        warp.augment(
+            images,
+            rows,
+            self._maps(draws, (images.shape[1], images.shape[2])),
+            self.border,
+            self.fill,
+            draws.colours,
+            self.luma,
+            self.slope,
+            self.offset,
+            draws.holes,
+            out,
+        )
+
+    def _maps(self, draws: Draws, size: tuple[int, int]) -> Floats:
+        """Return maps from the result to images of a size: (samples, 2, 3)."""
+        if self.crop is not None:
+            boxes = self.crop.box(draws.boxes, size)
+            scale = boxes[:, 2:] / np.array(self.contract.size[::-1])
+            return _upright(draws.maps, scale, boxes[:, :2])
+        if fits(size, self.contract) or self.copies:
+            return draws.maps
+        return _upright(draws.maps, *_placement(size, self.contract))
+
+
+def _through(first: Floats, second: Floats) -> Floats:
+    """Return the map of two changes, one after the other: what the second shows of the first."""
+    square = first[:, :, :2]
+    return np.concatenate(
+        [square @ second[:, :, :2], square @ second[:, :, 2:] + first[:, :, 2:]], axis=2
+    )
+
+
+def _upright(maps: Floats, scale: Any, first: Any) -> Floats:
+    """Continue maps to a box of an image: place * scale + first, each as (x, y)."""
+    maps = maps * np.asarray(scale)[..., None]
+    maps[:, :, 2] += first
+    return np.ascontiguousarray(maps)
+
+
+def _placement(size: tuple[int, int], contract: Contract) -> tuple[Floats, Floats]:
+    """Return what of an image a contract shows, unsampled: place * scale + first, as (x, y).
+
+    Raises:
+        ContractError: the image does not come to the network's size.
+    """
+    target = resized_size(size, contract.resize)
+    canvas = contract.resize.size if contract.resize.rule == "pad" else target
+    scale, first = np.empty(2), np.empty(2)
+    for axis in (0, 1):
+        beyond = canvas[axis] - contract.size[axis]
+        if beyond < 0 or (beyond > 0 and contract.crop == "none"):
+            raise misfit(size, contract)
+        margin = round(beyond / 2) - (canvas[axis] - target[axis]) // 2
+        scale[1 - axis] = size[axis] / target[axis]
+        first[1 - axis] = margin * size[axis] / target[axis]
+    return scale, first
+
+
+def _of_type(augmentation: Sequence[Augmentation], type_: type) -> list[tuple[int, Any]]:
+    """Return the augmentations of one type, with their places as their streams' addresses."""
+    return [(place, each) for place, each in enumerate(augmentation) if isinstance(each, type_)]
+
+
+def _single(augmentation: Sequence[Augmentation], type_: type) -> Any:
+    found = [each for each in augmentation if isinstance(each, type_)]
+    if len(found) > 1:
+        raise UsageError(f"Expected at most one {type_.__name__}, received {len(found)}.")
+    return found[0] if found else None
+
+
+def _outside(
+    augmentation: Sequence[Augmentation], contract: Contract
+) -> tuple[int, npt.NDArray[np.float32]]:
+    """Return what is outside of an image, and its colour."""
+    fills = {each.fill for each in augmentation if isinstance(each, PadAndCrop | Affine)}
+    if len(fills) > 1:
+        raise UsageError(
+            "An image is sampled once, so expected one fill for all augmentations, received "
+            f"{' and '.join(sorted(fills))}."
+        )
+    if contract.resize.rule == "pad":
+        background = np.array([[contract.background]], np.uint8)
+        return warp.ZERO, to_channels(background, contract.channels)[0, 0].astype(np.float32)
+    fill = fills.pop() if fills else "zero"
+    slope, offset = normalisation(contract)
+    colour = -offset / slope if fill == "mean" else np.zeros_like(slope)
+    return _BORDERS[fill], colour

@@ -1,0 +1,214 @@
+"""The inner loop of augmentation: an image sampled once, coloured, normalised, into the batch.
+
+A map says for each place of the result which place of the image is shown there (see
+`augmentation`). Samples are weighted by a triangle, as wide as the map shrinks the image: for an
+upright map this is Pillow's antialiased bilinear resize without its rounding, for one that does not
+shrink it is bilinear interpolation. Whole-pixel shifts and flips copy, and so are exact.
+
+The kernels release the interpreter, so that the loader's threads run side by side.
+"""
+
+from __future__ import annotations
+
+from math import floor, hypot
+from typing import Any
+
+import numba
+import numpy as np
+
+ZERO, EDGE, REFLECT = 0, 1, 2  # what is outside: one colour, the border repeated or mirrored
+
+_kernel = numba.njit(nogil=True, cache=True)
+
+
+@_kernel  # type: ignore[untyped-decorator]
+def augment(
+    images: Any,
+    rows: Any,
+    maps: Any,
+    border: Any,
+    fill: Any,
+    colours: Any,
+    luma: Any,
+    slope: Any,
+    offset: Any,
+    holes: Any,
+    out: Any,
+) -> None:
+    """Write a batch.
+
+    Args:
+        images: (n, height, width, channels), uint8 or float32 levels of 0 to 255.
+        rows: places in `images`: (batch,) int64.
+        maps: (batch, 2, 3) float64.
+        border: ZERO, EDGE or REFLECT.
+        fill: the colour outside under ZERO: (channels,) float32 levels.
+        colours: (batch, channels, channels + 1) float32, the last column for the mean luminance;
+            (batch, 0, 0) leaves colours alone.
+        luma: weights of the channels in the luminance: (channels,) float32.
+        slope: of the normalisation, level * slope + offset: (channels,) float32.
+        offset: (channels,) float32.
+        holes: rectangles that become zero: (batch, count, 4) int64: top, left, bottom, right.
+        out: (batch, channels, out_height, out_width) float32, written to.
+    """
+    for row in range(len(rows)):
+        image, target = images[rows[row]], out[row]
+        if _is_shift(maps[row]):
+            _shift(image, maps[row], border, fill, target)
+        elif maps[row, 0, 1] == 0.0 and maps[row, 1, 0] == 0.0:
+            _scale(image, maps[row], border, fill, target)
+        else:
+            _warp(image, maps[row], border, fill, target)
+        if colours.shape[1]:
+            _colour(target, colours[row], luma)
+        for c in range(target.shape[0]):
+            for y in range(target.shape[1]):
+                for x in range(target.shape[2]):
+                    target[c, y, x] = target[c, y, x] * slope[c] + offset[c]
+        for hole in holes[row]:
+            target[:, hole[0] : hole[2], hole[1] : hole[3]] = 0.0
+
+
+@_kernel  # type: ignore[untyped-decorator]
+def _is_shift(map: Any) -> Any:
+    upright = map[0, 1] == 0.0 and map[1, 0] == 0.0
+    unscaled = abs(map[0, 0]) == 1.0 and abs(map[1, 1]) == 1.0
+    return upright and unscaled and map[0, 2] == floor(map[0, 2]) and map[1, 2] == floor(map[1, 2])
+
+
+@_kernel  # type: ignore[untyped-decorator]
+def _inside(place: Any, size: Any, border: Any) -> Any:
+    """Return the place in 0 to size that is shown for any place, or -1 for the fill."""
+    if border == REFLECT and size > 1:
+        period = 2.0 * (size - 1)
+        centre = abs(place - 0.5) % period
+        return min(centre, period - centre) + 0.5
+    if 0.0 <= place < size:
+        return place
+    return -1.0 if border == ZERO else min(max(place, 0.5), size - 0.5)
+
+
+@_kernel  # type: ignore[untyped-decorator]
+def _shift(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
+    """Copy pixels: what a map of whole pixels and mirrors shows."""
+    height, width, channels = image.shape
+    columns = np.empty(out.shape[2], np.int64)
+    for x in range(out.shape[2]):
+        columns[x] = floor(_inside(map[0, 0] * (x + 0.5) + map[0, 2], width, border))
+    for y in range(out.shape[1]):
+        line = floor(_inside(map[1, 1] * (y + 0.5) + map[1, 2], height, border))
+        for c in range(channels):
+            for x in range(out.shape[2]):
+                shown = line >= 0 and columns[x] >= 0
+                out[c, y, x] = image[line, columns[x], c] if shown else fill[c]
+
+
+@_kernel  # type: ignore[untyped-decorator]
+def _taps(place: Any, reach: Any, size: Any, weights: Any) -> Any:
+    """Weigh the pixels around a place: returns the first and how many; weights sum to 1."""
+    first = max(int(floor(place - reach + 0.5)), 0)
+    count = min(int(floor(place + reach + 0.5)), size) - first
+    total = 0.0
+    for k in range(count):
+        weight = max(1.0 - abs(first + k + 0.5 - place) / reach, 0.0)
+        weights[k] = weight
+        total += weight
+    for k in range(count):
+        weights[k] /= total
+    return first, count
+
+
+@_kernel  # type: ignore[untyped-decorator]
+def _axis(slope: Any, offset: Any, length: Any, size: Any, border: Any) -> Any:
+    """Weigh the pixels of one axis for all places along it; a count of 0 stands for the fill."""
+    reach = max(abs(slope), 1.0)
+    firsts, counts = np.zeros(length, np.int64), np.zeros(length, np.int64)
+    weights = np.empty((length, int(2 * reach) + 3), np.float32)
+    for k in range(length):
+        place = _inside(slope * (k + 0.5) + offset, size, border)
+        if place >= 0.0:
+            firsts[k], counts[k] = _taps(place, reach, size, weights[k])
+    return firsts, counts, weights
+
+
+@_kernel  # type: ignore[untyped-decorator]
+def _scale(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
+    """Sample an upright map, one axis after the other."""
+    height, width, channels = image.shape
+    lefts, across, columns = _axis(map[0, 0], map[0, 2], out.shape[2], width, border)
+    tops, down, lines = _axis(map[1, 1], map[1, 2], out.shape[1], height, border)
+    first, last = height, 0
+    for y in range(out.shape[1]):
+        if down[y]:
+            first, last = min(first, tops[y]), max(last, tops[y] + down[y])
+    wide = np.empty((max(last - first, 0), channels, out.shape[2]), np.float32)
+    for y in range(first, last):
+        for x in range(out.shape[2]):
+            for c in range(channels):
+                total = np.float32(0.0)
+                for i in range(across[x]):
+                    total += columns[x, i] * np.float32(image[y, lefts[x] + i, c])
+                wide[y - first, c, x] = total
+    for y in range(out.shape[1]):
+        for c in range(channels):
+            out[c, y, :] = 0.0 if down[y] else fill[c]
+            for j in range(down[y]):
+                weight = lines[y, j]
+                for x in range(out.shape[2]):
+                    out[c, y, x] += weight * wide[tops[y] + j - first, c, x]
+            for x in range(out.shape[2]):
+                if not across[x]:
+                    out[c, y, x] = fill[c]
+
+
+@_kernel  # type: ignore[untyped-decorator]
+def _warp(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
+    """Sample any map, all pixels under the triangle of each place."""
+    height, width, channels = image.shape
+    reach_x = max(hypot(map[0, 0], map[0, 1]), 1.0)
+    reach_y = max(hypot(map[1, 0], map[1, 1]), 1.0)
+    across = np.empty(int(2 * reach_x) + 3, np.float32)
+    down = np.empty(int(2 * reach_y) + 3, np.float32)
+    for y in range(out.shape[1]):
+        for x in range(out.shape[2]):
+            u = map[0, 0] * (x + 0.5) + map[0, 1] * (y + 0.5) + map[0, 2]
+            v = map[1, 0] * (x + 0.5) + map[1, 1] * (y + 0.5) + map[1, 2]
+            u, v = _inside(u, width, border), _inside(v, height, border)
+            if u < 0.0 or v < 0.0:
+                for c in range(channels):
+                    out[c, y, x] = fill[c]
+                continue
+            left, columns = _taps(u, reach_x, width, across)
+            top, lines = _taps(v, reach_y, height, down)
+            for c in range(channels):
+                total = np.float32(0.0)
+                for j in range(lines):
+                    line = np.float32(0.0)
+                    for i in range(columns):
+                        line += across[i] * np.float32(image[top + j, left + i, c])
+                    total += down[j] * line
+                out[c, y, x] = total
+
+
+@_kernel  # type: ignore[untyped-decorator]
+def _colour(image: Any, colour: Any, luma: Any) -> None:
+    """Multiply every pixel by a matrix, add a multiple of the mean luminance, clip to 0..255."""
+    channels, height, width = image.shape
+    mean = 0.0
+    for c in range(channels):
+        for y in range(height):
+            line = np.float32(0.0)
+            for x in range(width):
+                line += image[c, y, x]
+            mean += luma[c] * line
+    mean /= height * width
+    pixel = np.empty(channels, np.float32)
+    for y in range(height):
+        for x in range(width):
+            for c in range(channels):
+                pixel[c] = image[c, y, x]
+            for c in range(channels):
+                level = np.float32(colour[c, channels] * mean)
+                for k in range(channels):
+                    level += colour[c, k] * pixel[k]
+                image[c, y, x] = min(max(level, np.float32(0.0)), np.float32(255.0))
