@@ -7,7 +7,7 @@ from torch import nn
 
 from striate import zoo
 from striate.design import DesignError, Network, Output, Sketch
-from striate.design.network import MODULE_ATTRIBUTES
+from striate.design.names import MODULE_ATTRIBUTES
 from striate.records import from_json, to_json
 
 

@@ -6,29 +6,15 @@ nn.Module, the convolution plan, the fused inference net. They cannot disagree.
 
 from __future__ import annotations
 
-import keyword
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
+from striate.design.edits import convolutional, with_classes, without
 from striate.design.layer import Layer, Parameter, Shape
-from striate.design.linear import Conv, Linear
+from striate.design.names import check_names, check_scopes
 from striate.errors import DesignError
 from striate.records import Record
-
-# What a module cannot be called, since torch.nn.Module means something else by it.
-MODULE_ATTRIBUTES = frozenset(
-    """T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda
-    double dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter
-    get_submodule half ipu load_state_dict modules mtia named_buffers named_children named_modules
-    named_parameters network parameters register_backward_hook register_buffer
-    register_forward_hook register_forward_pre_hook register_full_backward_hook
-    register_full_backward_pre_hook register_load_state_dict_post_hook
-    register_load_state_dict_pre_hook register_module register_parameter
-    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
-    set_submodule share_memory source state_dict to to_empty train training type xpu
-    zero_grad""".split()
-)
 
 
 class Input(Record, frozen=True, kw_only=True):
@@ -54,7 +40,7 @@ class Output(Record, frozen=True, kw_only=True):
     loss_weight: float = 1.0
 
 
-class Network(Record, frozen=True, kw_only=True):
+class Network(Record, frozen=True, kw_only=True, cache_hash=True):
     """A network on paper.
 
     Args:
@@ -78,8 +64,8 @@ class Network(Record, frozen=True, kw_only=True):
             raise DesignError(f"{self.name}: expected at least one input, layer and output.")
         if self.outputs[0].train_only:
             raise DesignError(f"{self.name}: the main output cannot be for training only.")
-        _check_names(self)
-        _check_scopes([layer.name for layer in self.layers])
+        check_names(self)
+        check_scopes([layer.name for layer in self.layers])
         self.shapes()
 
     # -- shapes and counts
@@ -157,21 +143,39 @@ class Network(Record, frozen=True, kw_only=True):
         Returns:
             The network, and a map from names of its parameters to those of this one, without
             the tensors of the last layer, whose shape is new.
+
+        Raises:
+            DesignError: no layer with features ends in an output.
         """
-        changed = [
-            self._classifier(output.source).name
-            for output in self.outputs
-            if self.shapes()[output.source] == self.shapes()[self.outputs[0].source]
-        ]
-        layers = tuple(
-            each.replace(features=classes) if each.name in changed else each for each in self.layers
-        )
-        kept = {
-            parameter.name: parameter.name
-            for parameter in self.parameters()
-            if parameter.name.rpartition(".")[0] not in changed
-        }
-        return self.replace(layers=layers), kept
+        return with_classes(self, classes)
+
+    def without(self, *names: str) -> tuple[Network, dict[str, str]]:
+        """Return the network without some layers, and which parameters carry over.
+
+        Args:
+            names: layers, or scopes with all their layers. What read a removed layer reads that
+                layer's input; an output for training only goes with the layer it came from, and
+                so does whatever nothing needs any more.
+
+        Raises:
+            DesignError: no such layer, or one of several inputs that something else still reads.
+        """
+        return without(self, names)
+
+    def convolutional(self) -> tuple[Network, dict[str, str]]:
+        """Return the network that slides over larger images, and which parameters carry over.
+
+        A Linear after Flatten becomes a Conv as large as what was flattened, later ones become 1x1;
+        adaptive pooling becomes the window it is at this input. On this input the answer is the
+        same, (classes, 1, 1); on a larger one a map of answers. A parameter of the old network fits
+        by reshaping: its elements lie in the same order.
+
+        Raises:
+            DesignError: adaptive pooling with windows of different sizes.
+
+        Source: Long, Shelhamer, Darrell, "Fully Convolutional Networks", CVPR 2015, section 3.1.
+        """
+        return convolutional(self)
 
     def minimum_input(self) -> Shape:
         """Return the smallest square image, (C, S, S), that every layer fits."""
@@ -180,18 +184,6 @@ class Network(Record, frozen=True, kw_only=True):
             if _fits(self, shape):
                 return shape
         raise DesignError(f"{self.name} fits no square input of up to 1024 pixels.")
-
-    def _classifier(self, name: str) -> Layer:
-        """Return the last layer with features at or before a value, through one-input layers."""
-        layers = {layer.name: layer for layer in self.layers}
-        while name in layers:
-            layer = layers[name]
-            if isinstance(layer, Conv | Linear):
-                return layer
-            if len(layer.inputs) != 1:
-                break
-            name = layer.inputs[0]
-        raise DesignError(f"{self.name}: no Linear or Conv ends in its output, so no class count.")
 
 
 def explain_size(network: Network, shape: Shape, error: DesignError) -> DesignError:
@@ -240,87 +232,3 @@ def _parameters(network: Network) -> tuple[Parameter, ...]:
         for layer in network.layers
         for parameter in layer.parameters(*network.input_shapes(layer))
     )
-
-
-# -- names
-
-
-def _check_names(network: Network) -> None:
-    known: set[str] = set()
-    for each in network.inputs:
-        _check_name(network, each.name)
-        if "." in each.name or each.name in known:
-            raise DesignError(
-                f"{network.name}: expected a plain, new input name, got {each.name!r}."
-            )
-        known.add(each.name)
-    for layer in network.layers:
-        _check_name(network, layer.name)
-        if layer.name in known:
-            raise DesignError(f"{network.name}: two values are called {layer.name!r}.", layer.name)
-        _check_reads(network, layer, known)
-        known.add(layer.name)
-    for output in network.outputs:
-        if output.source not in known:
-            raise DesignError(
-                f"{network.name}: output {output.name!r} is {output.source!r}, which "
-                "no layer gives."
-            )
-
-
-def _check_reads(network: Network, layer: Layer, known: set[str]) -> None:
-    unknown = [name for name in layer.inputs if name not in known]
-    if unknown:
-        raise DesignError(
-            f"{network.name}: {layer.name} reads {', '.join(map(repr, unknown))}, which no input "
-            "or earlier layer gives.",
-            layer.name,
-        )
-    expected = layer.arity
-    if not layer.inputs or (expected is not None and len(layer.inputs) != expected):
-        wanted = "at least one input" if expected is None else f"{expected} input"
-        raise DesignError(
-            f"{network.name}: {layer.name} expected {wanted}, received {len(layer.inputs)}.",
-            layer.name,
-        )
-    if layer.shares is not None and layer.shares not in known:
-        raise DesignError(
-            f"{network.name}: {layer.name} shares the parameters of {layer.shares!r}, which no "
-            "earlier layer is.",
-            layer.name,
-        )
-
-
-def _check_name(network: Network, name: str) -> None:
-    for part in name.split("."):
-        usable = part.isdecimal() or (part.isidentifier() and not keyword.iskeyword(part))
-        if not usable or part in MODULE_ATTRIBUTES or part.startswith("_"):
-            raise DesignError(
-                f"{network.name}: {name!r} cannot name a module: {part!r} is "
-                + ("taken by nn.Module." if part in MODULE_ATTRIBUTES else "no identifier."),
-                name,
-            )
-
-
-def _check_scopes(names: list[str]) -> None:
-    """Refuse a name that is another's scope, and a scope whose layers are not together."""
-    taken = set(names)
-    closed: set[str] = set()
-    before: list[str] = []
-    for name in names:
-        scopes = list(_scopes(name))
-        for scope in scopes:
-            if scope in taken:
-                raise DesignError(f"{scope!r} is a layer and cannot hold {name!r} as well.", name)
-            if scope in closed:
-                raise DesignError(
-                    f"The layers of {scope!r} are not together: {name!r} comes after others.", name
-                )
-        closed.update(scope for scope in before if scope not in scopes)
-        before = scopes
-
-
-def _scopes(name: str) -> Iterator[str]:
-    parts = name.split(".")
-    for end in range(1, len(parts)):
-        yield ".".join(parts[:end])
