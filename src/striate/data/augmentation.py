@@ -149,13 +149,13 @@ class RandomResizedCrop(Augmentation, frozen=True, kw_only=True):
     def boxes(self, stream: Stream) -> Floats:
         """Draw candidate boxes: (samples, 10, 4): area, width over height, x and y, unitless."""
         drawn = np.empty((len(stream.keys), _ATTEMPTS, 4))
-        drawn[..., 0] = stream.uniform("area", *self.scale, (_ATTEMPTS,))
-        drawn[..., 1] = np.exp(stream.uniform("ratio", *np.log(self.ratio), (_ATTEMPTS,)))
+        drawn[..., 0] = stream.uniform("area", *self.scale, size=(_ATTEMPTS,))
+        drawn[..., 1] = np.exp(stream.uniform("ratio", *np.log(self.ratio), size=(_ATTEMPTS,)))
         drawn[..., 2:] = stream.uniform("place", size=(_ATTEMPTS, 2))
         return drawn
 
     def box(self, candidates: Floats, size: Size) -> Floats:
-        """Return the first candidate that fits into an image, or else the largest box in the middle.
+        """Return the first candidate that fits, or else the largest box in the middle.
 
         Args:
             candidates: as `boxes` draws them, (samples, 10, 4).

@@ -120,7 +120,7 @@ class Augmenter:
         Raises:
             ContractError: the image does not come to the network's size.
         """
-        one = Draws(*(column[row : row + 1] for column in draws))
+        one = Draws._make(column[row : row + 1] for column in draws)
         shown: npt.NDArray[Any] = fit(pixels, self.contract) if self.copies else pixels
         self.apply_all(one, shown[None], np.zeros(1, np.int64), out[None])
 
@@ -144,7 +144,7 @@ class Augmenter:
             ContractError: the images do not come to the network's size.
         """
         warp.augment(
-            images,
+            np.ascontiguousarray(images),
             rows,
             self._maps(draws, (images.shape[1], images.shape[2])),
             self.border,

@@ -139,10 +139,8 @@ class Loader:
         self, augmenter: Augmenter, indices: npt.NDArray[np.int64], epoch: int, images: Floats
     ) -> None:
         draws = augmenter.draw(stream(self.seed, "augment", epoch, indices))
+        if self.stack is not None:
+            augmenter.apply_all(draws, self.stack, indices, images)
+            return
         for row, index in enumerate(indices.tolist()):
-            pixels = (
-                self.samples.pixels(index, self.contract)
-                if self.stack is None
-                else self.stack[index]
-            )
-            augmenter.apply(draws, row, pixels, images[row])
+            augmenter.apply(draws, row, self.samples.pixels(index, self.contract), images[row])

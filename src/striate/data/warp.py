@@ -21,7 +21,7 @@ ZERO, EDGE, REFLECT = 0, 1, 2  # what is outside: one colour, the border repeate
 _kernel = numba.njit(nogil=True, cache=True)
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def augment(
     images: Any,
     rows: Any,
@@ -69,14 +69,14 @@ def augment(
             target[:, hole[0] : hole[2], hole[1] : hole[3]] = 0.0
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def _is_shift(map: Any) -> Any:
     upright = map[0, 1] == 0.0 and map[1, 0] == 0.0
     unscaled = abs(map[0, 0]) == 1.0 and abs(map[1, 1]) == 1.0
     return upright and unscaled and map[0, 2] == floor(map[0, 2]) and map[1, 2] == floor(map[1, 2])
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def _inside(place: Any, size: Any, border: Any) -> Any:
     """Return the place in 0 to size that is shown for any place, or -1 for the fill."""
     if border == REFLECT and size > 1:
@@ -88,7 +88,7 @@ def _inside(place: Any, size: Any, border: Any) -> Any:
     return -1.0 if border == ZERO else min(max(place, 0.5), size - 0.5)
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def _shift(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
     """Copy pixels: what a map of whole pixels and mirrors shows."""
     height, width, channels = image.shape
@@ -103,7 +103,7 @@ def _shift(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
                 out[c, y, x] = image[line, columns[x], c] if shown else fill[c]
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def _taps(place: Any, reach: Any, size: Any, weights: Any) -> Any:
     """Weigh the pixels around a place: returns the first and how many; weights sum to 1."""
     first = max(int(floor(place - reach + 0.5)), 0)
@@ -118,7 +118,7 @@ def _taps(place: Any, reach: Any, size: Any, weights: Any) -> Any:
     return first, count
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def _axis(slope: Any, offset: Any, length: Any, size: Any, border: Any) -> Any:
     """Weigh the pixels of one axis for all places along it; a count of 0 stands for the fill."""
     reach = max(abs(slope), 1.0)
@@ -131,37 +131,39 @@ def _axis(slope: Any, offset: Any, length: Any, size: Any, border: Any) -> Any:
     return firsts, counts, weights
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def _scale(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
-    """Sample an upright map, one axis after the other."""
+    """Sample an upright map, down each column of a line, then along the line."""
     height, width, channels = image.shape
     lefts, across, columns = _axis(map[0, 0], map[0, 2], out.shape[2], width, border)
     tops, down, lines = _axis(map[1, 1], map[1, 2], out.shape[1], height, border)
-    first, last = height, 0
+    flat = image.reshape(height, width * channels)
+    line = np.empty(width * channels, np.float32)
     for y in range(out.shape[1]):
-        if down[y]:
-            first, last = min(first, tops[y]), max(last, tops[y] + down[y])
-    wide = np.empty((max(last - first, 0), channels, out.shape[2]), np.float32)
-    for y in range(first, last):
-        for x in range(out.shape[2]):
-            for c in range(channels):
-                total = np.float32(0.0)
-                for i in range(across[x]):
-                    total += columns[x, i] * np.float32(image[y, lefts[x] + i, c])
-                wide[y - first, c, x] = total
-    for y in range(out.shape[1]):
+        line[:] = 0.0
+        for j in range(down[y]):
+            weight, source = lines[y, j], flat[tops[y] + j]
+            for x in range(len(line)):
+                line[x] += weight * np.float32(source[x])
         for c in range(channels):
-            out[c, y, :] = 0.0 if down[y] else fill[c]
-            for j in range(down[y]):
-                weight = lines[y, j]
-                for x in range(out.shape[2]):
-                    out[c, y, x] += weight * wide[tops[y] + j - first, c, x]
             for x in range(out.shape[2]):
-                if not across[x]:
+                if down[y] and across[x]:
+                    out[c, y, x] = _weighed(
+                        line, lefts[x] * channels + c, channels, columns[x], across[x]
+                    )
+                else:
                     out[c, y, x] = fill[c]
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
+def _weighed(line: Any, first: Any, step: Any, weights: Any, count: Any) -> Any:
+    total = np.float32(0.0)
+    for i in range(count):
+        total += weights[i] * line[first + i * step]
+    return total
+
+
+@_kernel
 def _warp(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
     """Sample any map, all pixels under the triangle of each place."""
     height, width, channels = image.shape
@@ -190,25 +192,31 @@ def _warp(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
                 out[c, y, x] = total
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def _colour(image: Any, colour: Any, luma: Any) -> None:
     """Multiply every pixel by a matrix, add a multiple of the mean luminance, clip to 0..255."""
     channels, height, width = image.shape
-    mean = 0.0
+    mean = _mean(image, luma)
+    line = np.empty((channels, width), np.float32)
+    for y in range(height):
+        line[:] = image[:, y]
+        for c in range(channels):
+            levels = image[c, y]
+            levels[:] = np.float32(colour[c, channels] * mean)
+            for k in range(channels):
+                for x in range(width):
+                    levels[x] += colour[c, k] * line[k, x]
+            for x in range(width):
+                levels[x] = min(max(levels[x], np.float32(0.0)), np.float32(255.0))
+
+
+@_kernel
+def _mean(image: Any, luma: Any) -> Any:
+    """Return the mean luminance of a (channels, height, width) image."""
+    channels, height, width = image.shape
+    sums = np.zeros(width, np.float64)
     for c in range(channels):
         for y in range(height):
-            line = np.float32(0.0)
             for x in range(width):
-                line += image[c, y, x]
-            mean += luma[c] * line
-    mean /= height * width
-    pixel = np.empty(channels, np.float32)
-    for y in range(height):
-        for x in range(width):
-            for c in range(channels):
-                pixel[c] = image[c, y, x]
-            for c in range(channels):
-                level = np.float32(colour[c, channels] * mean)
-                for k in range(channels):
-                    level += colour[c, k] * pixel[k]
-                image[c, y, x] = min(max(level, np.float32(0.0)), np.float32(255.0))
+                sums[x] += luma[c] * image[c, y, x]
+    return sums.sum() / (height * width)
