@@ -33,7 +33,7 @@ def design(
     from striate.design import sheet
 
     found = sheet(_network(net, classes, _shape(size)))
-    output.show(found, found.text(), as_json)
+    output.show(found.document(), found.text(), as_json)
 
 
 def _network(name: str, classes: int | None, shape: tuple[int, ...] | None) -> Network:

@@ -31,7 +31,7 @@ def models(
         shape, classes = network.input_shape, network.classes
         parameters, macs = network.parameter_count(), network.macs()
         rows.append(
-            (entry.name, parameters, macs, "x".join(map(str, shape)), classes, entry.source)
+            (entry.name, parameters, macs, "x".join(map(str, shape)), classes, entry.citation)
         )
         documents.append(
             {
@@ -41,7 +41,7 @@ def models(
                 "input": list(shape),
                 "classes": classes,
                 "summary": entry.summary,
-                "source": entry.source,
+                "source": entry.citation,
             }
         )
     header = ("name", "parameters", "MACs", "input", "classes", "source")

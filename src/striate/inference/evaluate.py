@@ -141,13 +141,27 @@ def _own_part(run: runs.Run, dataset: Dataset, part: Part, choice: dict[str, Any
         test=choice["test"],
     )
     samples: Samples = getattr(split, part)
-    changed = _changed(samples, run.data_document(), part)
+    if not len(samples):
+        raise DataError(f"The split of {dataset.spec} has no image in its {part} part.")
+    changed = _changed(samples, run.data_document()[part])
     notes = (
         (f"{changed} images of the {part} part are not those of the run's data.json.",)
         if changed
         else ()
     )
     return Images(samples, dataset.classes, dataset.spec, part, len(dataset.skipped), notes)
+
+
+def _changed(samples: Samples, recorded: dict[str, Any]) -> int:
+    """Return how many images are new, gone or altered since the run was made."""
+    now = {(id, samples.content_hash(index)) for index, id in enumerate(samples.ids)}
+    then = set(zip(recorded["ids"], recorded["hashes"], strict=True))
+    return max(len(now - then), len(then - now))
+
+
+def _trained_on(samples: Samples, run: runs.Run) -> int:
+    seen = set(run.data_document()["train"]["hashes"])
+    return sum(samples.content_hash(index) in seen for index in range(len(samples)))
 
 
 def _loader(samples: Samples, contract: Contract) -> Loader:

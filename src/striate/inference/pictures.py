@@ -71,7 +71,7 @@ def _draw(
     draw.grid(
         [_visible(images, place[each.sample], contract) for each in worst],
         [_caption(each, label_of) for each in worst],
-        title=f"{_title(evaluation)}: the worst of {_wrong(evaluation):,} mistakes",
+        title=f"{_title(evaluation)}: {_how_many(len(worst), _wrong(evaluation))}",
     ).save(mistakes)
     return {"confusion": confusion, "mistakes": mistakes}
 
@@ -87,6 +87,12 @@ def _title(evaluation: Evaluation) -> str:
 
 def _wrong(evaluation: Evaluation) -> int:
     return sum(each.n - each.right for each in evaluation.test.classes)
+
+
+def _how_many(shown: int, wrong: int) -> str:
+    if wrong == 1:
+        return "the only mistake"
+    return f"all {wrong} mistakes" if shown == wrong else f"the worst {shown} of {wrong:,} mistakes"
 
 
 def _caption(mistake: Mistake, label_of: dict[str, str]) -> str:
