@@ -125,7 +125,22 @@ def test_shared_layers() -> None:
     network = net.finish()
     built = build(network)
     assert network.parameter_count() == sum(p.numel() for p in built.parameters()) == 10
-    assert built.get_parameter("a.weight") is built.get_parameter("b.weight")
+    empty = build(network, seed=None)
+    empty.load_state_dict(built.state_dict(), assign=True)
+    for each in (built, empty, copy.deepcopy(built), build(network, parameters=built)):
+        assert each.get_parameter("a.weight") is each.get_parameter("b.weight")
+        assert torch.equal(each(images(network)), built(images(network)))
+
+
+def test_frozen_parameters_get_no_gradient() -> None:
+    net = Sketch("frozen", (1, 6, 6))
+    net.conv("a", 2, 3)
+    net.layers[0] = net.layers[0].replace(trainable=False)
+    net.conv("b", 2, 3)
+    for seed in (0, None):
+        built = build(net.finish(), seed=seed)
+        wanted = [name for name, each in built.named_parameters() if each.requires_grad]
+        assert wanted == ["b.weight", "b.bias"]
 
 
 def test_train_only_outputs() -> None:

@@ -12,7 +12,7 @@ from striate.design import Layer, Network
 from striate.errors import WeightsError
 from striate.layers.initialise import initialise
 from striate.layers.modules import module
-from striate.layers.net import Net, Scope, scope_class
+from striate.layers.net import Net, Scope, scope_class, tie
 from striate.layers.source import class_source, steps
 
 
@@ -41,11 +41,14 @@ def build(network: Network, *, seed: int | None = 0, parameters: nn.Module | Non
     """
     with torch.device("meta"):
         net = cast(Net, _scope(network, ""))
+    tie(net)
     if parameters is not None:
         adopt(net, {**dict(parameters.named_parameters()), **dict(parameters.named_buffers())})
-    elif seed is not None:
-        _allocate(net, network, seed)
-    _share(net, network)
+        return net
+    for parameter in network.parameters():
+        net.get_parameter(parameter.name).requires_grad_(parameter.trainable)
+    if seed is not None:
+        _allocate(net, seed)
     return net
 
 
@@ -73,6 +76,7 @@ def adopt(net: Net, tensors: Mapping[str, Tensor]) -> None:
         owner = net.get_submodule(path)
         kept = owner._parameters if last in owner._parameters else owner._buffers
         kept[last] = tensors[name]  # type: ignore[assignment]
+    tie(net)
 
 
 def _scope(network: Network, scope: str) -> Scope:
@@ -92,18 +96,11 @@ def _leaf(network: Network, layer: Layer) -> nn.Module:
     return module(layer, *network.input_shapes(layer))
 
 
-def _allocate(net: Net, network: Network, seed: int) -> None:
+def _allocate(net: Net, seed: int) -> None:
     net.to_empty(device="cpu")
+    tie(net)
     for child in net.modules():
         if isinstance(child, nn.modules.batchnorm._NormBase):
             child.reset_running_stats()
-    tensors = dict(net.named_parameters())
-    for parameter in network.parameters():
-        initialise(tensors[parameter.name], parameter, seed)
-
-
-def _share(net: Net, network: Network) -> None:
-    for layer in network.layers:
-        if layer.shares is not None:
-            owner, user = net.get_submodule(layer.shares), net.get_submodule(layer.name)
-            user._parameters.update(owner._parameters)
+    for parameter in net.network.parameters():
+        initialise(net.get_parameter(parameter.name), parameter, seed)

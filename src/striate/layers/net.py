@@ -8,6 +8,7 @@ importable home; pickle and deepcopy carry the source along and make the class a
 from __future__ import annotations
 
 import linecache
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -20,7 +21,9 @@ class Scope(nn.Module):
     """A block of a network: children named as on paper, a generated forward.
 
     Attributes:
-        source: the class's source, as `inspect.getsource(type(scope))` prints it.
+        source: the statement that defines the class; `inspect.getsource(scope.forward)` prints its
+            forward.
+        place: where it stands (`resnet20.layer1.0`).
     """
 
     source: str = ""
@@ -48,6 +51,22 @@ class Net(Scope):
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
         """Run the network; every built class has its own."""
         raise NotImplementedError("built by layers.build")
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load weights as every nn.Module does; layers that share parameters still share them."""
+        keys = super().load_state_dict(state_dict, strict, assign)
+        tie(self)
+        return keys
+
+
+def tie(net: Net) -> None:
+    """Give each layer that shares parameters those of their owner; conversions can part them."""
+    for layer in net.network.layers:
+        if layer.shares is not None:
+            owner, user = net.get_submodule(layer.shares), net.get_submodule(layer.name)
+            user._parameters.update(owner._parameters)
 
 
 @cache
