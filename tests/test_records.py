@@ -77,12 +77,7 @@ def test_a_record_survives_json(plan: Plan) -> None:
     for indent in (0, 2):
         text = records.to_json(plan, indent=indent)
         assert records.from_json(Plan, text) == plan
-        assert json.loads(text) == records.to_builtins(plan) | {
-            "pair": list(plan.pair),
-            "stages": json.loads(text)["stages"],
-            "schedule": json.loads(text)["schedule"],
-            "size": json.loads(text)["size"],
-        }
+        assert json.loads(text) == records.to_builtins(plan)
 
 
 @given(PLANS)

@@ -87,8 +87,11 @@ def nearest(name: str, candidates: Iterable[str], count: int = 3) -> tuple[str, 
 
 
 def to_builtins(value: Any) -> Any:
-    """Return a record (or a tuple or mapping of records) as plain dicts, lists and scalars."""
-    return msgspec.to_builtins(value, enc_hook=_encode_other)
+    """Return a record (or a tuple or mapping of records) as plain dicts, lists and scalars.
+
+    It equals what a JSON reader returns for `to_json` of the same value.
+    """
+    return _with_lists(msgspec.to_builtins(value, enc_hook=_encode_other))
 
 
 def to_json(value: Any, *, indent: int = 0) -> bytes:
@@ -117,6 +120,12 @@ def to_json(value: Any, *, indent: int = 0) -> bytes:
 def digest(value: Any) -> str:
     """Return the sha256 of the canonical JSON, as 64 hexadecimal digits."""
     return hashlib.sha256(to_json(value)).hexdigest()
+
+
+def _with_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_lists(item) for key, item in value.items()}
+    return [_with_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _encode_other(value: Any) -> Any:
