@@ -11,6 +11,7 @@ went in is shown there.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -116,7 +117,7 @@ class Affine(Geometric, frozen=True, kw_only=True):
     def maps(self, stream: Stream, size: Size) -> Floats:
         """Draw affine maps: (samples, 2, 3)."""
         angle = np.deg2rad(stream.uniform("angle", -self.rotate_degrees, self.rotate_degrees))
-        factor = np.exp(stream.uniform("scale", *np.log(self.scale)))
+        factor = np.exp(stream.uniform("scale", *_logarithms(self.scale)))
         slide = stream.uniform("shear", -self.shear, self.shear)
         sides = np.array([size[1], size[0]], np.float64)
         moved = stream.uniform("move", -self.translate, self.translate, (2,)) * sides
@@ -150,7 +151,7 @@ class RandomResizedCrop(Augmentation, frozen=True, kw_only=True):
         """Draw candidate boxes: (samples, 10, 4): area, width over height, x and y, unitless."""
         drawn = np.empty((len(stream.keys), _ATTEMPTS, 4))
         drawn[..., 0] = stream.uniform("area", *self.scale, size=(_ATTEMPTS,))
-        drawn[..., 1] = np.exp(stream.uniform("ratio", *np.log(self.ratio), size=(_ATTEMPTS,)))
+        drawn[..., 1] = np.exp(stream.uniform("ratio", *_logarithms(self.ratio), size=(_ATTEMPTS,)))
         drawn[..., 2:] = stream.uniform("place", size=(_ATTEMPTS, 2))
         return drawn
 
@@ -260,7 +261,7 @@ class Erase(Erasing, frozen=True, kw_only=True):
         """Draw rectangles inside the image, empty ones with probability 1 - p: (samples, 4)."""
         height, width = size
         area = stream.uniform("area", *self.scale) * (height * width)
-        ratio = np.exp(stream.uniform("ratio", *np.log(self.ratio)))
+        ratio = np.exp(stream.uniform("ratio", *_logarithms(self.ratio)))
         tall = np.minimum(np.rint(np.sqrt(area / ratio)), height)
         wide = np.minimum(np.rint(np.sqrt(area * ratio)), width)
         places = stream.uniform("place", size=(2,))
@@ -298,6 +299,10 @@ class Cutout(Erasing, frozen=True, kw_only=True):
 
 def _identities(stream: Stream) -> Floats:
     return np.tile(np.eye(2, 3), (len(stream.keys), 1, 1))
+
+
+def _logarithms(bounds: tuple[float, float]) -> tuple[float, float]:
+    return math.log(bounds[0]), math.log(bounds[1])
 
 
 def _check_probability(p: float) -> None:

@@ -146,21 +146,22 @@ def _scale(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
             for x in range(len(line)):
                 line[x] += weight * np.float32(source[x])
         for c in range(channels):
-            for x in range(out.shape[2]):
-                if down[y] and across[x]:
-                    out[c, y, x] = _weighed(
-                        line, lefts[x] * channels + c, channels, columns[x], across[x]
-                    )
-                else:
-                    out[c, y, x] = fill[c]
+            if down[y]:
+                _scale_line(line, c, channels, lefts, across, columns, fill, out[c, y])
+            else:
+                out[c, y, :] = fill[c]
 
 
 @_kernel
-def _weighed(line: Any, first: Any, step: Any, weights: Any, count: Any) -> Any:
-    total = np.float32(0.0)
-    for i in range(count):
-        total += weights[i] * line[first + i * step]
-    return total
+def _scale_line(
+    line: Any, c: Any, channels: Any, lefts: Any, across: Any, columns: Any, fill: Any, out: Any
+) -> None:
+    """Sample channel c along a line of pixels."""
+    for x in range(len(out)):
+        total = np.float32(0.0)
+        for i in range(across[x]):
+            total += columns[x, i] * line[(lefts[x] + i) * channels + c]
+        out[x] = total if across[x] else fill[c]
 
 
 @_kernel
