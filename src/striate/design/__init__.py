@@ -11,6 +11,7 @@ from striate.design.pointwise import (
     GELU,
     LRN,
     Activation,
+    Affine,
     BatchNorm,
     Dropout,
     LeakyReLU,
@@ -32,7 +33,7 @@ from striate.design.pooling import (
 from striate.design.receptive import Field, receptive_fields
 from striate.design.sheet import Sheet, sheet
 from striate.design.sketch import Sketch
-from striate.design.wiring import Add, Concat, Flatten, Identity, Opaque, Shortcut
+from striate.design.wiring import Add, Concat, Flatten, Identity, Opaque, Pad, Shortcut
 from striate.errors import DesignError
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "AdaptiveMaxPool",
     "AdaptivePool",
     "Add",
+    "Affine",
     "AvgPool",
     "BatchNorm",
     "Concat",
@@ -65,6 +67,7 @@ __all__ = [
     "Normal",
     "Opaque",
     "Output",
+    "Pad",
     "Parameter",
     "Pool",
     "ReLU",

@@ -93,6 +93,34 @@ class BatchNorm(Layer, frozen=True, kw_only=True):
         return 2 * inputs[0][0] + 1
 
 
+class Affine(Layer, frozen=True, kw_only=True):
+    """y[c] = weight[c] * x[c] + bias[c]: a trained scale and shift of each channel.
+
+    With average pooling before it, LeNet-5's subsampling; a frozen batch norm after folding.
+
+    Args:
+        weight_init, bias_init: how scale and shift start.
+
+    Input shape: (channels,) or (channels, *space)
+    Output shape: the same.
+
+    Source: LeCun et al., Proc. IEEE 1998, section II.B.
+    """
+
+    weight_init: Init = Constant(value=1.0)
+    bias_init: Init = Constant(value=0.0)
+
+    def parameters(self, *inputs: Shape) -> tuple[Parameter, ...]:
+        """Return scale and shift, (channels,) each."""
+        if self.shares:
+            return ()
+        shape = (inputs[0][0],)
+        return (
+            self.own("weight", shape, "scale", self.weight_init),
+            self.own("bias", shape, "shift", self.bias_init),
+        )
+
+
 class LRN(Layer, frozen=True, kw_only=True):
     """Local response normalisation across channels, as AlexNet has it.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from striate.design.arithmetic import volume
+from striate.design.arithmetic import Padding, volume
 from striate.design.layer import Layer, Parameter, Shape, Window, spatial
 
 
@@ -23,6 +23,38 @@ class Flatten(Layer, frozen=True, kw_only=True):
 
 class Identity(Layer, frozen=True, kw_only=True):
     """The input, unchanged."""
+
+
+class Pad(Layer, frozen=True, kw_only=True):
+    """Pixels around the image, before whatever comes next.
+
+    Args:
+        padding: (before, after) on each axis.
+        mode: `zero`, `reflect` (the border pixel is not repeated), or `edge` (it is).
+
+    Input shape: (channels, *space)
+    Output shape: (channels, *padded_space)
+    """
+
+    padding: tuple[Padding, ...]
+    mode: Literal["zero", "reflect", "edge"] = "zero"
+
+    def output(self, *inputs: Shape) -> Shape:
+        """Return (channels, *padded_space)."""
+        space = spatial(self, inputs[0], len(self.padding))
+        if self.mode == "reflect" and any(
+            max(ends) >= size for size, ends in zip(space, self.padding, strict=True)
+        ):
+            raise self.refuse(f"reflecting {self.padding} needs more pixels than {space} has")
+        return (
+            inputs[0][0],
+            *(size + sum(ends) for size, ends in zip(space, self.padding, strict=True)),
+        )
+
+    def window(self, *inputs: Shape) -> Window:
+        """Return a single pixel; the first lies in the padding."""
+        ones = (1,) * len(self.padding)
+        return Window(ones, ones, tuple(before for before, _ in self.padding))
 
 
 class Add(Layer, frozen=True, kw_only=True):

@@ -2,21 +2,28 @@
 
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.build import adopt, build
+from striate.layers.convolution import Conv2d, Convolution
 from striate.layers.dropout import Dropout
-from striate.layers.modules import Add, Concat, Conv2d, Convolution, Shortcut, module
+from striate.layers.modules import module
 from striate.layers.net import Net, Scope
 from striate.layers.placement import Placement, current_placement, placement
+from striate.layers.pointwise import Affine, ScaledTanh
 from striate.layers.undisturbed import undisturbed
+from striate.layers.wiring import Add, Concat, Pad, PaddedPool, Shortcut
 
 __all__ = [
     "Add",
+    "Affine",
     "BatchNorm",
     "Concat",
     "Conv2d",
     "Convolution",
     "Dropout",
     "Net",
+    "Pad",
+    "PaddedPool",
     "Placement",
+    "ScaledTanh",
     "Scope",
     "Shortcut",
     "adopt",

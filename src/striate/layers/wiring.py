@@ -1,0 +1,87 @@
+"""Modules that move values: sums, joins, padding, shortcuts without parameters."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Add(nn.Module):
+    """Sum of two or more tensors of one shape."""
+
+    def forward(self, *values: Tensor) -> Tensor:
+        """Return the sum: (batch, ...), (batch, ...), ... -> (batch, ...)."""
+        total = values[0]
+        for value in values[1:]:
+            total = total + value
+        return total
+
+
+class Concat(nn.Module):
+    """Channels of all inputs, one after another."""
+
+    def forward(self, *values: Tensor) -> Tensor:
+        """Join channels: (batch, channels_i, ...) for each i -> (batch, sum of channels, ...)."""
+        return torch.cat(values, dim=1)
+
+
+class Shortcut(nn.Module):
+    """Option A of the ResNet paper: strided pixels, zeros as new channels.
+
+    Input shape: (batch, channels, *space)
+    Output shape: (batch, features, *ceil(space / stride))
+    """
+
+    def __init__(self, channels: int, features: int, stride: tuple[int, ...]) -> None:
+        super().__init__()
+        self.stride = stride
+        self.before = (features - channels) // 2
+        self.after = features - channels - self.before
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Subsample and pad channels: (batch, channels, ...) -> (batch, features, ...)."""
+        for axis, stride in enumerate(self.stride, start=2):
+            index = [slice(None)] * axis + [slice(None, None, stride)]
+            x = x[tuple(index)]
+        return functional.pad(x, [0, 0] * len(self.stride) + [self.before, self.after])
+
+
+class Pad(nn.Module):
+    """Pixels around the image.
+
+    Args:
+        padding: (before, after) on each axis.
+        mode: as functional.pad calls it: constant (zero), reflect or replicate.
+
+    Input shape: (batch, channels, *space)
+    Output shape: (batch, channels, *padded_space)
+    """
+
+    def __init__(self, padding: tuple[tuple[int, int], ...], mode: str) -> None:
+        super().__init__()
+        self.ends = [end for pair in reversed(padding) for end in pair]
+        self.mode = mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad: (batch, channels, *space) -> (batch, channels, *padded_space)."""
+        return functional.pad(x, self.ends, self.mode)
+
+
+class PaddedPool(nn.Module):
+    """A pooling whose padding differs before and after: pads first, then pools.
+
+    Args:
+        pool: the pooling, without padding.
+        ends: as functional.pad takes them.
+        value: what to pad with; minus infinity never wins a maximum.
+    """
+
+    def __init__(self, pool: nn.Module, ends: list[int], value: float) -> None:
+        super().__init__()
+        self.pool, self.ends, self.value = pool, ends, value
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad and pool: (batch, channels, *space) -> (batch, channels, *out_space)."""
+        y: Tensor = self.pool(functional.pad(x, self.ends, value=self.value))
+        return y
