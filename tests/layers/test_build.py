@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import weakref
 
 import pytest
 import torch
@@ -198,3 +199,20 @@ def test_undisturbed_after_an_exception() -> None:
         raise DesignError("stop")
     assert [m.training for m in net.modules()] == modes
     assert all(p.requires_grad for p in net.parameters())
+
+
+def test_last_use_drops_values_where_nothing_else_holds_them() -> None:
+    """In evaluation a chain holds at most the value being read and the one being written."""
+    net = build(zoo.network("lenet"), seed=0).eval()
+    seen: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+
+    def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        seen.append(weakref.ref(output))
+        alive.append(sum(each() is not None for each in seen))
+
+    for module in net.children():
+        module.register_forward_hook(watch)
+    with torch.inference_mode():  # where a view does not hold what it was taken from
+        net(torch.zeros(1, 1, 28, 28))
+    assert max(alive) <= 2
