@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from striate.data.decode import Channels
 from striate.randomness import Stream
 from striate.records import Family
 
@@ -27,7 +28,6 @@ Size = tuple[int, int]
 Fill = Literal["zero", "mean", "edge", "reflect"]
 
 _ATTEMPTS = 10  # boxes drawn before the middle of the image is taken
-_LUMA = (0.299, 0.587, 0.114)  # of red, green and blue
 
 
 class Augmentation(Family, frozen=True, kw_only=True):
@@ -125,8 +125,8 @@ class Affine(Geometric, frozen=True, kw_only=True):
         maps = _identities(stream)  # the inverse of scaling, shearing, turning and moving
         maps[:, 0, 0], maps[:, 0, 1] = cos + slide * sin, sin - slide * cos
         maps[:, 1, 0], maps[:, 1, 1] = -sin, cos
-        shown = np.einsum("nij,nj->ni", maps[:, :, :2], sides / 2 + moved)
-        maps[:, :, 2] = sides / 2 - shown
+        middle = sides / 2 + moved
+        maps[:, :, 2] = sides / 2 - maps[:, :, 0] * middle[:, :1] - maps[:, :, 1] * middle[:, 1:]
         return maps
 
 
@@ -201,7 +201,7 @@ class ColourJitter(Augmentation, frozen=True, kw_only=True):
         if not 0 <= self.hue <= 0.5:
             raise ValueError(f"expected hue of 0 to 0.5 turns, received {self.hue}")
 
-    def colours(self, stream: Stream, channels: Literal["rgb", "bgr", "grey"]) -> Floats:
+    def colours(self, stream: Stream, channels: Channels) -> Floats:
         """Draw what to multiply pixels by, and by what to multiply the image's mean luminance.
 
         Returns:
@@ -215,12 +215,10 @@ class ColourJitter(Augmentation, frozen=True, kw_only=True):
         if channels == "grey":
             return np.concatenate([bright * contrast, bright * (1 - contrast)], axis=2)
         turn = stream.uniform("hue", -self.hue, self.hue)[:, None, None] * 2 * np.pi
-        luma = np.array(_LUMA if channels == "rgb" else _LUMA[::-1])
-        saturation = vivid * np.eye(3) + (1 - vivid) * luma
         across = np.array([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
         across = across if channels == "rgb" else across.T
         hue = np.cos(turn) * np.eye(3) + (1 - np.cos(turn)) / 3 + np.sin(turn) * across
-        matrix = (bright * contrast) * (hue @ saturation)
+        matrix = bright * contrast * (vivid * hue + (1 - vivid) * np.array(luma(channels)))
         pivot = np.broadcast_to(bright * (1 - contrast), (len(bright), 3, 1))
         return np.concatenate([matrix, pivot], axis=2)
 
@@ -295,6 +293,12 @@ class Cutout(Erasing, frozen=True, kw_only=True):
         middle = np.floor(stream.uniform("place", size=(2,)) * sides).astype(np.int64)
         first = middle - self.size // 2
         return np.concatenate([first, first + self.size], axis=1).clip(0, np.tile(sides, 2))
+
+
+def luma(channels: Channels) -> tuple[float, ...]:
+    """Return the weights of the channels in the luminance, which sum to 1 (ITU-R 601-2)."""
+    weights = (0.299, 0.587, 0.114)
+    return {"rgb": weights, "bgr": weights[::-1], "grey": (1.0,)}[channels]
 
 
 def _identities(stream: Stream) -> Floats:

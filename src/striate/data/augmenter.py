@@ -25,6 +25,7 @@ from striate.data.augmentation import (
     Geometric,
     PadAndCrop,
     RandomResizedCrop,
+    luma,
 )
 from striate.data.decode import to_channels
 from striate.data.prepare import fit, fits, misfit, normalisation, resized_size
@@ -71,10 +72,7 @@ class Augmenter:
         self.erasing = _of_type(augmentation, Erasing)
         self.slope, self.offset = normalisation(contract)
         self.border, self.fill = _outside(augmentation, contract)
-        luma = np.array([0.299, 0.587, 0.114], np.float32)
-        self.luma = {"rgb": luma, "bgr": luma[::-1].copy()}.get(
-            contract.channels, luma[:1] / luma[:1]
-        )
+        self.luma = np.array(luma(contract.channels), np.float32)
 
     @property
     def copies(self) -> bool:
@@ -170,10 +168,9 @@ class Augmenter:
 
 def _through(first: Floats, second: Floats) -> Floats:
     """Return the map of two changes, one after the other: what the second shows of the first."""
-    square = first[:, :, :2]
-    return np.concatenate(
-        [square @ second[:, :, :2], square @ second[:, :, 2:] + first[:, :, 2:]], axis=2
-    )
+    maps = first[:, :, :1] * second[:, :1] + first[:, :, 1:2] * second[:, 1:]
+    maps[:, :, 2] += first[:, :, 2]
+    return maps
 
 
 def _upright(maps: Floats, scale: Any, first: Any) -> Floats:
