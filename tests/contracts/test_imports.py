@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -54,15 +53,18 @@ def test_commands_on_paper_load_no_torch(command: list[str]) -> None:
     assert not {"torch", "numba", "scipy"} & packages
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no account of a child's time")
 def test_help_answers_in_a_quarter_of_a_second() -> None:
-    fastest = 60.0
-    for _ in range(12):  # the machine may be busy; what counts is what the command needs
-        start = time.perf_counter()
+    """Counted in processor time, which other work on this machine does not lengthen."""
+    import resource
+
+    taken = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         python("-m", "striate", "--help")
-        fastest = min(fastest, time.perf_counter() - start)
-        if fastest < 0.25:
-            return
-    pytest.fail(f"striate --help took {fastest:.2f} s at best")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(taken) < 0.25
 
 
 def test_imports_go_one_way() -> None:
