@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from torch import nn
 
@@ -106,3 +108,34 @@ def test_train_only_outputs() -> None:
     whole = net.finish(Output(name="aux", source="head", train_only=True, loss_weight=0.3))
     assert whole.needed(train=False) == whole.needed(train=True) - {"head"}
     assert whole.macs() == sketch().finish().macs()
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda net: net.conv("c", 4, 0), r"c: expected features, .* received .*kernel=\(0, 0\)"),
+        (lambda net: net.conv("c", 4, 3, padding=-1), "c: expected no negative padding"),
+        (lambda net: net.conv("c", 4, 3, groups=2), "c: expected channels and features divisible"),
+        (lambda net: net.conv("c", 4, (3, 3, 3)), "c: expected kernel, stride, padding and dila"),
+        (lambda net: net.linear("f", 3), r"f: expected a vector .* received shape \(3, 32, 32\)"),
+        (lambda net: (net.flatten(), net.linear("f", 0)), "f: expected at least 1 feature"),
+        (lambda net: (net.flatten(), net.conv("c", 3, 3)), r"c: expected \(channels, height, widt"),
+        (lambda net: net.max_pool("p", 0), "p: expected kernel and stride of at least 1"),
+        (lambda net: net.max_pool("p", 2, padding=2), "p: expected padding of at most half"),
+        (lambda net: net.adaptive_avg_pool("p", 0), "p: expected one to three sizes"),
+        (lambda net: net.shortcut("s", 2, 1), "s: expected at least 3 features, got 2"),
+        (lambda net: net.dropout("d", 1.0), "d: expected 0 <= p < 1, received p=1.0"),
+        (lambda net: None, "t: expected at least one input, layer and output"),
+    ],
+)
+def test_impossible_layers(write: Callable[[Sketch], object], message: str) -> None:
+    net = Sketch("t", (3, 32, 32))
+    with pytest.raises(DesignError, match=message):
+        write(net)
+        net.finish()
+
+
+@pytest.mark.parametrize("shape", [(), (3, 0, 5), (1, 2, 3, 4, 5)])
+def test_impossible_inputs(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DesignError, match="Input x: expected"):
+        zoo.network("softmax", input=shape)

@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from striate import zoo
-from striate.errors import UnknownName, UsageError
+from striate.errors import RecordError, UnknownName, UsageError
 from striate.layers import build
 
 # PAPERS figures, kept here as well so that no one edits an entry to please its test.
@@ -99,6 +99,25 @@ def test_unknown(spec: str, message: str) -> None:
 def test_knobs_are_literals(spec: str) -> None:
     with pytest.raises(UsageError, match=r"Expected a network as name\(key=value"):
         zoo.network(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("resnet20(width='a')", r"resnet20\(width=\): expected an integer, received 'a'"),
+        ("resnet20(width=1.5)", r"resnet20\(width=\): expected an integer, received 1.5"),
+        ("resnet18(stem='huge')", r"resnet18\(stem=\): expected one of 'imagenet', 'cifar'"),
+        ("mlp(hidden=5)", r"mlp\(hidden=\): expected"),
+    ],
+)
+def test_knobs_have_types(spec: str, message: str) -> None:
+    with pytest.raises(RecordError, match=message):
+        zoo.network(spec)
+
+
+def test_knobs_may_be_lists_and_whole_numbers() -> None:
+    net = zoo.network("mlp(hidden=[30, 20], dropout=0)")
+    assert net == zoo.network("mlp(hidden=(30, 20))")
 
 
 def test_names_are_taken_once() -> None:

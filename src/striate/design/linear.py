@@ -52,7 +52,13 @@ class Conv(Layer, frozen=True, kw_only=True):
                 f"dilation={self.dilation}"
             )
         if min(*self.kernel, *self.stride, *self.dilation, self.features, self.groups) < 1:
-            raise self.refuse("expected features, kernel, stride, dilation, groups of at least 1")
+            raise self.refuse(
+                f"expected features, kernel, stride, dilation and groups of at least 1, received "
+                f"features={self.features}, kernel={self.kernel}, stride={self.stride}, "
+                f"dilation={self.dilation}, groups={self.groups}"
+            )
+        if min(end for pair in self.padding for end in pair) < 0:
+            raise self.refuse(f"expected no negative padding, received padding={self.padding}")
 
     def output(self, *inputs: Shape) -> Shape:
         """Return (features, *out_space)."""
@@ -133,6 +139,10 @@ class Linear(Layer, frozen=True, kw_only=True):
     bias: bool = True
     weight_init: Init = FanInUniform()
     bias_init: Init = FanInUniform()
+
+    def __post_init__(self) -> None:
+        if self.features < 1:
+            raise self.refuse(f"expected at least 1 feature, received features={self.features}")
 
     def output(self, *inputs: Shape) -> Shape:
         """Return (features,)."""

@@ -18,10 +18,17 @@ from striate.records import Record
 
 
 class Input(Record, frozen=True, kw_only=True):
-    """A named input with its shape without batch: (C,), (C, L) or (C, H, W)."""
+    """A named input with its shape without batch: (C,), (C, L), (C, H, W) or (C, D, H, W)."""
 
     name: str
     shape: Shape
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.shape) <= 4 or min(self.shape) < 1:
+            raise DesignError(
+                f"Input {self.name}: expected (channels, height, width) of at least 1 each, "
+                f"received shape {self.shape}."
+            )
 
 
 class Output(Record, frozen=True, kw_only=True):

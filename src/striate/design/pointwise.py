@@ -54,6 +54,10 @@ class Dropout(Layer, frozen=True, kw_only=True):
 
     p: float = 0.5
 
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.p < 1.0:
+            raise self.refuse(f"expected 0 <= p < 1, received p={self.p}")
+
 
 class BatchNorm(Layer, frozen=True, kw_only=True):
     """Normalise each channel over the batch, then scale and shift it.

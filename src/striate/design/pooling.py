@@ -33,7 +33,14 @@ class Pool(Layer, frozen=True, kw_only=True):
                 f"expected kernel, stride and padding of the same one to three axes, received "
                 f"kernel={self.kernel}, stride={self.stride}, padding={self.padding}"
             )
-        if any(max(p) > k // 2 for p, k in zip(self.padding, self.kernel, strict=True)):
+        if min(*self.kernel, *self.stride) < 1:
+            raise self.refuse(
+                f"expected kernel and stride of at least 1, received kernel={self.kernel}, "
+                f"stride={self.stride}"
+            )
+        if any(
+            min(p) < 0 or max(p) > k // 2 for p, k in zip(self.padding, self.kernel, strict=True)
+        ):
             raise self.refuse(
                 f"expected padding of at most half the kernel, received kernel={self.kernel}, "
                 f"padding={self.padding}"
@@ -82,6 +89,10 @@ class AdaptivePool(Layer, frozen=True, kw_only=True):
     counted: ClassVar[bool] = True
 
     size: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.size) <= 3 or min(self.size) < 1:
+            raise self.refuse(f"expected one to three sizes of at least 1, received {self.size}")
 
     def output(self, *inputs: Shape) -> Shape:
         """Return (channels, *size)."""

@@ -39,6 +39,10 @@ class Pad(Layer, frozen=True, kw_only=True):
     padding: tuple[Padding, ...]
     mode: Literal["zero", "reflect", "edge"] = "zero"
 
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.padding) <= 3 or min(map(min, self.padding)) < 0:
+            raise self.refuse(f"expected no negative padding, received padding={self.padding}")
+
     def output(self, *inputs: Shape) -> Shape:
         """Return (channels, *padded_space)."""
         space = spatial(self, inputs[0], len(self.padding))
@@ -98,6 +102,10 @@ class Shortcut(Layer, frozen=True, kw_only=True):
 
     features: int
     stride: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.stride) <= 3 or min(self.stride) < 1:
+            raise self.refuse(f"expected strides of at least 1, received stride={self.stride}")
 
     def output(self, *inputs: Shape) -> Shape:
         """Return (features, *ceil(space / stride))."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from striate.design import Network
 from striate.errors import UnknownName, UsageError
-from striate.records import Record, nearest
+from striate.records import Record, decode, nearest
 
 Shape = tuple[int, int, int]
 Write = Callable[..., Network]
@@ -117,6 +117,7 @@ def network(
     Raises:
         UnknownName: no such network or knob; carries the nearest names.
         UsageError: the knobs are not written as `name(key=value, ...)`.
+        RecordError: a knob's value is not of its type.
         DesignError: the input does not fit; names the layer and the smallest that does.
     """
     name, settings = _parse(spec)
@@ -125,16 +126,14 @@ def network(
         if key not in known:
             hint = f"Known: {', '.join(known)}." if known else f"{name} has none."
             raise UnknownName(f"knob of {name}", key, nearest(key, known), hint)
+    hints = get_type_hints(_writers[name])
     default = entry(name)
-    try:
-        return _writers[name](
-            name=name,
-            classes=default.classes if classes is None else classes,
-            input=default.input if input is None else tuple(input),
-            **settings,
-        )
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{spec}: {error}.") from error
+    return _writers[name](
+        name=name,
+        classes=default.classes if classes is None else classes,
+        input=default.input if input is None else tuple(input),
+        **{key: decode(hints[key], value, f"{name}({key}=)") for key, value in settings.items()},
+    )
 
 
 def _parse(spec: str) -> tuple[str, dict[str, Any]]:
