@@ -116,6 +116,43 @@ def test_nothing_but_arrays_is_admitted(tmp_path: Path, name: str) -> None:
         data.open(tmp_path)
 
 
+POINTERS = b"C\x08" + b"\x00" * 8
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"cnumpy\nndarray\n((K\x01tU\x01O" + POINTERS + b"tR.",
+        b"cnumpy\ndtype\n(U\x01OtR.",
+        b"cnumpy\ndtype\n(K\x03U\x01|NNNK\x08K\x08K\x3ftb.",
+        b"cnumpy.core.multiarray\n_reconstruct\n(NNNtR(K\x01(K\x01tU\x02u1\x89" + POINTERS + b"tb.",
+        b"cnumpy.core.multiarray\n_reconstruct\n(NNNtR(K\x01(K\x01tcnumpy\ndtype\n"
+        b"(U\x02u8tR\x89]Natb.",
+    ],
+    ids=["ndarray", "object", "change", "dtype", "content"],
+)
+def test_bytes_never_become_objects(tmp_path: Path, body: bytes) -> None:
+    """Each of these, read by numpy's own constructors, is a step to a pointer of one's choice."""
+    path = write_pickles(tmp_path) / "test_batch"
+    path.write_bytes(b"\x80\x02" + body)
+    with pytest.raises(DataError, match=r"is refused|is cut short or damaged"):
+        data.open(tmp_path)
+
+
+def test_a_dtype_cannot_claim_objects(tmp_path: Path) -> None:
+    """The flags and the size of a dtype's state are not believed."""
+    body = (
+        b"\x80\x02}(U\x04datacnumpy.core.multiarray\n_reconstruct\n(NNNtR"
+        b"(K\x01(K\x01tcnumpy\ndtype\n(U\x03>u8tR(K\x03U\x01>NNNK\x08K\x08K\x3ftb\x89"
+        + POINTERS
+        + b"tbU\x06labels]K\x00au."
+    )
+    path = write_pickles(tmp_path) / "test_batch"
+    path.write_bytes(body)
+    with pytest.raises(DataError, match=r"expected data of n x 3072 bytes, received \(1,\)"):
+        data.open(tmp_path)
+
+
 def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
     path = write_pickles(tmp_path) / "test_batch"
     path.write_bytes(pickle.dumps({b"data": np.array([{}] * 4), b"labels": [0] * 4}))

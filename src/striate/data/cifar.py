@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,26 +141,68 @@ def _check_labels(labels: npt.NDArray[np.int64], form: _Form, file: Path) -> Non
 # -- pickle ----------------------------------------------------------------------------------------
 
 
+class _Number:
+    """Stands for a numpy dtype while a pickle is read; only numbers are let in."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, name: Any, *_: Any) -> None:
+        self.dtype = np.dtype(_text(name))
+        if self.dtype.kind not in "biuf":
+            raise pickle.UnpicklingError(f"it has an array of {self.dtype}")
+
+    def __setstate__(self, state: Any) -> None:
+        order: Any = _text(state[1])  # of version, byte order and what void types have
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array:
+    """Stands for a numpy array while a pickle is read; made of numbers and bytes."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, *_: Any) -> None:
+        self.array: npt.NDArray[Any] = np.empty(0)
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, number, by_column, content = state
+        if not isinstance(number, _Number) or not isinstance(content, bytes):
+            raise pickle.UnpicklingError("it has an array of something else")
+        flat = np.frombuffer(content, number.dtype)
+        self.array = flat.reshape(shape, order="F" if by_column else "C")
+
+
+class _Admitted:
+    """Something that a pickle may call, but not change."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[..., object]) -> None:
+        self._make = make
+
+    def __call__(self, *arguments: Any) -> object:
+        return self._make(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("it changes numpy")
+
+
 class _ArraysOnly(pickle.Unpickler):
-    """Reads dictionaries, lists, text, numbers and numpy arrays; refuses every other name."""
+    """Reads dictionaries, lists, text, numbers and numpy arrays; refuses every other name.
+
+    Not even numpy's own constructors are handed out: `numpy.ndarray` makes an array of objects out
+    of any bytes, and the state of a dtype may claim that its bytes are objects.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             if name == "_reconstruct":
-                return np.empty(0).__reduce__()[0]
+                return _Admitted(_Array)
         elif module == "numpy" and name == "ndarray":
-            return np.ndarray
+            return None  # an argument of the former
         elif module == "numpy" and name == "dtype":
-            return _plain_dtype
+            return _Admitted(_Number)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
-def _plain_dtype(name: Any, align: Any = False, copy: Any = False) -> np.dtype[Any]:
-    """Make a dtype of numbers; pickles of old numpy pass integers where a bool is due now."""
-    dtype = np.dtype(name.decode() if isinstance(name, bytes) else name)
-    if dtype.kind not in "biuf":
-        raise pickle.UnpicklingError(f"it has an array of {dtype}")
-    return dtype
 
 
 def _unpickle(file: Path) -> dict[str, Any]:
@@ -173,7 +216,10 @@ def _unpickle(file: Path) -> dict[str, Any]:
         raise DataError(f"{file} is cut short or damaged: {str(error).rstrip('.')}.") from error
     if not isinstance(found, dict):
         raise DataError(f"{file} holds a {type(found).__name__}; expected CIFAR's dictionary.")
-    return {_text(key): value for key, value in found.items()}
+    return {
+        _text(key): value.array if isinstance(value, _Array) else value
+        for key, value in found.items()
+    }
 
 
 def _read_pickle(file: Path, form: _Form) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
