@@ -1,4 +1,4 @@
-"""The loader's promise: the same images to the bit, whoever prepares them and wherever one starts."""
+"""The loader: the same images to the bit, whoever prepares them and wherever one starts."""
 
 from __future__ import annotations
 
@@ -42,6 +42,13 @@ def files(make_folder: Callable[..., Path]) -> Samples:
 def samples(request: pytest.FixtureRequest) -> Samples:
     found: Samples = request.getfixturevalue(request.param)
     return found
+
+
+def assert_threads_end() -> None:
+    for thread in threading.enumerate():
+        if "striate-loader" in thread.name:
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def equal(ours: Iterator[Batch], theirs: list[Batch]) -> None:
@@ -192,7 +199,7 @@ def test_a_file_that_goes_bad_is_named_and_no_thread_stays(
     loader = Loader(samples, rgb, batch=2, seed=0, shuffle=True, workers=2)
     with pytest.raises(DataError, match=rf"{root / 'dog' / '3.png'} is empty"):
         list(loader.epoch(0))
-    assert not [each for each in threading.enumerate() if "striate-loader" in each.name]
+    assert_threads_end()
 
 
 def test_an_epoch_left_early_leaves_no_thread(files: Samples, rgb: Contract) -> None:
@@ -200,7 +207,7 @@ def test_an_epoch_left_early_leaves_no_thread(files: Samples, rgb: Contract) -> 
     epoch = loader.epoch(0)
     next(epoch)
     epoch.close()  # type: ignore[attr-defined]
-    assert not [each for each in threading.enumerate() if "striate-loader" in each.name]
+    assert_threads_end()
 
 
 def test_workers_do_not_run_away(rgb: Contract, arrays: Samples) -> None:

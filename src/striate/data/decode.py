@@ -31,7 +31,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601-2 in 1/65536, as Pillow has it
 
 Pixels = npt.NDArray[np.uint8]
@@ -51,20 +50,6 @@ class Decoding(NamedTuple):
         return cls(contract.exif, contract.background, contract.sixteen_bit)
 
 
-class Header(NamedTuple):
-    """What a file says about its image before it is decoded.
-
-    Args:
-        size: height and width in pixels, as stored.
-        turned: whether EXIF exchanges them.
-        grey: whether it has no colour.
-    """
-
-    size: tuple[int, int]
-    turned: bool
-    grey: bool
-
-
 def decode(source: Path | str | bytes, contract: Contract) -> Pixels:
     """Decode an image as a contract says, at its own size.
 
@@ -81,30 +66,29 @@ def decode(source: Path | str | bytes, contract: Contract) -> Pixels:
     return to_channels(decode_as(source, Decoding.of(contract)), contract.channels)
 
 
-def decode_as(source: Path | str | bytes, decoding: Decoding) -> Pixels:
-    """Decode an image in the channels it is stored in: (height, width, 1 or 3), grey or RGB.
+def decode_as(
+    source: Path | str | bytes, decoding: Decoding, name: Path | str = "The image"
+) -> Pixels:
+    """Decode an image in the channels it is stored in.
+
+    Args:
+        source: a path, or the file's content.
+        decoding: what to do about EXIF, transparency and 16 bits.
+        name: what an error calls an image that is given by its content.
+
+    Returns:
+        (height, width, 1) uint8 for grey, (height, width, 3) for RGB.
 
     Raises:
         DataError: as `decode`.
     """
-    with _opened(source) as image:
+    with _opened(source, name) as image:
         image.load()
         turn = _TURNS.get(_orientation(image)) if decoding.exif else None
         flat = _flatten(image, decoding)
         turned = flat if turn is None else flat.transpose(turn)
         pixels = np.asarray(turned, np.uint8)
     return pixels[..., None] if pixels.ndim == 2 else pixels
-
-
-def read_header(source: Path | str | bytes) -> Header:
-    """Read size and mode without decoding.
-
-    Raises:
-        DataError: it is missing, empty, no image or a decompression bomb.
-    """
-    with _opened(source) as image:
-        grey = image.mode in _GREY_MODES or image.mode.startswith("I;16")
-        return Header((image.height, image.width), _orientation(image) >= 5, grey)
 
 
 def to_channels(pixels: Pixels, channels: Channels) -> Pixels:
@@ -127,10 +111,9 @@ def to_channels(pixels: Pixels, channels: Channels) -> Pixels:
 
 
 @contextmanager
-def _opened(source: Path | str | bytes) -> Iterator[Image.Image]:
+def _opened(source: Path | str | bytes, name: Path | str) -> Iterator[Image.Image]:
     """Open an image, and turn all that may go wrong inside the block into a DataError."""
-    name = "The image" if isinstance(source, bytes) else str(source)
-    content = source if isinstance(source, bytes) else read_bytes(source)
+    name, content = (name, source) if isinstance(source, bytes) else (source, read_bytes(source))
     if not content:
         raise DataError(f"{name} is empty (0 bytes).")
     try:
@@ -174,7 +157,9 @@ def _flatten(image: Image.Image, decoding: Decoding) -> Image.Image:
         return _eight_bits(image, decoding.sixteen_bit)
     if image.has_transparency_data:
         below = Image.new("RGBA", image.size, (*decoding.background, 255))
-        return Image.alpha_composite(below, image.convert("RGBA")).convert("RGB")
+        seen = Image.alpha_composite(below, image.convert("RGBA")).convert("RGB")
+        grey = image.mode in ("1", "L", "LA") and len(set(decoding.background)) == 1
+        return seen.convert("L") if grey else seen
     if image.mode in ("1", "L"):
         return image.convert("L")
     return image.convert("RGB")

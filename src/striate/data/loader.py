@@ -116,7 +116,7 @@ class Loader:
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)  # may be a garbage collector's doing
 
     def _make(self, share: Share, epoch: int) -> Batch:
         images = np.empty((len(share.indices), *self.contract.shape), np.float32)

@@ -1,15 +1,17 @@
 """Every image file is read once before training, so that what can be used is known beforehand.
 
 Which files are in must not depend on when a worker meets a bad one: a file that cannot be decoded
-is left out here (and counted), or is an error under `strict`. The pass is not wasted: where all
-decoded images fit into memory together they stay there.
+is left out here (and counted), or is an error under `strict`. The pass is not wasted: as many
+decoded images as fit stay in memory.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -18,7 +20,7 @@ import numpy.typing as npt
 
 from striate import progress
 from striate.data.dataset import Skipped
-from striate.data.decode import Decoding, Header, decode_as, read_bytes, read_header
+from striate.data.decode import Decoding, decode_as, read_bytes
 from striate.data.samples import FileSamples, content_hash
 from striate.errors import DataError
 from striate.ops import usable_cores
@@ -49,10 +51,8 @@ class File(NamedTuple):
 class _Read(NamedTuple):
     """What a readable file gave."""
 
-    size: tuple[int, int]
-    grey: bool
     hash: str
-    pixels: Pixels | None
+    pixels: Pixels
 
 
 def verify(
@@ -70,81 +70,73 @@ def verify(
     Raises:
         DataError: under `strict`, a file that cannot be used; names it and says why.
     """
-    headers = [_or_error(_header, file) for file in files]
-    sizes = [_bytes(header) for header in headers if isinstance(header, Header)]
-    keep = sum(sizes) <= MEMORY
-    tasks = list(zip(files, headers, strict=True))
-    done = _in_threads(lambda task: _read(task, keep), tasks)
-    good: dict[str, list[tuple[File, _Read]]] = {file.part: [] for file in files}
-    skipped = []
-    for (file, _), result in progress.track(
-        zip(tasks, done, strict=True), "checking", "images", len(tasks)
-    ):
-        if isinstance(result, DataError):
-            if strict:
-                raise result
-            skipped.append(Skipped(str(file.path), str(result)))
-        else:
-            good[file.part].append((file, result))
-    return {part: _samples(pairs) for part, pairs in good.items()}, tuple(skipped)
+    good = {file.part: _Gathered() for file in files}
+    skipped, room = [], MEMORY
+    with closing(_in_threads(_read, files)) as results, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # it cannot name the file; we do
+        for file, read in progress.track(results, "checking", "images", len(files)):
+            if isinstance(read, DataError):
+                if strict:
+                    raise read
+                skipped.append(Skipped(str(file.path), str(read)))
+            else:
+                good[file.part].add(file, read, read.pixels.nbytes <= room)
+                room -= read.pixels.nbytes
+    return {part: gathered.samples() for part, gathered in good.items()}, tuple(skipped)
 
 
-def _header(file: File) -> Header:
-    return read_header(file.path)
-
-
-def _read(task: tuple[File, Header | DataError], keep: bool) -> _Read | DataError:
-    file, header = task
-    if isinstance(header, DataError):
-        return header
+def _read(file: File) -> _Read | DataError:
     try:
         content = read_bytes(file.path)
-        pixels = decode_as(content, Decoding())
-    except DataError as error:
-        return DataError(str(error).replace("The image", str(file.path), 1))
-    return _Read(
-        (pixels.shape[0], pixels.shape[1]),
-        header.grey,
-        content_hash(content),
-        pixels if keep else None,
-    )
-
-
-def _bytes(header: Header) -> int:
-    return header.size[0] * header.size[1] * (1 if header.grey else 3)
-
-
-def _samples(pairs: Sequence[tuple[File, _Read]]) -> FileSamples:
-    return FileSamples(
-        [file.path for file, _ in pairs],
-        [file.label for file, _ in pairs],
-        [file.id for file, _ in pairs],
-        [read.size for _, read in pairs],
-        [read.grey for _, read in pairs],
-        [read.hash for _, read in pairs],
-        [read.pixels for _, read in pairs],
-    )
-
-
-def _or_error(function: Callable[[T], R], item: T) -> R | DataError:
-    try:
-        return function(item)
+        return _Read(content_hash(content), decode_as(content, Decoding(), file.path))
     except DataError as error:
         return error
 
 
-def _in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """Map in threads, in order, a little ahead of who takes the results."""
+class _Gathered:
+    """The readable files of one part so far."""
+
+    def __init__(self) -> None:
+        self.files: list[File] = []
+        self.sizes: list[tuple[int, int]] = []
+        self.grey: list[bool] = []
+        self.hashes: list[str] = []
+        self.kept: list[Pixels | None] = []
+
+    def add(self, file: File, read: _Read, keep: bool) -> None:
+        self.files.append(file)
+        self.sizes.append((read.pixels.shape[0], read.pixels.shape[1]))
+        self.grey.append(read.pixels.shape[2] == 1)
+        self.hashes.append(read.hash)
+        self.kept.append(read.pixels if keep else None)
+
+    def samples(self) -> FileSamples:
+        return FileSamples(
+            [file.path for file in self.files],
+            [file.label for file in self.files],
+            [file.id for file in self.files],
+            self.sizes,
+            self.grey,
+            self.hashes,
+            self.kept,
+        )
+
+
+def _in_threads(
+    function: Callable[[T], R], items: Sequence[T]
+) -> Generator[tuple[T, R], None, None]:
+    """Yield items with their results, in order; threads work a little ahead."""
     cores = usable_cores()
-    waiting: deque[Future[R]] = deque()
+    waiting: deque[tuple[T, Future[R]]] = deque()
     with ThreadPoolExecutor(cores) as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(function, item))
+                waiting.append((item, pool.submit(function, item)))
                 if len(waiting) > 4 * cores:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                    item, future = waiting.popleft()
+                    yield item, future.result()
+            for item, future in waiting:
+                yield item, future.result()
         finally:
-            for future in waiting:
+            for _, future in waiting:
                 future.cancel()
