@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,7 +110,7 @@ def _end(result: TrainResult, dataset: Dataset | None, as_json: bool) -> None:
     if result.state == "interrupted":
         again = f"Interrupted. Go on with: striate train --resume {result.run}"
         output.show(result, again, as_json)
-        raise typer.Exit(output.INTERRUPTED)
+        sys.exit(output.INTERRUPTED)  # not typer.Exit: all is said already
     from striate import inference, runs
     from striate.records import decode
 

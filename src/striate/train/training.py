@@ -91,7 +91,7 @@ class Training:
             recipe.optimiser, recipe.network, self.net, recipe.decay_on_norms_and_biases
         )
         self.step = Step(recipe, self.net, self.stepper, together)
-        self._began = self._saved = time.monotonic()
+        self._began = self._saved = self._epoch_began = time.monotonic()
         self._losses: list[float] = []
 
     # -- where it stands
@@ -135,8 +135,9 @@ class Training:
         return progress.track(
             _grouped(parts, self.recipe.accumulate),
             f"epoch {self.epoch + 1} of {self.recipe.epochs}",
-            "steps",
-            self.steps_per_epoch - start,
+            "images",
+            len(loader.samples) - start * self.recipe.batch,
+            lambda group: sum(part.total for part in group),
         )
 
     def take_step(self, parts: Sequence[Batch]) -> Taken:
@@ -246,13 +247,21 @@ class Training:
 
     def _say_epoch(self, validation: Validation, chosen: bool) -> None:
         losses, self._losses = self._losses, []
+        began, self._epoch_began = self._epoch_began, time.monotonic()
+        pace = (self._epoch_began - began) / max(len(losses), 1)
+        left = pace * self.steps_per_epoch * (self.recipe.epochs - validation.epoch)
         if self.together.first:
             progress.say(
                 f"epoch {validation.epoch}/{self.recipe.epochs}  "
                 f"training loss {sum(losses) / max(len(losses), 1):.4f}  "
                 f"validation loss {validation.loss:.4f}  "
-                f"accuracy {100 * validation.accuracy:.2f}%{'  best' if chosen else ''}"
+                f"accuracy {100 * validation.accuracy:.2f}%{'  best' if chosen else '      '}"
+                + (f"  {_spell(left)} left" if left else "")
             )
+
+
+def _spell(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _loaders(
