@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from striate import zoo
 from striate.design import Output, Sketch
 from striate.errors import DesignError, WeightsError
-from striate.layers import Net, build, undisturbed
+from striate.layers import Net, build, placement, undisturbed
 
 
 def images(network: object, rows: int = 2) -> Tensor:
@@ -74,6 +74,39 @@ def test_traced_answers_alike(resnet20: Net, how: str) -> None:
         else:
             traced = torch.compile(net, backend="aot_eager", fullgraph=True)
         torch.testing.assert_close(traced(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_training_step_compiles_whole() -> None:
+    network = zoo.network("resnet20(width=4)", input=(3, 16, 16))
+    ours, eager = build(network, seed=1), build(network, seed=1)
+    compiled = torch.compile(ours, backend="aot_eager", fullgraph=True)
+    x = images(network, 4)
+    for net in (compiled, eager):
+        net(x).square().sum().backward()
+    for name, parameter in eager.named_parameters():
+        torch.testing.assert_close(ours.get_parameter(name).grad, parameter.grad, msg=name)
+    torch.testing.assert_close(dict(ours.named_buffers()), dict(eager.named_buffers()))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_export_takes_any_batch(training: bool) -> None:
+    net = build(zoo.network("resnet20(width=4)", input=(3, 16, 16)), seed=1).train(training)
+    rows = torch.export.Dim("rows", min=2, max=64)
+    program = torch.export.export(net, (images(net.network),), dynamic_shapes=({0: rows},))
+    x = images(net.network, 7)
+    torch.testing.assert_close(program.module()(x), net(x), rtol=1e-4, atol=1e-5)
+
+
+def test_placed_dropout_is_the_same_when_compiled() -> None:
+    net = build(zoo.network("mlp(hidden=(20,), dropout=0.5)", input=(1, 4, 4)), seed=1)
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    x = images(net.network, 6)
+    for step in range(3):
+        with placement(seed=0, step=step, total=6):
+            masked = compiled(x)
+            masked.sum().backward()
+        with placement(seed=0, step=step, total=6):
+            assert torch.equal(masked, net(x))
 
 
 def test_hooks_on_scopes_fire(resnet20: Net) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from striate.layers.placement import Placement, current_placement
+from striate.layers.placement import current_placement
 
 
 class Dropout(nn.Module):
@@ -32,12 +32,11 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x with elements dropped in training: (batch, ...) -> (batch, ...)."""
-        where = current_placement()
         if not self.training or self.p == 0.0:
             return x
-        if where is None:
+        if current_placement() is None:
             return functional.dropout(x, self.p)
-        mask: Tensor = _mask(x, self.p, self.name, where)
+        mask: Tensor = placed_mask(x.detach(), self.p, self.name)
         return x * mask
 
     def extra_repr(self) -> str:
@@ -45,9 +44,22 @@ class Dropout(nn.Module):
         return f"p={self.p}"
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _mask(x: Tensor, p: float, name: str, where: Placement) -> Tensor:
-    generator = where.generator(name, x.device)
+@torch.library.custom_op(
+    "striate::placed_mask", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,)
+)
+def placed_mask(x: Tensor, p: float, name: str) -> Tensor:
+    """Draw the mask of a layer's rows in the placement in force: 0 or 1 / (1 - p), shaped like x.
+
+    An operator of its own, so that a compiled step reads the placement each time it runs.
+    """
+    where = current_placement()
+    if where is None:
+        raise RuntimeError("placed_mask was called outside layers.placement")
     keep = torch.empty((where.total, *x.shape[1:]), dtype=x.dtype, device=x.device)
-    keep.bernoulli_(1 - p, generator=generator)
-    return keep[where.offset : where.offset + x.shape[0]].div_(1 - p)
+    keep.bernoulli_(1 - p, generator=where.generator(name, x.device))
+    return keep[where.offset : where.offset + x.shape[0]] / (1 - p)
+
+
+@placed_mask.register_fake
+def _(x: Tensor, p: float, name: str) -> Tensor:
+    return torch.empty(x.shape, dtype=x.dtype, device=x.device)
