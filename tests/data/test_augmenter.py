@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from striate.contract import Class, Contract, Resize
+from striate.data import warp
 from striate.data.augmentation import (
     Affine,
     Augmentation,
@@ -31,6 +32,7 @@ from striate.randomness import stream
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 ROWS = np.arange(8)
+CHANNELS: tuple[Literal["rgb", "bgr", "grey"], ...] = ("rgb", "bgr", "grey")
 
 
 def contract(
@@ -370,3 +372,22 @@ def test_any_mixture_gives_levels(
     )
     found = run(augmentation, smooth(height, width, seed=seed), to, np.array([seed]))
     assert np.isfinite(found).all() and found.min() >= -1e-3 and found.max() <= 255.001
+
+
+def test_one_compiled_kernel_serves_every_source() -> None:
+    """Compiling takes seconds, so read-only arrays and other channels must not need another."""
+    stack = np.stack([smooth(14, 14, seed=seed) for seed in range(3)])
+    augment: Any = warp.augment
+    for writeable in (True, False):
+        stack.flags.writeable = writeable
+        for channels in CHANNELS:
+            to = contract((14, 14), channels)
+            shown = np.ascontiguousarray(stack[..., : to.channel_count])
+            shown.flags.writeable = writeable
+            augmenter = Augmenter((RandomResizedCrop(), ColourJitter(hue=0.1), Erase()), to)
+            draws = augmenter.draw(stream(1, np.arange(3)))
+            out = np.empty((3, *to.shape), np.float32)
+            augmenter.apply_all(draws, shown, np.arange(3), out)
+            augmenter.apply(draws, 0, shown[0], out[0])
+    kinds = {str(signature[0]) for signature in augment.signatures}
+    assert len(augment.signatures) <= 2 and all("uint8" in k or "float32" in k for k in kinds)

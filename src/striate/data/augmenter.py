@@ -141,8 +141,10 @@ class Augmenter:
         Raises:
             ContractError: the images do not come to the network's size.
         """
+        seen = np.ascontiguousarray(images).view()
+        seen.flags.writeable = False  # always, or the kernel is compiled for either
         warp.augment(
-            np.ascontiguousarray(images),
+            seen,
             rows,
             self._maps(draws, (images.shape[1], images.shape[2])),
             self.border,
