@@ -46,10 +46,10 @@ def evaluate(
     from striate import inference, runs
 
     opened = runs.open(run)
-    found = inference.evaluate(opened, data, part=part.value, device=device, strict=strict)
+    images = inference.find_images(opened, data, part.value, strict)
+    found = inference.evaluate(opened, images, device=device)
     text = _text(found)
     if out is not None and output.first_process():
-        images = inference.find_images(opened, data, part.value, strict)
         written = inference.write_evaluation(found, opened, images, out)
         text += "\n\n" + "\n".join(f"{name.ljust(10)} {path}" for name, path in written.items())
     output.show(found, text, as_json)

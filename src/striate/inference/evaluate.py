@@ -51,7 +51,7 @@ class Images(NamedTuple):
 
 def evaluate(
     run: runs.Run | Path | str,
-    data: str | Dataset | None = None,
+    data: str | Dataset | Images | None = None,
     *,
     part: Part = "test",
     device: str = "auto",
@@ -61,8 +61,8 @@ def evaluate(
 
     Args:
         run: a run folder.
-        data: other data than the run's own (as `data.open` takes it), or the run's own, open
-            already.
+        data: other data than the run's own (as `data.open` takes it), data that is open already,
+            or what `find_images` found.
         part: which part of it; data without parts is taken whole.
         device: auto, cpu, cuda or cuda:N.
         strict: a file that cannot be read is an error; otherwise it is left out, and counted.
@@ -75,7 +75,7 @@ def evaluate(
     """
     opened = run if isinstance(run, runs.Run) else runs.open(run)
     contract, chosen = opened.contract(), choose_device(device)
-    images = find_images(opened, data, part, strict)
+    images = data if isinstance(data, Images) else find_images(opened, data, part, strict)
     outputs = contract.match(images.classes)
     net = load(opened, chosen)
     loader = _loader(images.samples, contract)

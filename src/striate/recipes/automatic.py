@@ -40,6 +40,8 @@ def make(
     function = get(choose(facts) if name == "auto" else name)
     wish = Wish(network, device, choose_device(device).type == "cuda")
     recipe = function(facts, wish).replace(device=device)
+    if network != "auto":
+        recipe = recipe.replace(reason=f"{recipe.reason}; but {network}, as asked")
     return with_settings(recipe, settings)
 
 
