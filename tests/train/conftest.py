@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from striate.data import Affine, Dataset, Flip, PadAndCrop
 from striate.data import open as open_data
-
 from striate.design import Network, Sketch
 from striate.records import to_json
 from striate.train import SGD, DataChoice, Ema, Preprocessing, Recipe
