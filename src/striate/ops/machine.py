@@ -73,9 +73,9 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     here = ["cpu", *(f"cuda:{index}" for index in range(count))]
-    if name == "auto":
-        return torch.device("cuda:0" if count else "cpu")
-    wanted = "cuda:0" if name == "cuda" else name
+    if name in ("auto", "cuda") and count:
+        return torch.device("cuda", torch.cuda.current_device())
+    wanted = "cpu" if name == "auto" else name
     if wanted not in here:
         raise UsageError(
             f"Expected a device that is here (auto, {', '.join(here)}), received device={name!r}."
