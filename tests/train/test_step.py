@@ -91,6 +91,18 @@ def test_micro_batches_with_batch_norm_normalise_each_by_itself(make_recipe: Mak
     assert counts == [3, 12]
 
 
+def test_what_accumulation_means_for_batch_norm_is_in_the_runs_notes(
+    make_recipe: MakeRecipe, make_network: Callable[..., Network], tmp_path: Path
+) -> None:
+    train.train(make_recipe(accumulate=4, epochs=1), out=tmp_path / "with")
+    [note] = [e for e in runs.open(tmp_path / "with").history("event") if e["event"] == "note"]
+    assert "over micro-batches of 16 images (batch=64, accumulate=4)" in note["text"]
+    plain = make_recipe(accumulate=4, epochs=1, network=make_network(norm=False))
+    train.train(plain, out=tmp_path / "without")
+    events = runs.open(tmp_path / "without").history("event")
+    assert [e["event"] for e in events] == ["checkpoint", "finished"]
+
+
 def test_the_last_step_of_an_epoch_has_the_micro_batches_that_are_left(
     make_recipe: MakeRecipe,
 ) -> None:
@@ -143,6 +155,7 @@ def test_auxiliary_outputs_are_trained(make_recipe: MakeRecipe, tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
 def test_compiled_agrees(make_recipe: MakeRecipe) -> None:
     usual: dict[str, Any] = after(started(make_recipe()), 5)
     assert distance(after(started(make_recipe(compile=True)), 5), usual) < 1e-5

@@ -158,7 +158,7 @@ def tensor_digest(tensor: Tensor) -> str:
     The bytes are those of its elements in row-major order, wherever and however it is stored.
     """
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return sha256(memoryview(flat.view(torch.uint8).numpy())).hexdigest()[:16]
+    return sha256(flat.view(torch.uint8).numpy().data).hexdigest()[:16]
 
 
 def first_difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from striate import inference, progress, runs
 from striate.data import Dataset
+from striate.design import BatchNorm
 from striate.errors import CheckpointError, NotFiniteError, StriateError
 from striate.ops import environment
 from striate.records import decode
@@ -166,12 +167,26 @@ class _Session(NamedTuple):
             )
             if resumed:
                 self._go_back(training)
+            else:
+                self._note_micro_batches(training)
             self._set_state("running")
             try:
                 ending = fit(training)
             except NotFiniteError as error:
                 raise self._with_remedy(error) from error
             return (self._finish if ending == "finished" else self._pause)(training, prepared)
+
+    def _note_micro_batches(self, training: Training) -> None:
+        """Say what accumulation means for batch normalisation, where there are both."""
+        recipe = self.recipe
+        if recipe.accumulate > 1 and any(isinstance(at, BatchNorm) for at in recipe.network.layers):
+            text = (
+                f"Batch normalisation takes its statistics over micro-batches of "
+                f"{recipe.batch // recipe.accumulate} images (batch={recipe.batch}, "
+                f"accumulate={recipe.accumulate}), not over the whole batch."
+            )
+            training.note_event("note", text=text)
+            self._say(f"Note: {text}")
 
     def _go_back(self, training: Training) -> None:
         """Put training, best weights and history back to the newest checkpoint, or the start."""

@@ -82,7 +82,7 @@ class Step:
                 seed=self.recipe.seed, step=number, total=total, offset=before + part.offset
             ):
                 share = self._loss(part, stream(self.recipe.seed, "mix", number, index)) / total
-            self.scaler.scale(share).backward()
+            torch.autograd.backward(self.scaler.scale(share))
             loss, before = loss + share.detach(), before + part.total
         self.together.sum_gradients(self.parameters)
         self.scaler.unscale_(self.stepper.torch)
