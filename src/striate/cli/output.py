@@ -105,6 +105,11 @@ def _cell(value: Any) -> tuple[str, bool]:
     return text, text[:1].isdigit() and text.rstrip("%").replace(".", "", 1).isdigit()
 
 
+def count(number: int, one: str) -> str:
+    """Spell how many there are: 1 epoch, 40 epochs."""
+    return f"{number:,} {one}{'' if number == 1 else 's'}"
+
+
 def percent(share: float, digits: int = 2) -> str:
     """Spell a share as a percentage: 0.9931 -> 99.31%."""
     return f"{100 * share:.{digits}f}%"

@@ -97,7 +97,8 @@ def _opening(recipe: Recipe, dataset: Dataset) -> str:
     parameters = recipe.network.parameter_count()
     return (
         f"{dataset.name}: {len(dataset.classes)} classes; {recipe.network.name}, "
-        f"{parameters:,} parameters; {recipe.epochs} epochs ({recipe.name}: {recipe.reason})"
+        f"{parameters:,} parameters; {output.count(recipe.epochs, 'epoch')} "
+        f"({recipe.name}: {recipe.reason})"
     )
 
 
@@ -138,7 +139,8 @@ def _text(
     if result.validation is not None:
         lines.append(
             f"validation accuracy {output.percent(result.validation.accuracy)}, by which the "
-            f"weights were chosen; {result.epochs} epochs in {output.duration(result.seconds)}"
+            f"weights were chosen; {output.count(result.epochs, 'epoch')} in "
+            f"{output.duration(result.seconds)}"
         )
     places = {"run": result.run, "model": str(weights)}
     places |= {name: str(path) for name, path in pictures.items()}

@@ -150,7 +150,7 @@ def threads_unlike_cores(
     yield Mismatch(
         what="threads and cores",
         severity="warn",
-        found=f"{threads} threads ({why}), {cores} usable CPUs",
+        found=f"threads={threads} ({why}), usable CPUs: {cores}",
         meaning=(
             "More threads than CPUs wait for each other: expect training to be several times "
             "slower."
