@@ -96,7 +96,7 @@ class Sheet(Record, frozen=True, kw_only=True):
             f"{self.network} on {by(self.input)}: {total.parameters:,} parameters, "
             f"{total.macs:,} multiply-adds ({total.flops:,} FLOPs) an image, "
             f"{total.activations:,} activations "
-            f"({total.activation_bytes / 1e6:.1f} MB in float32).",
+            f"({_memory(total.activation_bytes)} in float32).",
             *self.notes,
         ]
         return "\n".join(table)
@@ -172,10 +172,18 @@ def _line(row: Row) -> tuple[str, ...]:
         by(row.output),
         f"{row.parameters:,}" if row.parameters else "",
         f"{row.macs:,}" if row.macs else "",
-        f"{row.activation_bytes / 1e6:.2f} MB" if row.activation_bytes else "",
+        _memory(row.activation_bytes) if row.activation_bytes else "",
         "all" if field.whole else _sizes([axis.size for axis in field.axes]),
         "" if field.whole else _sizes([axis.stride for axis in field.axes]),
     )
+
+
+def _memory(count: int) -> str:
+    """Spell bytes in units of 1000, as disks and GPUs are sold: 18.8 kB."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} B"
 
 
 def _sizes(sizes: list[int]) -> str:
