@@ -151,7 +151,7 @@ def test_a_run_is_not_overwritten_unless_told(trained: Any, folder: Path, run: R
 
 def test_resuming_a_finished_run_shows_its_result(trained: Any, run: Run) -> None:
     out, document, _ = trained
-    ended = run("train", "--resume", out, "--json")
+    ended = run("train", "--resume", out, "--workers", "3", "--json")
     again = json.loads(ended.out)
     assert ended.code == 0 and again["test"] == document["test"]
 

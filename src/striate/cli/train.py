@@ -50,6 +50,10 @@ def train(
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", min=0, help="Threads that prepare batches."),
+    ] = None,
     strict: Strict = False,
     device: Device = "auto",
     as_json: Json = False,
@@ -65,7 +69,7 @@ def train(
             "--seed": seed is not None,
             "--out": out,
         }
-        _resume(resume, [name for name, given in changed.items() if given], as_json)
+        _resume(resume, [name for name, given in changed.items() if given], workers, as_json)
         return
     from striate import data as sources
     from striate import progress, recipes, runs
@@ -75,6 +79,7 @@ def train(
     changes = [*(settings or ()), f"data.strict={str(strict).lower()}"]
     changes += [f"epochs={epochs}"] if epochs is not None else []
     changes += [f"seed={seed}"] if seed is not None else []
+    changes += [f"workers={workers}"] if workers is not None else []
     chosen = recipes.make(recipe, dataset, network=net, device=device, settings=changes)
     if output.first_process():
         progress.say(_opening(chosen, dataset))
@@ -83,14 +88,14 @@ def train(
     _end(result, dataset, as_json)
 
 
-def _resume(run: Path, changed: list[str], as_json: bool) -> None:
+def _resume(run: Path, changed: list[str], workers: int | None, as_json: bool) -> None:
     if changed:
         raise UsageError(
             f"--resume goes on with the run's own recipe; leave out {', '.join(changed)}."
         )
     from striate import train as training
 
-    _end(training.resume(run), None, as_json)
+    _end(training.resume(run, workers=workers), None, as_json)
 
 
 def _opening(recipe: Recipe, dataset: Dataset) -> str:
