@@ -71,6 +71,8 @@ def train(
         path, plan = together.decide(create)
         run = runs.open(path)
         session = _Session(run, recipe, plan, together, observers)
+        for note in prepared.split.notes:
+            session.say(f"Note: {note}")
         with session.in_use(), obeying(plan):
             return session.carry_on(prepared)
 
@@ -186,7 +188,7 @@ class _Session(NamedTuple):
                 f"accumulate={recipe.accumulate}), not over the whole batch."
             )
             training.note_event("note", text=text)
-            self._say(f"Note: {text}")
+            self.say(f"Note: {text}")
 
     def _go_back(self, training: Training) -> None:
         """Put training, best weights and history back to the newest checkpoint, or the start."""
@@ -203,9 +205,9 @@ class _Session(NamedTuple):
         self.together.decide(lambda: checkpoint.restore_weights(self.run, path))
         differences = self.plan.differences(make_plan(self.recipe, self.together))
         training.note_event("resumed", differences=differences)
-        self._say(f"Resumed after step {training.done}.")
+        self.say(f"Resumed after step {training.done}.")
         if differences:
-            self._say(
+            self.say(
                 f"The last bits may differ from the undisturbed run: {'; '.join(differences)}."
             )
 
@@ -223,7 +225,7 @@ class _Session(NamedTuple):
     def _pause(self, training: Training, prepared: Prepared) -> TrainResult:
         """Leave the run so that it can be gone on with."""
         self._set_state("interrupted")
-        self._say(f"Saved after step {training.done}.")
+        self.say(f"Saved after step {training.done}.")
         return TrainResult(
             run=str(self.run.path),
             network=self.recipe.network.name,
@@ -241,7 +243,7 @@ class _Session(NamedTuple):
             else "There is no checkpoint before it."
         )
         return NotFiniteError(
-            f"{error} Training stopped before the update. {kept} A smaller learning rate, a longer "
+            f"{error} Training stopped there. {kept} A smaller learning rate, a longer "
             "warm-up or clipping usually help.",
             error.step,
         )
@@ -253,7 +255,8 @@ class _Session(NamedTuple):
 
         self.together.decide(write)
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Say a line of text, in the first process."""
         if self.together.first:
             progress.say(text)
 
