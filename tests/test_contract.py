@@ -40,6 +40,14 @@ def test_shape_follows_the_channels() -> None:
     assert grey.shape == (1, 32, 48)
 
 
+def test_another_size_is_resized_in_proportion() -> None:
+    one = contract(resize=Resize(rule="short_side", size=(36, 54)), crop="centre")
+    assert one.with_size(one.size) is one
+    other = one.with_size((16, 24))
+    assert (other.size, other.resize.size) == ((16, 24), (18, 27))
+    assert contract().with_size((16, 16)).shape == (3, 16, 16)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -246,6 +246,14 @@ def test_a_lock_can_be_taken_again_and_a_missing_one_is_free(tmp_path: Path) -> 
 # -- the rest
 
 
+def test_a_sweep_takes_files_and_folders_that_were_not_finished(tmp_path: Path) -> None:
+    for name in ("deep/.a.0badcafe.partial", ".b.0badcafe.partial/c", "d.partial", ".e"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    files.sweep(tmp_path)
+    assert names(tmp_path) == [".e", "d.partial", "deep"]
+
+
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc" * 100_000)
     assert files.sha256(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
