@@ -18,7 +18,7 @@ ALONE = Processes(0, 1, torch.device("cpu"))
 
 
 def rows(images: torch.Tensor, labels: torch.Tensor, seed: int = 0) -> train.Rows:
-    return train.Rows(images, labels, 0, stream(seed, "mix", 1, 0), ALONE)
+    return train.Rows(images, labels, 0, 0, stream(seed, "mix", 1, 0), ALONE)
 
 
 @pytest.fixture

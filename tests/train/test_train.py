@@ -182,6 +182,23 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(
     assert all(value.isfinite().all() for value in last_tensors(tmp_path / "run").values())
 
 
+@pytest.mark.parametrize("changes", [{"checkpoint_steps": 1}, {"batch": 400}])
+def test_infinite_weights_are_never_kept(
+    make_recipe: MakeRecipe,
+    make_network: Callable[..., Network],
+    tmp_path: Path,
+    changes: dict[str, Any],
+) -> None:
+    """The loss before an update is finite; the update itself makes the weights infinite."""
+    recipe = make_recipe(
+        network=make_network(norm=False), optimiser=train.SGD(rate=1e39), ema=None, **changes
+    )
+    with pytest.raises(NotFiniteError, match=r"After step 1: .* is not finite.*no checkpoint"):
+        train.train(recipe.replace(warmup_epochs=0.0), out=tmp_path / "run")
+    run = runs.open(tmp_path / "run")
+    assert run.state == "failed" and run.checkpoints() == [] and not run.weights.exists()
+
+
 def test_a_run_is_not_overwritten_unless_told(make_recipe: MakeRecipe, tmp_path: Path) -> None:
     train.train(make_recipe(epochs=1), out=tmp_path / "run")
     before = (tmp_path / "run" / "model.safetensors").read_bytes()

@@ -30,13 +30,15 @@ class Rows(NamedTuple):
         images: (rows, channels, height, width), normalised.
         labels: (rows,), class indices.
         offset: position of the first row in the batch cut over all processes.
-        stream: randomness that only seed, step and micro-batch determine, the same everywhere.
+        part: number of the micro-batch within the step.
+        stream: randomness that only seed and step determine, the same in every process.
         processes: those that hold the other rows.
     """
 
     images: Tensor
     labels: Tensor
     offset: int
+    part: int
     stream: Stream
     processes: Processes
 
@@ -111,7 +113,8 @@ class Mixup(Softmax, frozen=True, kw_only=True):
 
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Return the mixed cross-entropy summed over the rows."""
-        share = _beta(rows.stream, self.alpha)
+        chance = rows.stream.fold("mix", rows.part)
+        share = _beta(chance, self.alpha)
         other_images, other_labels = _partners(rows)
         outputs = forward(other_images.lerp(rows.images, share))
         own = self.cross_entropy(outputs, network, rows.labels)
@@ -132,9 +135,10 @@ class CutMix(Softmax, frozen=True, kw_only=True):
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Return the mixed cross-entropy summed over the rows."""
         height, width = rows.images.shape[-2:]
-        side = float((1.0 - _beta(rows.stream, self.alpha)) ** 0.5)
-        top, bottom = _span(float(rows.stream.uniform("row")), side, height)
-        left, right = _span(float(rows.stream.uniform("column")), side, width)
+        chance = rows.stream.fold("mix", rows.part)
+        side = float((1.0 - _beta(chance, self.alpha)) ** 0.5)
+        top, bottom = _span(float(chance.uniform("row")), side, height)
+        left, right = _span(float(chance.uniform("column")), side, width)
         other_images, other_labels = _partners(rows)
         images = rows.images.clone()
         images[..., top:bottom, left:right] = other_images[..., top:bottom, left:right]

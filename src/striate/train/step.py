@@ -19,7 +19,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from striate.data import Batch
 from striate.errors import NotFiniteError
 from striate.layers import Net, placement
-from striate.randomness import stream
+from striate.randomness import Stream, stream
 from striate.train.objective import Rows
 from striate.train.optimiser import Stepper
 from striate.train.processes import Processes
@@ -56,6 +56,7 @@ class Step:
     def __init__(self, recipe: Recipe, net: Net, stepper: Stepper, together: Processes) -> None:
         self.recipe, self.net, self.stepper, self.together = recipe, net, stepper, together
         self.forward = torch.compile(net, dynamic=False) if recipe.compile else net
+        self.chance = stream(recipe.seed, "step")
         self.parameters = tuple(stepper.parameters.values())
         self.scaler = torch.amp.GradScaler(
             together.device.type, enabled=recipe.precision == "float16"
@@ -73,22 +74,25 @@ class Step:
             NotFiniteError: the loss or the gradient is not finite; the weights are as before.
         """
         total = sum(part.total for part in parts)
-        self._seed(number)
-        self.net.train()
+        chance = self.chance.fold(number)
+        self._seed(chance)
+        if not self.net.training:
+            self.net.train()
         self.stepper.torch.zero_grad()
         loss, before = torch.zeros((), device=self.together.device), 0
         for index, part in enumerate(parts):
             with placement(
                 seed=self.recipe.seed, step=number, total=total, offset=before + part.offset
             ):
-                share = self._loss(part, stream(self.recipe.seed, "mix", number, index)) / total
+                share = self._loss(part, index, chance) / total
             torch.autograd.backward(self.scaler.scale(share))
             loss, before = loss + share.detach(), before + part.total
         self.together.sum_gradients(self.parameters)
         self.scaler.unscale_(self.stepper.torch)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = get_total_norm(gradients)
-        seen = Taken(float(self.together.sum(loss)), self.stepper.set_rate(factor), float(norm))
+        mean, length = torch.stack([self.together.sum(loss), norm]).tolist()
+        seen = Taken(mean, self.stepper.set_rate(factor), length)
         overflow = self._refuse_unless_finite(seen, number)
         if self.recipe.clip is not None and not overflow:
             clip_grads_with_norm_(self.parameters, self.recipe.clip, norm)
@@ -110,7 +114,7 @@ class Step:
                 {**self.scaler.state_dict(), "scale": scale, "_growth_tracker": age}
             )
 
-    def _loss(self, part: Batch, randomness: Any) -> Tensor:
+    def _loss(self, part: Batch, index: int, chance: Stream) -> Tensor:
         channels_last = self.recipe.layout == "channels_last"
         images = part.images.to(
             self.together.device,
@@ -118,7 +122,7 @@ class Step:
             memory_format=torch.channels_last if channels_last else torch.contiguous_format,
         )
         labels = part.labels.to(self.together.device, non_blocking=True)
-        rows = Rows(images, labels, part.offset, randomness, self.together)
+        rows = Rows(images, labels, part.offset, index, chance, self.together)
         with self._precision():
             return self.recipe.objective.loss(
                 cast(Callable[[Tensor], Tensor], self.forward), self.net.network, rows
@@ -143,12 +147,12 @@ class Step:
             number,
         )
 
-    def _seed(self, number: int) -> None:
+    def _seed(self, chance: Stream) -> None:
         """Seed torch's generators for whatever draws without an address of its own.
 
         Not by torch.manual_seed, which formats a stack trace for every device not in use.
         """
-        seed = stream(self.recipe.seed, "step", number).seed("torch")
+        seed = chance.seed("torch")
         torch.default_generator.manual_seed(seed)
         if self.together.device.type == "cuda":
             torch.cuda.manual_seed(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from striate import inference, progress
 from striate.data import Batch, Loader
+from striate.errors import NotFiniteError
 from striate.layers import Net, build
 from striate.records import digest
 from striate.runs import Run
@@ -152,14 +154,21 @@ class Training:
         return taken
 
     def validate(self) -> None:
-        """Measure the net (or its average) on the validation part; keep its weights if best."""
+        """Measure the net (or its average) on the validation part; keep its weights if best.
+
+        Raises:
+            NotFiniteError: its loss is not finite, as that of infinite weights.
+        """
         outcome = inference.measure(
             self.net_to_keep,
             self.validation_loader.epoch(0),
             device=self.together.device,
             meaning=self.meaning,
             what="validating",
+            total=-(-len(self.validation_loader.samples) // self.together.world),
         )
+        if not math.isfinite(outcome.loss):
+            raise self._not_finite("the loss on the validation part")
         validation = Validation(
             epoch=self.epoch, step=self.done, loss=outcome.loss, accuracy=outcome.accuracy
         )
@@ -190,9 +199,16 @@ class Training:
         return named
 
     def save(self) -> None:
-        """Write a checkpoint, in the first process."""
+        """Write a checkpoint, in the first process.
+
+        Raises:
+            NotFiniteError: the last update made a weight infinite, so no checkpoint would be good.
+        """
         if self.run is not None:
             run, tensors = self.run, self.tensors()
+            for name, value in self.net.state_dict().items():
+                if not value.isfinite().all():
+                    raise self._not_finite(name)
             saved = self.together.decide(lambda: checkpoint.save(run, self._state(), tensors))
             self.note_event("checkpoint", tensors=saved.tensors)
         self._saved = time.monotonic()
@@ -237,6 +253,9 @@ class Training:
             loss_scale=self.step.loss_scale,
             network=self.network_digest,
         )
+
+    def _not_finite(self, what: str) -> NotFiniteError:
+        return NotFiniteError(f"After step {self.done}: {what} is not finite.", self.done)
 
     def _note(self, entry: Mapping[str, Any]) -> None:
         line = {"step": self.done, **entry}
