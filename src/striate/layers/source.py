@@ -34,22 +34,33 @@ class Step(NamedTuple):
 
 def steps(network: Network, scope: str) -> list[Step]:
     """Return the calls of a scope's forward in order; "" is the whole network."""
-    evaluated = network.needed(train=False)
     prefix = f"{scope}." if scope else ""
     found: dict[str, list[Layer]] = {}
     for layer in network.layers:
         if layer.name.startswith(prefix):
             found.setdefault(layer.name[len(prefix) :].split(".")[0], []).append(layer)
-    return [
+    called = [
         Step(
             child=child,
             path=prefix + child,
-            reads=reads(members),
+            reads=list(members[0].inputs) if members[0].name == prefix + child else reads(members),
             gives=gives(network, members),
-            train_only=not scope and not any(each.name in evaluated for each in members),
+            train_only=False,
         )
         for child, members in found.items()
     ]
+    return called if scope else _mark_train_only(called, network)
+
+
+def _mark_train_only(called: list[Step], network: Network) -> list[Step]:
+    """Mark the calls that evaluation does without; a scope it needs runs whole."""
+    wanted = {output.source for output in network.outputs if not output.train_only}
+    marked: list[Step] = []
+    for call in reversed(called):
+        needed = not wanted.isdisjoint(call.gives)
+        wanted.update(call.reads if needed else ())
+        marked.insert(0, call._replace(train_only=not needed))
+    return marked
 
 
 def reads(members: list[Layer]) -> list[str]:
