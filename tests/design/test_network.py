@@ -55,6 +55,10 @@ def test_every_module_attribute_is_refused() -> None:
         (("s.a", "t.b", "s.c"), "The layers of 's' are not together: 's.c' comes after others"),
         (("a-b",), "'a-b' cannot name a module"),
         (("class",), "'class' cannot name a module"),
+        (("a\nimport os",), "cannot name a module"),
+        (("stage.relu ",), "cannot name a module"),
+        (("stage..relu",), "cannot name a module"),
+        (("\ufb01",), "cannot name a module"),  # an identifier that Python reads as "fi"
     ],
 )
 def test_names(names: tuple[str, ...], message: str) -> None:
@@ -63,6 +67,12 @@ def test_names(names: tuple[str, ...], message: str) -> None:
         net.relu(name)
     with pytest.raises(DesignError, match=message):
         net.finish()
+
+
+@pytest.mark.parametrize("name", ['a": print() or "', "", "a b", "logits"])
+def test_output_names(name: str) -> None:
+    with pytest.raises(DesignError, match="cannot name an output|two outputs are called"):
+        sketch().finish(Output(name=name, source="fc", train_only=True))
 
 
 def test_unknown_source_and_shapes() -> None:

@@ -194,6 +194,16 @@ def test_train_only_outputs() -> None:
     assert not calls
 
 
+@pytest.mark.parametrize("name", ["2\u00b2 nets\nimport os", "Base", "", "class", "a.b"])
+def test_a_network_may_be_called_anything(name: str) -> None:
+    sketch = Sketch(name, (1, 6, 6))
+    sketch.flatten("head.flatten")
+    sketch.linear("head.fc", 3)
+    net = build(sketch.finish())
+    assert net(images(net.network)).shape == (2, 3)
+    assert pickle.loads(pickle.dumps(net)).network.name == name
+
+
 def test_uneven_padding_connections_and_position_bias() -> None:
     net = Sketch("odd", (4, 7, 7))
     net.conv("uneven", 5, 2, padding=((0, 1), (0, 1)))

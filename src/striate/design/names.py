@@ -43,7 +43,12 @@ def check_names(network: Network) -> None:
             raise DesignError(f"{network.name}: two values are called {layer.name!r}.", layer.name)
         _check_reads(network, layer, known)
         known.add(layer.name)
+    outputs = [output.name for output in network.outputs]
     for output in network.outputs:
+        if not (output.name.isascii() and output.name.isidentifier()):
+            raise DesignError(f"{network.name}: {output.name!r} cannot name an output.")
+        if outputs.count(output.name) > 1:
+            raise DesignError(f"{network.name}: two outputs are called {output.name!r}.")
         if output.source not in known:
             raise DesignError(
                 f"{network.name}: output {output.name!r} is {output.source!r}, which "
@@ -76,8 +81,14 @@ def _check_reads(network: Network, layer: Layer, known: set[str]) -> None:
 
 def _check_name(network: Network, name: str) -> None:
     for part in name.split("."):
-        usable = part.isdecimal() or (part.isidentifier() and not keyword.iskeyword(part))
-        if not usable or part in MODULE_ATTRIBUTES or part.startswith("_"):
+        # These names are written into source that is executed, so nothing else may pass.
+        usable = part.isascii() and (part.isdecimal() or part.isidentifier())
+        if (
+            not usable
+            or keyword.iskeyword(part)
+            or part in MODULE_ATTRIBUTES
+            or part.startswith("_")
+        ):
             raise DesignError(
                 f"{network.name}: {name!r} cannot name a module: {part!r} is "
                 + ("taken by nn.Module." if part in MODULE_ATTRIBUTES else "no identifier."),

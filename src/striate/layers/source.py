@@ -122,7 +122,7 @@ def _body(calls: list[Step], names: _Names, kept: set[str]) -> Iterator[str]:
 def _returns(network: Network, names: _Names) -> Iterator[str]:
     main = names.of(network.outputs[0].source)
     if any(output.train_only for output in network.outputs):
-        pairs = ", ".join(f'"{each.name}": {names.of(each.source)}' for each in network.outputs)
+        pairs = ", ".join(f"{each.name!r}: {names.of(each.source)}" for each in network.outputs)
         yield "        if self.training:"
         yield f"            return {{{pairs}}}"
     yield f"        return {main}"
@@ -149,7 +149,7 @@ class _Names:
 def _class_name(network: Network, scope: str) -> str:
     words = [network.name, *scope.split(".")] if scope else [network.name]
     name = "".join(word[:1].upper() + word[1:] for part in words for word in part.split("_"))
-    name = "".join(char for char in name if char.isalnum())
+    name = "".join(char for char in name if char.isascii() and char.isalnum())
     return name if name.isidentifier() and name != "Base" else f"Network{name}"
 
 
