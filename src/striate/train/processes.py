@@ -141,6 +141,8 @@ def processes(device: str) -> Iterator[Processes]:
         dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=_TIMEOUT)
     try:
         yield Processes(dist.get_rank(), world, own)
+        if joined_here:
+            dist.barrier()  # none leaves while another still speaks to it: gloo aborts then
     finally:
         if joined_here:
             dist.destroy_process_group()
