@@ -9,9 +9,9 @@ What is given up is overlapping the sum of gradients with the backward pass.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import NamedTuple, TypeVar, cast
 
@@ -117,7 +117,7 @@ class Processes(NamedTuple):
         return torch.cat([part[: int(n)] for part, n in zip(parts, counts, strict=True)])
 
 
-@contextmanager
+@contextlib.contextmanager
 def processes(device: str) -> Iterator[Processes]:
     """Join the processes that torchrun started, or be the only one.
 
@@ -142,10 +142,19 @@ def processes(device: str) -> Iterator[Processes]:
     try:
         yield Processes(dist.get_rank(), world, own)
         if joined_here:
-            dist.barrier()  # none leaves while another still speaks to it: gloo aborts then
+            _take_leave()
     finally:
         if joined_here:
             dist.destroy_process_group()
+
+
+def _take_leave() -> None:
+    """Wait until nobody speaks to this process any more; gloo aborts where one has left early.
+
+    All work is done by now, so that a goodbye cut off by a faster process is no failure.
+    """
+    with contextlib.suppress(RuntimeError):
+        dist.barrier()
 
 
 def _own_device(name: str) -> torch.device:
