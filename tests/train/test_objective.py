@@ -10,7 +10,6 @@ from torch.nn import functional
 from striate import train
 from striate.design import Network, Output, Sketch
 from striate.errors import RecordError
-from striate.randomness import stream
 from striate.records import decode, from_json, to_json
 from striate.train.processes import Processes
 
@@ -18,7 +17,7 @@ ALONE = Processes(0, 1, torch.device("cpu"))
 
 
 def rows(images: torch.Tensor, labels: torch.Tensor, seed: int = 0) -> train.Rows:
-    return train.Rows(images, labels, 0, 0, stream(seed, "mix", 1, 0), ALONE)
+    return train.Rows(images, labels, 0, (1, 0), seed, ALONE)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from striate.design import Network
-from striate.randomness import Stream
+from striate.randomness import Stream, stream
 from striate.records import Family
 from striate.train.processes import Processes
 
@@ -30,17 +30,21 @@ class Rows(NamedTuple):
         images: (rows, channels, height, width), normalised.
         labels: (rows,), class indices.
         offset: position of the first row in the batch cut over all processes.
-        part: number of the micro-batch within the step.
-        stream: randomness that only seed and step determine, the same in every process.
+        address: numbers of the step and of the micro-batch within it.
+        seed: the run's; with the address it determines all that an objective draws.
         processes: those that hold the other rows.
     """
 
     images: Tensor
     labels: Tensor
     offset: int
-    part: int
-    stream: Stream
+    address: tuple[int, int]
+    seed: int
     processes: Processes
+
+    def stream(self) -> Stream:
+        """Return the micro-batch's randomness, the same in every process."""
+        return stream(self.seed, "mix", *self.address)
 
 
 class Objective(Family, frozen=True, kw_only=True):
@@ -113,7 +117,7 @@ class Mixup(Softmax, frozen=True, kw_only=True):
 
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Return the mixed cross-entropy summed over the rows."""
-        chance = rows.stream.fold("mix", rows.part)
+        chance = rows.stream()
         share = _beta(chance, self.alpha)
         other_images, other_labels = _partners(rows)
         outputs = forward(other_images.lerp(rows.images, share))
@@ -135,7 +139,7 @@ class CutMix(Softmax, frozen=True, kw_only=True):
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Return the mixed cross-entropy summed over the rows."""
         height, width = rows.images.shape[-2:]
-        chance = rows.stream.fold("mix", rows.part)
+        chance = rows.stream()
         side = float((1.0 - _beta(chance, self.alpha)) ** 0.5)
         top, bottom = _span(float(chance.uniform("row")), side, height)
         left, right = _span(float(chance.uniform("column")), side, width)
@@ -159,8 +163,8 @@ def _partners(rows: Rows) -> tuple[Tensor, Tensor]:
     return images[mirrored].flip(0), labels[mirrored].flip(0)
 
 
-def _beta(stream: Stream, alpha: float) -> float:
-    return float(np.random.default_rng(stream.seed("beta")).beta(alpha, alpha))
+def _beta(chance: Stream, alpha: float) -> float:
+    return float(np.random.default_rng(chance.seed("beta")).beta(alpha, alpha))
 
 
 def _span(centre: float, side: float, length: int) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from striate.data import Batch
 from striate.errors import NotFiniteError
 from striate.layers import Net, placement
-from striate.randomness import Stream, stream
+from striate.randomness import stream
 from striate.train.objective import Rows
 from striate.train.optimiser import Stepper
 from striate.train.processes import Processes
@@ -56,7 +56,7 @@ class Step:
     def __init__(self, recipe: Recipe, net: Net, stepper: Stepper, together: Processes) -> None:
         self.recipe, self.net, self.stepper, self.together = recipe, net, stepper, together
         self.forward = torch.compile(net, dynamic=False) if recipe.compile else net
-        self.chance = stream(recipe.seed, "step")
+        self.first_seed = stream(recipe.seed, "step").seed("torch")
         self.parameters = tuple(stepper.parameters.values())
         self.scaler = torch.amp.GradScaler(
             together.device.type, enabled=recipe.precision == "float16"
@@ -74,8 +74,7 @@ class Step:
             NotFiniteError: the loss or the gradient is not finite; the weights are as before.
         """
         total = sum(part.total for part in parts)
-        chance = self.chance.fold(number)
-        self._seed(chance)
+        self._seed(number)
         if not self.net.training:
             self.net.train()
         self.stepper.torch.zero_grad()
@@ -84,7 +83,7 @@ class Step:
             with placement(
                 seed=self.recipe.seed, step=number, total=total, offset=before + part.offset
             ):
-                share = self._loss(part, index, chance) / total
+                share = self._loss(part, (number, index)) / total
             torch.autograd.backward(self.scaler.scale(share))
             loss, before = loss + share.detach(), before + part.total
         self.together.sum_gradients(self.parameters)
@@ -114,7 +113,7 @@ class Step:
                 {**self.scaler.state_dict(), "scale": scale, "_growth_tracker": age}
             )
 
-    def _loss(self, part: Batch, index: int, chance: Stream) -> Tensor:
+    def _loss(self, part: Batch, address: tuple[int, int]) -> Tensor:
         channels_last = self.recipe.layout == "channels_last"
         images = part.images.to(
             self.together.device,
@@ -122,7 +121,7 @@ class Step:
             memory_format=torch.channels_last if channels_last else torch.contiguous_format,
         )
         labels = part.labels.to(self.together.device, non_blocking=True)
-        rows = Rows(images, labels, part.offset, index, chance, self.together)
+        rows = Rows(images, labels, part.offset, address, self.recipe.seed, self.together)
         with self._precision():
             return self.recipe.objective.loss(
                 cast(Callable[[Tensor], Tensor], self.forward), self.net.network, rows
@@ -147,12 +146,12 @@ class Step:
             number,
         )
 
-    def _seed(self, chance: Stream) -> None:
+    def _seed(self, number: int) -> None:
         """Seed torch's generators for whatever draws without an address of its own.
 
         Not by torch.manual_seed, which formats a stack trace for every device not in use.
         """
-        seed = chance.seed("torch")
+        seed = (self.first_seed + number) % (1 << 63)
         torch.default_generator.manual_seed(seed)
         if self.together.device.type == "cuda":
             torch.cuda.manual_seed(seed)
