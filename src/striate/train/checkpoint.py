@@ -99,7 +99,9 @@ def load(path: Path, network: str) -> tuple[State, dict[str, Tensor]]:
         state = from_json(State, (path / "state.json").read_bytes(), str(path / "state.json"))
         tensors = load_file(path / "tensors.safetensors")
     except (OSError, RecordError, UnknownName, SafetensorError) as error:
-        raise CheckpointError(f"The checkpoint {path} is cut short or damaged: {error}") from error
+        raise CheckpointError(
+            f"The checkpoint {path} is cut short or damaged ({error})."
+        ) from error
     if state.digest != digest(state.replace(digest="")):
         raise CheckpointError(f"The checkpoint {path} is damaged: its state.json was altered.")
     if state.network != network:
