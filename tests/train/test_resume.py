@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from striate import runs, train
 from striate.errors import CheckpointError, RunError
 from striate.layers import Net
+from striate.train.plan import make_plan
+from striate.train.processes import Processes
 
 MakeRecipe = Callable[..., train.Recipe]
 
@@ -119,12 +121,13 @@ def test_threads_are_those_of_the_plan(make_recipe: MakeRecipe, tmp_path: Path) 
         def see(self, line: Mapping[str, Any], net: Net) -> None:
             seen.append(torch.get_num_threads())
 
+    before = torch.get_num_threads()
     torch.set_num_threads(planned + 1)
     try:
         train.resume(tmp_path / "run", observers=[Threads()])
         assert torch.get_num_threads() == planned + 1
     finally:
-        torch.set_num_threads(planned)
+        torch.set_num_threads(before)
     assert set(seen) == {planned}
 
 
@@ -236,3 +239,12 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert_identical(tmp_path / "run", undisturbed)
+
+
+def test_only_tiny_steps_are_taken_on_one_thread(make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe()
+    alone = Processes(0, 1, torch.device("cpu"))
+    work = recipe.network.macs() * recipe.batch
+    assert work < 25_000_000 and make_plan(recipe, alone).threads == 1
+    large = recipe.replace(batch=recipe.batch * (25_000_000 // work + 1))
+    assert make_plan(large, alone).threads == torch.get_num_threads()

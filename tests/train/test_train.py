@@ -51,7 +51,7 @@ def test_a_run_folder_holds_everything(make_recipe: MakeRecipe, tmp_path: Path) 
     assert [line["step"] for line in run.history("step")] == list(range(1, 11))
     assert [line["epoch"] for line in run.history("step")] == [1] * 5 + [2] * 5
     assert [line["step"] for line in run.history("validation")] == [5, 10]
-    assert run.plan()["threads"] == torch.get_num_threads()
+    assert run.plan()["threads"] == 1  # the step is too small for more
     assert [step for step, _ in run.checkpoints()] == [5, 10]
     assert session.recorded(run) == result
 
