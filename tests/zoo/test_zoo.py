@@ -10,7 +10,7 @@ from striate import zoo
 from striate.errors import RecordError, UnknownName, UsageError
 from striate.layers import build
 
-# PAPERS figures, kept here as well so that no one edits an entry to please its test.
+# Published figures, kept here as well so that no one edits an entry to please its test.
 PUBLISHED = {
     "lenet": (61_706, None),
     "alexnet": (61_100_840, 714_188_480),
