@@ -103,7 +103,9 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         document.write_bytes(to_json(recipe))
         return subprocess.Popen(
             [sys.executable, "-c", TRAIN.format(before=before), str(document), str(out)],
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {}),
+            env=os.environ
+            | {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
+            | (environment or {}),
             stderr=subprocess.PIPE,
             text=True,
         )
