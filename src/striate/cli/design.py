@@ -30,9 +30,11 @@ def design(
     as_json: Json = False,
 ) -> None:
     """Shapes, parameters, MACs, receptive field of every layer."""
+    from striate import zoo
     from striate.design import sheet
 
     found = sheet(_network(net, classes, _shape(size)))
+    found = found.replace(notes=found.notes + zoo.notes(found))
     output.show(found.document(), found.text(), as_json)
 
 

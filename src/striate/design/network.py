@@ -90,9 +90,15 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True):
         """Return every trained tensor by its full name, shared ones once, in layer order."""
         return _parameters(self)
 
-    def parameter_count(self) -> int:
-        """Return the number of trained values."""
-        return sum(parameter.size for parameter in self.parameters())
+    def parameter_count(self, *, train: bool = True) -> int:
+        """Return the number of trained values, with or without heads for training only."""
+        used = self.needed(train=train)
+        owners = {layer.shares or layer.name for layer in self.layers if layer.name in used}
+        return sum(
+            parameter.size
+            for parameter in self.parameters()
+            if train or parameter.name.rpartition(".")[0] in owners
+        )
 
     def macs(self) -> int:
         """Return the multiply-adds of convolutions and linear layers for one image in evaluation.

@@ -44,7 +44,8 @@ class Totals(Record, frozen=True, kw_only=True):
     """Sums over the layers, for one image; heads for training only do not count in macs.
 
     Args:
-        parameters: trained values.
+        parameters: trained values, those of heads for training with them.
+        evaluation_parameters: without those.
         macs: multiply-adds of convolutions and fully connected layers.
         flops: twice as many.
         activations: elements of the input and of each conv, pool, fc, norm, concat and add output;
@@ -54,6 +55,7 @@ class Totals(Record, frozen=True, kw_only=True):
     """
 
     parameters: int
+    evaluation_parameters: int
     macs: int
     flops: int
     activations: int
@@ -93,7 +95,7 @@ class Sheet(Record, frozen=True, kw_only=True):
         total = self.totals
         table += [
             "",
-            f"{self.network} on {by(self.input)}: {total.parameters:,} parameters, "
+            f"{self.network} on {by(self.input)}: {_parameters(total)}, "
             f"{total.macs:,} multiply-adds ({total.flops:,} FLOPs) an image, "
             f"{total.activations:,} activations "
             f"({_memory(total.activation_bytes)} in float32).",
@@ -119,6 +121,7 @@ def sheet(network: Network) -> Sheet:
         layers=rows,
         totals=Totals(
             parameters=network.parameter_count(),
+            evaluation_parameters=network.parameter_count(train=False),
             macs=macs,
             flops=2 * macs,
             activations=activations,
@@ -176,6 +179,13 @@ def _line(row: Row) -> tuple[str, ...]:
         "all" if field.whole else _sizes([axis.size for axis in field.axes]),
         "" if field.whole else _sizes([axis.stride for axis in field.axes]),
     )
+
+
+def _parameters(total: Totals) -> str:
+    text = f"{total.parameters:,} parameters"
+    if total.parameters == total.evaluation_parameters:
+        return text
+    return f"{text} ({total.evaluation_parameters:,} without heads for training)"
 
 
 def _memory(count: int) -> str:

@@ -6,10 +6,13 @@ Example:
 """
 
 from striate.zoo import alexnet, convnet, dense, lenet, resnet, vgg
-from striate.zoo.registry import Entry, entry, knobs, names, network, register
+from striate.zoo.declared import Accuracy, Figure
+from striate.zoo.registry import Entry, entry, knobs, names, network, notes, register
 
 __all__ = [
+    "Accuracy",
     "Entry",
+    "Figure",
     "alexnet",
     "convnet",
     "dense",
@@ -18,6 +21,7 @@ __all__ = [
     "lenet",
     "names",
     "network",
+    "notes",
     "register",
     "resnet",
     "vgg",

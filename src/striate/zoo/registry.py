@@ -7,9 +7,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
-from striate.design import Network
+from striate.design import Network, Sheet
 from striate.errors import UnknownName, UsageError
 from striate.records import Record, decode, nearest
+from striate.zoo.declared import Accuracy, Figure, corrections
 
 Shape = tuple[int, int, int]
 Write = Callable[..., Network]
@@ -24,9 +25,12 @@ class Entry(Record, frozen=True, kw_only=True):
         citation: the paper, or whose table it follows.
         input: default input, (channels, height, width).
         classes: default number of classes.
-        parameters: the exact count that its source gives for the defaults, where there is one.
-        macs: the same for multiply-adds of one image.
+        parameters: the exact count for the defaults, where one is known from elsewhere; heads for
+            training are in it.
+        macs: the same for multiply-adds of one image in evaluation.
         deviations: how it is known to differ from its source.
+        declared: figures as its paper and the lectures print them, right or wrong.
+        accuracy: as published.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Entry(Record, frozen=True, kw_only=True):
     parameters: int | None = None
     macs: int | None = None
     deviations: str = ""
+    declared: tuple[Figure, ...] = ()
+    accuracy: tuple[Accuracy, ...] = ()
 
 
 _entries: dict[str, Entry] = {}
@@ -53,6 +59,8 @@ def register(
     parameters: int | None = None,
     macs: int | None = None,
     deviations: str = "",
+    declared: tuple[Figure, ...] = (),
+    accuracy: tuple[Accuracy, ...] = (),
 ) -> Callable[[Write], Write]:
     """Register the function below under a name; fields are those of `Entry`.
 
@@ -70,6 +78,8 @@ def register(
         parameters=parameters,
         macs=macs,
         deviations=deviations,
+        declared=declared,
+        accuracy=accuracy,
     )
 
     def keep(write: Write) -> Write:
@@ -95,6 +105,22 @@ def entry(name: str) -> Entry:
     if name not in _entries:
         raise UnknownName("network", name, nearest(name, _entries), "`striate models` lists all.")
     return _entries[name]
+
+
+def notes(sheet: Sheet) -> tuple[str, ...]:
+    """Return what the registry knows about the network of a sheet, in sentences.
+
+    How it deviates from its source, and, where the sheet is of the network as registered, the
+    printed figures that are wrong with the computed ones; nothing for a network unknown here.
+    """
+    if sheet.network not in _entries:
+        return ()
+    known = _entries[sheet.network]
+    as_registered = sheet.input == known.input and known.macs in (None, sheet.totals.macs)
+    return (
+        *([f"Deviation: {known.deviations}."] if known.deviations else []),
+        *(corrections(known.declared, sheet) if as_registered else []),
+    )
 
 
 def knobs(name: str) -> Mapping[str, Any]:

@@ -1,11 +1,17 @@
-"""VGG: columns A, B, C, D and E of the paper's table 1, with torchvision's names."""
+"""VGG: columns A, A-LRN, B, C, D and E of the paper's table 1, with torchvision's names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
+from typing import Literal
 
 from striate.design import He, Network, Normal, Sketch
+from striate.zoo.alexnet import alexnet_norm
+from striate.zoo.declared import Figure, torchvision
 from striate.zoo.registry import Shape, register
+
+Norm = Literal["none", "batch", "response"]
 
 _SOURCE = "Simonyan and Zisserman, ICLR 2015, table 1, column {}"
 
@@ -25,8 +31,23 @@ _COLUMNS: dict[str, tuple[tuple[int | tuple[int, int], ...], ...]] = {
 }
 
 
+_ACTIVATIONS = Figure(
+    what="activations",
+    printed="24M",
+    source="the lectures' table",
+    why="its own rows sum to 15.2M, and no convention of what is kept gives 24M",
+)
+
+
 def vgg(
-    column: str, *, name: str, classes: int, input: Shape, hidden: int = 4096, dropout: float = 0.5
+    column: str,
+    *,
+    name: str,
+    classes: int,
+    input: Shape,
+    hidden: int = 4096,
+    dropout: float = 0.5,
+    norm: Norm = "none",
 ) -> Network:
     """Write a column of the table; images of other sizes meet the classifier through 7x7 pooling.
 
@@ -37,9 +58,11 @@ def vgg(
         input: (channels, height, width).
         hidden: width of the two fully connected layers.
         dropout: after each of them.
+        norm: `batch` normalises after every convolution; `response` after the first ReLU, as
+            column A-LRN does.
     """
     net = Sketch(name, input, weight_init=He(fan="out"))
-    _features(net, _COLUMNS[column])
+    _features(net, _COLUMNS[column], norm)
     net.adaptive_avg_pool("avgpool", 7)
     net.flatten()
     for index in (0, 3):
@@ -50,36 +73,80 @@ def vgg(
     return net.finish()
 
 
-def _features(net: Sketch, stages: Sequence[Sequence[int | tuple[int, int]]]) -> None:
-    index = 0
-    for stage in stages:
+def _features(net: Sketch, stages: Sequence[Sequence[int | tuple[int, int]]], norm: Norm) -> None:
+    index = count()
+    for number, stage in enumerate(stages):
         for layer in stage:
             width, kernel = (layer, 3) if isinstance(layer, int) else layer
-            net.conv(f"features.{index}", width, kernel, padding=kernel // 2)
-            net.relu(f"features.{index + 1}")
-            index += 2
-        net.max_pool(f"features.{index}", 2)
-        index += 1
+            net.conv(f"features.{next(index)}", width, kernel, padding=kernel // 2)
+            if norm == "batch":
+                net.batch_norm(f"features.{next(index)}")
+            net.relu(f"features.{next(index)}")
+        if norm == "response" and number == 0:
+            net.put(alexnet_norm(f"features.{next(index)}", net.last))
+        net.max_pool(f"features.{next(index)}", 2)
 
 
-def _register(name: str, column: str, layers: int, parameters: int, macs: int) -> None:
+def _register(
+    name: str,
+    column: str,
+    layers: int,
+    parameters: int,
+    macs: int,
+    *,
+    norm: Norm = "none",
+    declared: tuple[Figure, ...] = (),
+    accuracy: tuple[float, float] | None = None,
+) -> None:
+    form = {"none": "", "batch": ", batch norm", "response": ", response norm"}[norm]
+    start = "starts from He's initialisation, not from a trained shallower column"
+
     @register(
         name=name,
-        summary=f"{layers} weight layers" + (", three of them 1x1" if column == "C" else ""),
-        citation=_SOURCE.format(column),
+        summary=f"{layers} weight layers" + (", three of them 1x1" * (column == "C")) + form,
+        citation=_SOURCE.format(column + ("-LRN" if norm == "response" else "")),
         input=(3, 224, 224),
         parameters=parameters,
         macs=macs,
-        deviations="starts from He's initialisation, not from a trained shallower column",
+        deviations=f"{start}; batch norm as torchvision adds it" if norm == "batch" else start,
+        declared=declared,
+        accuracy=(torchvision(*accuracy),) if accuracy else (),
     )
     def write(
         *, name: str, classes: int, input: Shape, hidden: int = 4096, dropout: float = 0.5
     ) -> Network:
-        return vgg(column, name=name, classes=classes, input=input, hidden=hidden, dropout=dropout)
+        return vgg(
+            column,
+            name=name,
+            classes=classes,
+            input=input,
+            hidden=hidden,
+            dropout=dropout,
+            norm=norm,
+        )
 
 
-_register("vgg11", "A", 11, 132_863_336, 7_609_090_048)
-_register("vgg13", "B", 13, 133_047_848, 11_308_466_176)
-_register("vgg16_c", "C", 16, 133_638_952, 11_770_888_192)
-_register("vgg16", "D", 16, 138_357_544, 15_470_264_320)
-_register("vgg19", "E", 19, 143_667_240, 19_632_062_464)
+def _millions(printed: str) -> Figure:
+    return Figure(what="parameters", printed=f"{printed}M", source="the paper's table 2")
+
+
+_A, _B, _C, _D, _E = map(_millions, ("133", "133", "134", "138", "144"))
+
+_register("vgg11", "A", 11, 132_863_336, 7_609_090_048, declared=(_A,), accuracy=(69.020, 88.628))
+_register("vgg11_lrn", "A", 11, 132_863_336, 7_609_090_048, norm="response", declared=(_A,))
+_register("vgg13", "B", 13, 133_047_848, 11_308_466_176, declared=(_B,), accuracy=(69.928, 89.246))
+_register("vgg16_c", "C", 16, 133_638_952, 11_770_888_192, declared=(_C,))
+_register(
+    "vgg16",
+    "D",
+    16,
+    138_357_544,
+    15_470_264_320,
+    declared=(_D, _ACTIVATIONS),
+    accuracy=(71.592, 90.382),
+)
+_register("vgg19", "E", 19, 143_667_240, 19_632_062_464, declared=(_E,), accuracy=(72.376, 90.876))
+_register("vgg11_bn", "A", 11, 132_868_840, 7_609_090_048, norm="batch", accuracy=(70.370, 89.810))
+_register("vgg13_bn", "B", 13, 133_053_736, 11_308_466_176, norm="batch", accuracy=(71.586, 90.374))
+_register("vgg16_bn", "D", 16, 138_365_992, 15_470_264_320, norm="batch", accuracy=(73.360, 91.516))
+_register("vgg19_bn", "E", 19, 143_678_248, 19_632_062_464, norm="batch", accuracy=(74.218, 91.842))
