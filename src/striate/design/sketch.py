@@ -111,10 +111,12 @@ class Sketch:
         """Append max(x, 0)."""
         return self.put(ReLU(name=name, inputs=(of or self.last,)))
 
-    def batch_norm(self, name: str, *, scale: float = 1.0, of: str | None = None) -> str:
+    def batch_norm(
+        self, name: str, *, scale: float = 1.0, eps: float = 1e-5, of: str | None = None
+    ) -> str:
         """Append batch normalisation whose scale starts at `scale`."""
         init = Constant(value=scale)
-        return self.put(BatchNorm(name=name, inputs=(of or self.last,), weight_init=init))
+        return self.put(BatchNorm(name=name, inputs=(of or self.last,), eps=eps, weight_init=init))
 
     def lrn(self, name: str, *, of: str | None = None) -> str:
         """Append AlexNet's response normalisation, with the constants of its Caffe definition."""
