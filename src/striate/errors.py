@@ -10,6 +10,7 @@ else is a bug of ours and keeps its traceback. Messages say what was expected, w
     |   `-- MissingExtra        an optional dependency is absent: carries the `pip install` line
     |-- RecordError             a JSON document or `key=value` that does not fit its record
     |-- DesignError             a network that cannot be: carries the layer and what would fit
+    |   `-- NotationError       text that is no network: carries line and column
     |-- DataError               images, labels or folders that cannot be used: carries the path
     |-- ContractError           an image or a class list that the network was not trained for
     |-- RunError                a run folder that is locked, exists, or is no run folder
@@ -54,11 +55,39 @@ class RecordError(StriateError):
 
 
 class DesignError(StriateError):
-    """A network that cannot be; `layer` names the first record at fault, when there is one."""
+    """A network that cannot be.
 
-    def __init__(self, message: str, layer: str | None = None) -> None:
-        self.layer = layer
-        super().__init__(message)
+    Args:
+        problem: one sentence without a full stop where fixes follow, what was received last.
+        layer: the first record at fault, when there is one.
+        fixes: what would put it right, with numbers; the message ends with them.
+        expects: how many features the layer was declared for, where that is what does not fit.
+        table: the sheet up to the layer at fault, where the network knows it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        layer: str | None = None,
+        *,
+        fixes: tuple[str, ...] = (),
+        expects: int | None = None,
+        table: str = "",
+    ) -> None:
+        self.problem, self.layer, self.fixes = problem, layer, fixes
+        self.expects, self.table = expects, table
+        super().__init__(f"{problem}: {_either(fixes)}." if fixes else problem)
+
+
+class NotationError(DesignError):
+    """Text (paper notation, a prototxt) that is no network; `line` and `column` count from 1.
+
+    The first line of the message is the sentence; below it stands the text with a caret.
+    """
+
+    def __init__(self, message: str, line: int, column: int, layer: str | None = None) -> None:
+        self.line, self.column = line, column
+        super().__init__(message, layer)
 
 
 class DataError(StriateError):

@@ -88,7 +88,8 @@ def test_unknown_source_and_shapes() -> None:
 
 def test_too_small_names_the_layer_and_the_smallest_that_fits() -> None:
     message = (
-        r"lenet does not take images of 8x8: conv2: a 5x5 window does not fit its input of 4x4: .* "
+        r"lenet does not take images of 8x8: conv2: a 5x5 window does not fit its input of 4x4, "
+        r"with .*: set padding=1 for an output of 2x2\. "
         r"The smallest that fits is 12x12\."
     )
     with pytest.raises(DesignError, match=message) as caught:

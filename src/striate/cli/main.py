@@ -83,7 +83,8 @@ def _run(arguments: list[str], as_json: bool) -> int:
     try:
         result = app(arguments, prog_name="striate", standalone_mode=False)
     except StriateError as error:
-        output.show_error(type(error).__name__, str(error), as_json)
+        table = getattr(error, "table", "")  # a network up to the layer at fault
+        output.show_error(type(error).__name__, str(error), as_json, table)
         return output.UNUSABLE
     except BrokenPipeError:
         raise

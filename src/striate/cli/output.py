@@ -42,9 +42,18 @@ def show(document: Any, text: str, as_json: bool) -> None:
         _write(sys.stderr if as_json else sys.stdout, text)
 
 
-def show_error(kind: str, message: str, as_json: bool) -> None:
-    """Print one sentence on stderr and, under `--json`, the same as a document on stdout."""
+def show_error(kind: str, message: str, as_json: bool, table: str = "") -> None:
+    """Print one sentence on stderr and, under `--json`, the same as a document on stdout.
+
+    Args:
+        kind: name of the exception.
+        message: what happened and what to do.
+        as_json: whether `--json` was given.
+        table: what stands above the sentence: a network up to the layer at fault.
+    """
     sentence = " ".join(message.split())
+    if table and first_process():
+        _write(sys.stderr, table)
     if as_json and first_process():
         import json
 

@@ -121,9 +121,13 @@ class Layer(Family, frozen=True, kw_only=True):
         """Whether every output sees the whole input."""
         return False
 
-    def refuse(self, message: str) -> DesignError:
-        """Return the error that names this layer."""
-        return DesignError(f"{self.name}: {message}", self.name)
+    def refuse(
+        self, problem: str, *, fixes: tuple[str, ...] = (), expects: int | None = None
+    ) -> DesignError:
+        """Return the error that names this layer; arguments are those of `DesignError`."""
+        between = " " if problem.startswith("expects ") else ": "
+        sentence = f"{self.name}{between}{problem}"
+        return DesignError(sentence, self.name, fixes=fixes, expects=expects)
 
     def own(
         self, name: str, shape: Shape, role: Role, init: Init, fans: tuple[int, int] = (1, 1)

@@ -6,8 +6,10 @@ from math import prod
 from typing import ClassVar, Literal
 
 from striate.design.arithmetic import Padding, output_size, window_extent
+from striate.design.fit import smallest_padding, spell_padding
 from striate.design.init import FanInUniform, Init
 from striate.design.layer import Layer, Parameter, Shape, Window, spatial
+from striate.errors import DesignError
 
 
 class Conv(Layer, frozen=True, kw_only=True):
@@ -22,6 +24,7 @@ class Conv(Layer, frozen=True, kw_only=True):
         groups: channels and filters fall into this many groups that do not see each other.
         bias: one a `channel`, one a `position` of the output (AlphaGo's last layer), or `none`.
         connections: for each filter the input channels it sees (LeNet-5's C3); groups is then 1.
+        in_channels: as declared where it was written; checked, and else read off the input.
         weight_init, bias_init: how they start.
 
     Input shape: (channels, *space)
@@ -38,6 +41,7 @@ class Conv(Layer, frozen=True, kw_only=True):
     groups: int = 1
     bias: Literal["none", "channel", "position"] = "channel"
     connections: tuple[tuple[int, ...], ...] | None = None
+    in_channels: int | None = None
     weight_init: Init = FanInUniform()
     bias_init: Init = FanInUniform()
 
@@ -68,7 +72,7 @@ class Conv(Layer, frozen=True, kw_only=True):
             map(output_size, space, self.kernel, self.stride, self.padding, self.dilation)
         )
         if min(sizes) < 1:
-            raise self.refuse(misfit(space, self.kernel, self.stride, self.padding, self.dilation))
+            raise misfit(self, space, self.kernel, self.stride, self.padding, self.dilation)
         return (self.features, *sizes)
 
     def parameters(self, *inputs: Shape) -> tuple[Parameter, ...]:
@@ -105,6 +109,11 @@ class Conv(Layer, frozen=True, kw_only=True):
         return Window(extents, self.stride, tuple(before for before, _ in self.padding))
 
     def _check_channels(self, channels: int) -> None:
+        if self.in_channels not in (None, channels):
+            raise self.refuse(
+                f"expects {self.in_channels} channels, received {channels}",
+                fixes=(f"set in_channels={channels}",),
+            )
         if channels % self.groups or self.features % self.groups:
             raise self.refuse(
                 f"expected channels and features divisible by groups={self.groups}, "
@@ -127,6 +136,7 @@ class Linear(Layer, frozen=True, kw_only=True):
     Args:
         features: number of outputs.
         bias: whether there is one.
+        in_features: as declared where it was written; checked, and else read off the input.
         weight_init, bias_init: how they start.
 
     Input shape: (in_features,)
@@ -137,6 +147,7 @@ class Linear(Layer, frozen=True, kw_only=True):
 
     features: int
     bias: bool = True
+    in_features: int | None = None
     weight_init: Init = FanInUniform()
     bias_init: Init = FanInUniform()
 
@@ -150,6 +161,12 @@ class Linear(Layer, frozen=True, kw_only=True):
             raise self.refuse(
                 f"expected a vector (features,), received shape {inputs[0]}: "
                 "put a Flatten before it"
+            )
+        if self.in_features not in (None, inputs[0][0]):
+            raise self.refuse(
+                f"expects {self.in_features} features, received {inputs[0][0]}",
+                fixes=(f"set in_features={inputs[0][0]}",),
+                expects=self.in_features,
             )
         return (self.features,)
 
@@ -174,19 +191,31 @@ class Linear(Layer, frozen=True, kw_only=True):
 
 
 def misfit(
+    layer: Layer,
     space: tuple[int, ...],
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
     padding: tuple[Padding, ...],
     dilation: tuple[int, ...],
-) -> str:
-    """Say that a window does not fit, with every value that led to it."""
+) -> DesignError:
+    """Say that a window does not fit, with every value that led to it and a padding that would."""
     extents = tuple(map(window_extent, kernel, dilation))
-    needed = tuple(max(1, e - sum(p)) for e, p in zip(extents, padding, strict=True))
-    dilated = f" (dilation {'x'.join(map(str, dilation))})" if max(dilation) > 1 else ""
-    return (
-        f"a {by(extents)} window{dilated} does not fit its input of {by(space)}: with "
-        f"kernel={kernel}, stride={stride}, padding={padding} it needs at least {by(needed)}"
+    lacking = tuple(map(smallest_padding, space, kernel, dilation))
+    enough = tuple(
+        (max(p[0], -(-sum(lack) // 2)), max(p[1], -(-sum(lack) // 2)))
+        for p, lack in zip(padding, lacking, strict=True)
+    )
+    sizes = tuple(map(output_size, space, kernel, stride, enough, dilation))
+    spelled = tuple(dict.fromkeys(spell_padding(pair) for pair in enough))
+    pads = max(map(max, enough)) < max(extents)  # else a window would lie wholly in the padding
+    fix = f"set padding={' and '.join(spelled)} for an output of {by(sizes)}"
+    dilated = f" (dilation {by(dilation)})" if max(dilation) > 1 else ""
+    return layer.refuse(
+        f"a {by(extents)} window{dilated} does not fit its input of {by(space)}, with "
+        f"kernel={kernel}, stride={stride}, padding={padding}",
+        fixes=(f"set padding={' and '.join(spelled)} for an output of {by(sizes)}",)
+        if pads
+        else (),
     )
 
 

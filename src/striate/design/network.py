@@ -11,8 +11,10 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from striate.design.edits import convolutional, with_classes, without
+from striate.design.failure import explain, smallest_image
 from striate.design.layer import Layer, Parameter, Shape
 from striate.design.names import check_names, check_scopes
+from striate.design.shapes import infer
 from striate.errors import DesignError
 from striate.records import Record
 
@@ -145,10 +147,7 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True):
                 fits.
         """
         first = self.inputs[0].replace(shape=tuple(shape))
-        try:
-            return self.replace(inputs=(first, *self.inputs[1:]))
-        except DesignError as error:
-            raise explain_size(self, shape, error) from error
+        return self.replace(inputs=(first, *self.inputs[1:]))
 
     def with_classes(self, classes: int) -> tuple[Network, dict[str, str]]:
         """Return the network with another number of classes, and which parameters carry over.
@@ -192,50 +191,21 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True):
 
     def minimum_input(self) -> Shape:
         """Return the smallest square image, (C, S, S), that every layer fits."""
-        for size in range(1, 1025):
-            shape = (self.input_shape[0], *(size,) * (len(self.input_shape) - 1))
-            if _fits(self, shape):
-                return shape
+        smallest = smallest_image(self.layers, {each.name: each.shape for each in self.inputs})
+        if smallest is not None:
+            return smallest
         raise DesignError(f"{self.name} fits no square input of up to 1024 pixels.")
-
-
-def explain_size(network: Network, shape: Shape, error: DesignError) -> DesignError:
-    """Add to a size that does not fit the smallest one that does."""
-    channels, *space = shape
-    try:
-        smallest = network.minimum_input()
-    except DesignError:
-        return error
-    if all(have >= need for have, need in zip(space, smallest[1:], strict=False)):
-        return error
-    size = "x".join(map(str, space))
-    fits = "x".join(map(str, smallest[1:]))
-    return DesignError(
-        f"{network.name} does not take images of {size}: {error}. "
-        f"The smallest that fits is {fits}.",
-        error.layer,
-    )
-
-
-def _fits(network: Network, shape: Shape) -> bool:
-    shapes = {each.name: each.shape for each in network.inputs} | {network.inputs[0].name: shape}
-    try:
-        _infer(network, shapes)
-    except DesignError:
-        return False
-    return True
 
 
 @lru_cache(maxsize=64)
 def _shapes(network: Network) -> Mapping[str, Shape]:
-    shapes = {each.name: each.shape for each in network.inputs}
-    _infer(network, shapes)
+    inputs = {each.name: each.shape for each in network.inputs}
+    shapes = dict(inputs)
+    try:
+        infer(network.layers, shapes)
+    except DesignError as error:
+        raise explain(network.name, network.layers, inputs, error) from error
     return MappingProxyType(shapes)
-
-
-def _infer(network: Network, shapes: dict[str, Shape]) -> None:
-    for layer in network.layers:
-        shapes[layer.name] = layer.output(*(shapes[name] for name in layer.inputs))
 
 
 @lru_cache(maxsize=64)

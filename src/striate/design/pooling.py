@@ -55,7 +55,7 @@ class Pool(Layer, frozen=True, kw_only=True):
             for axis in zip(space, self.kernel, self.stride, self.padding, ones, strict=True)
         )
         if min(sizes) < 1:
-            raise self.refuse(misfit(space, self.kernel, self.stride, self.padding, ones))
+            raise misfit(self, space, self.kernel, self.stride, self.padding, ones)
         return (inputs[0][0], *sizes)
 
     def window(self, *inputs: Shape) -> Window:

@@ -13,11 +13,10 @@ from striate.design.arithmetic import Padding
 from striate.design.init import Constant, FanInUniform, Init
 from striate.design.layer import Layer
 from striate.design.linear import Conv, Linear
-from striate.design.network import Input, Network, Output, explain_size
+from striate.design.network import Input, Network, Output
 from striate.design.pointwise import LRN, BatchNorm, Dropout, ReLU
 from striate.design.pooling import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, MaxPool
 from striate.design.wiring import Add, Concat, Flatten, Shortcut
-from striate.errors import DesignError
 
 Size = int | Sequence[int]
 Pad = int | Sequence[int | Padding]
@@ -214,29 +213,12 @@ class Sketch:
         Raises:
             DesignError: a layer does not fit; for an image too small, says the smallest that fits.
         """
-        try:
-            return self._network(self.input, auxiliary)
-        except DesignError as error:
-            raise self._explain(error) from error
-
-    def _network(self, source: Input, auxiliary: tuple[Output, ...]) -> Network:
         return Network(
             name=self.name,
-            inputs=(source,),
+            inputs=(self.input,),
             layers=tuple(self.layers),
             outputs=(Output(name="logits", source=self.last), *auxiliary),
         )
-
-    def _explain(self, error: DesignError) -> DesignError:
-        """Find an input that the layers fit, so as to say the smallest."""
-        for size in (32, 64, 128, 224, 227, 256, 299, 512):
-            shape = (self.input.shape[0], *(size,) * (len(self.input.shape) - 1))
-            try:
-                fits = self._network(self.input.replace(shape=shape), ())
-            except DesignError:
-                continue
-            return explain_size(fits, self.input.shape, error)
-        return error
 
     def _sizes(self, value: Size) -> tuple[int, ...]:
         return (value,) * self.axes if isinstance(value, int) else tuple(value)
