@@ -5,7 +5,21 @@ Example:
     269722
 """
 
-from striate.zoo import alexnet, convnet, dense, lenet, resnet, vgg
+from striate.zoo import (
+    alexnet,
+    allcnn,
+    convnet,
+    dense,
+    googlenet,
+    inception,
+    lenet,
+    mobilenet,
+    nin,
+    resnet,
+    squeezenet,
+    vgg,
+    zfnet,
+)
 from striate.zoo.declared import Accuracy, Figure
 from striate.zoo.registry import Entry, entry, knobs, names, network, notes, register
 
@@ -14,6 +28,13 @@ __all__ = [
     "Entry",
     "Figure",
     "alexnet",
+    "zfnet",
+    "squeezenet",
+    "nin",
+    "mobilenet",
+    "inception",
+    "googlenet",
+    "allcnn",
     "convnet",
     "dense",
     "entry",
