@@ -146,7 +146,8 @@ class _Writer:
     deviations="the layers are those of the published weights, which differ in widths from the "
     "paper's table 1; the weight of the head's loss, 0.4, is torchvision's. The published weights "
     "want images normalised with mean 0.5 and deviation 0.5, which torchvision's transform_input "
-    "computes inside the network and which belongs to the contract here",
+    "computes inside the network and which belongs to the contract here; images under 299x299 do "
+    "not fit the head: auxiliary=False",
     declared=(
         Figure(what="macs", printed="5G"),
         Figure(what="macs", printed="5.713G", source="torchvision"),
@@ -163,7 +164,8 @@ def inception_v3(
         name: of the network.
         classes: features of the last layer.
         input: (channels, height, width).
-        auxiliary: whether to write the head on the last 17x17 module, whose loss counts 0.4.
+        auxiliary: whether to write the head on the last 17x17 module, whose loss counts 0.4. Its
+            5x5 filter wants those 17 pixels, so images under 299x299 go without it.
         dropout: before the classifier.
     """
     net = Sketch(name, input, weight_init=Normal(std=0.1))
