@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from striate import zoo
 from striate.design import sheet
+from striate.design.table import text
 from striate.records import to_json
 
 
@@ -29,7 +30,7 @@ def test_totals_of_the_lectures() -> None:
 
 
 def test_text_shows_every_layer_and_the_totals() -> None:
-    text = sheet(zoo.network("alexnet_onetower")).text()
+    shown = text(sheet(zoo.network("alexnet_onetower")))
     for part in ("256x6x6", "37,752,832", "62,378,344 parameters", "Most parameters: fc6, 61%"):
-        assert part in text
-    assert max(map(len, text.splitlines()[:24])) <= 100
+        assert part in shown
+    assert max(map(len, shown.splitlines()[:24])) <= 100

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,14 +10,11 @@ from striate.cli import output
 from striate.cli.options import Json
 from striate.errors import UsageError
 
-if TYPE_CHECKING:
-    from striate.design import Network
-
 
 def design(
     net: Annotated[
         str,
-        typer.Argument(metavar="NET", help="A registered network, a network.json, or a run."),
+        typer.Argument(metavar="NET", help="A name, notation, a prototxt, a network.json, a run."),
     ],
     classes: Annotated[
         int | None, typer.Option("--classes", min=1, help="Another number of classes.")
@@ -32,27 +28,11 @@ def design(
     """Shapes, parameters, MACs, receptive field of every layer."""
     from striate import zoo
     from striate.design import sheet
+    from striate.design.table import text
 
-    found = sheet(_network(net, classes, _shape(size)))
+    found = sheet(zoo.read(net, classes=classes, input=_shape(size)))
     found = found.replace(notes=found.notes + zoo.notes(found))
-    output.show(found.document(), found.text(), as_json)
-
-
-def _network(name: str, classes: int | None, shape: tuple[int, ...] | None) -> Network:
-    from striate import runs, zoo
-    from striate.design import Network
-    from striate.records import from_json
-
-    path = Path(name)
-    if not path.exists():
-        return zoo.network(name, classes=classes, input=shape)
-    if path.is_dir():
-        network = runs.open(path).network()
-    else:
-        network = from_json(Network, path.read_bytes(), name)
-    if classes is not None:
-        network, _ = network.with_classes(classes)
-    return network if shape is None else network.with_input(shape)
+    output.show(found.document(), text(found), as_json)
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

@@ -213,9 +213,7 @@ def misfit(
     return layer.refuse(
         f"a {by(extents)} window{dilated} does not fit its input of {by(space)}, with "
         f"kernel={kernel}, stride={stride}, padding={padding}",
-        fixes=(f"set padding={' and '.join(spelled)} for an output of {by(sizes)}",)
-        if pads
-        else (),
+        fixes=(fix,) if pads else (),
     )
 
 

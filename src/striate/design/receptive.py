@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from striate.design.layer import Shape
+from striate.design.layer import Layer, Shape
 from striate.design.network import Network
+from striate.design.pooling import AdaptivePool, Pool
 from striate.records import Record
 
 
@@ -59,6 +60,29 @@ def receptive_fields(network: Network) -> dict[str, Field]:
             field = _through(field, window.kernel, window.stride, window.before)
         fields[layer.name] = field
     return fields
+
+
+def last_with_places(network: Network) -> str:
+    """Return the last value before global pooling or flattening, on the way to the main output.
+
+    Its units still stand somewhere in the image, so that its field is the one people quote:
+    ResNet-152's 1,451 pixels. Without any such value it is the main output.
+    """
+    shapes, layers = network.shapes(), {layer.name: layer for layer in network.layers}
+    name = network.outputs[0].source
+    while name in layers:
+        layer = layers[name]
+        if len(shapes[name]) > 1 and not _collapses(layer, shapes[layer.inputs[0]], shapes[name]):
+            return name
+        name = layer.inputs[0]
+    return network.outputs[0].source
+
+
+def _collapses(layer: Layer, before: Shape, after: Shape) -> bool:
+    """Tell whether a layer pools all places into one, or works on what has been pooled."""
+    if isinstance(layer, Pool | AdaptivePool):
+        return max(after[1:]) == 1 < max(before[1:])
+    return max(after[1:]) == 1 == max(before[1:])
 
 
 def union(fields: Sequence[Field]) -> Field:

@@ -1,17 +1,21 @@
-"""The sheet: every number of a network that paper can give, as one record and as a table."""
+"""The sheet: every number of a network that paper can give, as one record.
+
+Text, markdown, page and drawing are views of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from striate.design.arithmetic import volume
+from striate.design.caption import caption, kin
 from striate.design.layer import Layer, Shape
-from striate.design.linear import by
+from striate.design.memory import BYTES, Memory, memory
 from striate.design.network import Network
-from striate.design.receptive import Axis, Field, receptive_fields
+from striate.design.receptive import Axis, Field, last_with_places, receptive_fields
+from striate.design.remarks import remarks
 from striate.records import Record, to_builtins
-
-_BYTES = 4  # of a float32
 
 
 class Row(Record, frozen=True, kw_only=True):
@@ -19,6 +23,8 @@ class Row(Record, frozen=True, kw_only=True):
 
     Args:
         name, kind, inputs: as on the record.
+        caption: kind and attributes in a few words.
+        kin: the family of kinds that drawings colour alike.
         output: shape without batch.
         parameters: trained values; shared ones count where they are owned.
         neurons: units of a convolution or fully connected layer, 0 elsewhere.
@@ -30,6 +36,8 @@ class Row(Record, frozen=True, kw_only=True):
 
     name: str
     kind: str
+    caption: str
+    kin: str
     inputs: tuple[str, ...]
     output: Shape
     parameters: int
@@ -46,16 +54,19 @@ class Totals(Record, frozen=True, kw_only=True):
     Args:
         parameters: trained values, those of heads for training with them.
         evaluation_parameters: without those.
+        neurons: outputs of convolutions and fully connected layers.
         macs: multiply-adds of convolutions and fully connected layers.
         flops: twice as many.
         activations: elements of the input and of each conv, pool, fc, norm, concat and add output;
             activations and dropout, which can work in place, count with the layer before them.
         activation_bytes: the same in float32.
-        receptive_field: of the main output.
+        receptive_field: of the last value on the way to the main output that still has places,
+            before global pooling or flattening.
     """
 
     parameters: int
     evaluation_parameters: int
+    neurons: int
     macs: int
     flops: int
     activations: int
@@ -64,12 +75,22 @@ class Totals(Record, frozen=True, kw_only=True):
 
 
 class Sheet(Record, frozen=True, kw_only=True):
-    """Every number of a network on paper."""
+    """Every number of a network on paper.
+
+    Args:
+        network: its name.
+        input: shape without batch.
+        layers: a row each.
+        totals: for one image.
+        memory: for a batch.
+        notes: where memory and parameters lie, what does not fit, what is known to deviate.
+    """
 
     network: str
     input: Shape
     layers: tuple[Row, ...]
     totals: Totals
+    memory: Memory
     notes: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
@@ -80,40 +101,13 @@ class Sheet(Record, frozen=True, kw_only=True):
         document["totals"]["receptive_field"] = _field(self.totals.receptive_field)
         return document
 
-    def text(self) -> str:
-        """Return the table that a terminal shows."""
-        header = ("layer", "kind", "output", "parameters", "MACs", "memory", "field", "stride")
-        lines = [header, *map(_line, self.layers)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-        table = [
-            "  ".join(
-                cell.ljust(width) if index < 3 else cell.rjust(width)
-                for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
-        total = self.totals
-        table += [
-            "",
-            f"{self.network} on {by(self.input)}: {_parameters(total)}, "
-            f"{total.macs:,} multiply-adds ({total.flops:,} FLOPs) an image, "
-            f"{total.activations:,} activations "
-            f"({_memory(total.activation_bytes)} in float32).",
-            *self.notes,
-        ]
-        return "\n".join(table)
 
-
-def sheet(network: Network) -> Sheet:
-    """Compute the sheet of a network."""
-    shapes, fields = network.shapes(), receptive_fields(network)
+def sheet(network: Network, *, batch: int = 1) -> Sheet:
+    """Compute the sheet of a network; its memory is that of a batch, all else of one image."""
+    fields = receptive_fields(network)
     rows = tuple(_row(network, layer, fields[layer.name]) for layer in network.layers)
-    counted = sum(
-        volume(shapes[layer.name])
-        for layer in network.layers
-        if layer.stored(*network.input_shapes(layer))
-    )
-    activations = counted + sum(volume(each.shape) for each in network.inputs)
+    kept = sum(row.activation_bytes for row in rows) // BYTES
+    activations = kept + sum(volume(each.shape) for each in network.inputs)
     macs = network.macs()
     return Sheet(
         network=network.name,
@@ -122,13 +116,15 @@ def sheet(network: Network) -> Sheet:
         totals=Totals(
             parameters=network.parameter_count(),
             evaluation_parameters=network.parameter_count(train=False),
+            neurons=sum(row.neurons for row in rows),
             macs=macs,
             flops=2 * macs,
             activations=activations,
-            activation_bytes=_BYTES * activations,
-            receptive_field=fields[network.outputs[0].source],
+            activation_bytes=BYTES * activations,
+            receptive_field=fields[last_with_places(network)],
         ),
-        notes=_notes(network, rows),
+        memory=memory(network, activations, batch),
+        notes=(*remarks(rows), *_known(network)),
     )
 
 
@@ -139,65 +135,24 @@ def _row(network: Network, layer: Layer, field: Field) -> Row:
     return Row(
         name=layer.name,
         kind=str(type(layer).__struct_config__.tag),
+        caption=caption(layer),
+        kin=kin(layer),
         inputs=layer.inputs,
         output=output,
         parameters=sum(parameter.size for parameter in layer.parameters(*shapes)),
         neurons=volume(output) if macs else 0,
         macs=macs,
         flops=2 * macs,
-        activation_bytes=_BYTES * volume(output) if layer.stored(*shapes) else 0,
+        activation_bytes=BYTES * volume(output) if layer.stored(*shapes) else 0,
         receptive_field=field,
     )
 
 
-def _notes(network: Network, rows: tuple[Row, ...]) -> tuple[str, ...]:
-    """Say where parameters, work and memory lie, and what is known to deviate."""
-    notes = []
-    for what, key in (
-        ("parameters", "parameters"),
-        ("multiply-adds", "macs"),
-        ("activation memory", "activation_bytes"),
-    ):
-        most = max(rows, key=lambda row: getattr(row, key))
-        total = sum(getattr(row, key) for row in rows)
-        if total:
-            share = getattr(most, key) / total
-            notes.append(f"Most {what}: {most.name}, {share:.0%} of all.")
-    notes += [f"{layer.name}: {layer.note}" for layer in network.layers if layer.note]
-    return tuple(notes)
-
-
-def _line(row: Row) -> tuple[str, ...]:
-    field = row.receptive_field
-    return (
-        row.name,
-        row.kind,
-        by(row.output),
-        f"{row.parameters:,}" if row.parameters else "",
-        f"{row.macs:,}" if row.macs else "",
-        _memory(row.activation_bytes) if row.activation_bytes else "",
-        "all" if field.whole else _sizes([axis.size for axis in field.axes]),
-        "" if field.whole else _sizes([axis.stride for axis in field.axes]),
-    )
-
-
-def _parameters(total: Totals) -> str:
-    text = f"{total.parameters:,} parameters"
-    if total.parameters == total.evaluation_parameters:
-        return text
-    return f"{text} ({total.evaluation_parameters:,} without heads for training)"
-
-
-def _memory(count: int) -> str:
-    """Spell bytes in units of 1000, as disks and GPUs are sold: 18.8 kB."""
-    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} B"
-
-
-def _sizes(sizes: list[int]) -> str:
-    return str(sizes[0]) if len(set(sizes)) == 1 else by(tuple(sizes))
+def _known(network: Network) -> Iterator[str]:
+    """Yield what is known to deviate, layer by layer."""
+    for layer in network.layers:
+        if layer.note:
+            yield f"{layer.name}: {layer.note}"
 
 
 def _field(field: Field) -> dict[str, Any]:

@@ -1,0 +1,133 @@
+"""A layer in a few words, and the family by which it is coloured; what tables and drawings show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Literal
+
+from striate.design.arithmetic import Padding
+from striate.design.fit import spell_padding
+from striate.design.layer import Layer
+from striate.design.linear import Conv, Linear, by
+from striate.design.pointwise import LRN, Activation, Affine, BatchNorm, Dropout, LeakyReLU
+from striate.design.pooling import AdaptivePool, AvgPool, MaxPool, Pool
+from striate.design.wiring import Add, Concat, Flatten, Identity, Opaque, Pad, Shortcut
+
+Kin = Literal["conv", "fc", "pool", "norm", "activation", "dropout", "join", "shape", "opaque"]
+
+
+@singledispatch
+def caption(layer: Layer) -> str:
+    """Return a layer's kind and attributes in a few words: `conv 7x7 64 /2 pad 3`."""
+    return str(type(layer).__struct_config__.tag).replace("_", " ")
+
+
+@singledispatch
+def kin(layer: Layer) -> Kin:
+    """Return the family of kinds that a layer is drawn as."""
+    return "opaque"
+
+
+@caption.register
+def _(layer: Conv) -> str:
+    words = ["conv", by(layer.kernel), str(layer.features), *_window(layer.stride, layer.padding)]
+    if max(layer.dilation) > 1:
+        words.append(f"dilated {_short(layer.dilation)}")
+    if layer.groups > 1:
+        words.append(f"{layer.groups} groups")
+    if layer.connections is not None:
+        words.append("by table")
+    return " ".join(words)
+
+
+@caption.register
+def _(layer: Linear) -> str:
+    return f"fc {layer.features}"
+
+
+@caption.register
+def _(layer: Pool) -> str:
+    kind = {MaxPool: "max pool", AvgPool: "avg pool"}.get(type(layer), "pool")
+    return " ".join([kind, by(layer.kernel), *_window(layer.stride, layer.padding)])
+
+
+@caption.register
+def _(layer: AdaptivePool) -> str:
+    kind = "max pool" if "max" in str(type(layer).__struct_config__.tag) else "avg pool"
+    return f"global {kind}" if set(layer.size) == {1} else f"{kind} to {by(layer.size)}"
+
+
+@caption.register
+def _(layer: LRN) -> str:
+    return f"response norm {layer.size}"
+
+
+@caption.register
+def _(layer: Dropout) -> str:
+    return f"dropout {layer.p:g}"
+
+
+@caption.register
+def _(layer: LeakyReLU) -> str:
+    return f"leaky relu {layer.slope:g}"
+
+
+@caption.register
+def _(layer: Add) -> str:
+    return f"add {len(layer.inputs)}" if len(layer.inputs) > 2 else "add"
+
+
+@caption.register
+def _(layer: Concat) -> str:
+    return f"concat {len(layer.inputs)}"
+
+
+@caption.register
+def _(layer: Pad) -> str:
+    return f"pad {_paddings(layer.padding)}" + (f" {layer.mode}" if layer.mode != "zero" else "")
+
+
+@caption.register
+def _(layer: Shortcut) -> str:
+    return " ".join(["shortcut", str(layer.features), *_window(layer.stride, ())])
+
+
+@caption.register
+def _(layer: Opaque) -> str:
+    return f"opaque {layer.op}"
+
+
+for _kind, _kin in (
+    (Conv, "conv"),
+    (Linear, "fc"),
+    (Pool, "pool"),
+    (AdaptivePool, "pool"),
+    (BatchNorm, "norm"),
+    (LRN, "norm"),
+    (Affine, "norm"),
+    (Activation, "activation"),
+    (Dropout, "dropout"),
+    (Add, "join"),
+    (Concat, "join"),
+    (Flatten, "shape"),
+    (Identity, "shape"),
+    (Pad, "shape"),
+    (Shortcut, "shape"),
+):
+    kin.register(_kind, lambda layer, _kin=_kin: _kin)
+
+
+def _window(stride: Sequence[int], padding: Sequence[Padding]) -> list[str]:
+    """Spell stride and padding where they are not 1 and 0."""
+    words = [f"/{_short(stride)}"] if max(stride) > 1 else []
+    return [*words, f"pad {_paddings(padding)}"] if any(map(any, padding)) else words
+
+
+def _short(sizes: Sequence[int]) -> str:
+    return str(sizes[0]) if len(set(sizes)) == 1 else by(tuple(sizes))
+
+
+def _paddings(padding: Sequence[Padding]) -> str:
+    spelled = [spell_padding(pair) for pair in padding]
+    return spelled[0] if len(set(spelled)) == 1 else "x".join(spelled)

@@ -1,0 +1,76 @@
+"""Remarks of a sheet on itself: where memory, parameters and work lie, what is not aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from striate.design.sheet import Row
+
+_WORTH_SAYING = 0.1  # the largest layer's share of something
+_KINDS = {"fc": "fully connected", "conv": "conv", "norm": "normalisation"}
+
+
+def remarks(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what stands out, in sentences with numbers."""
+    memory, parameters = _where(rows, "activation_bytes"), _where(rows, "parameters")
+    if memory and parameters:
+        yield f"Most memory is in {memory}, most parameters in {parameters}."
+    for what, key in (
+        ("parameters", "parameters"),
+        ("multiply-adds", "macs"),
+        ("activation memory", "activation_bytes"),
+    ):
+        most = max(rows, key=lambda row: getattr(row, key))
+        share = getattr(most, key) / max(_total(rows, key), 1)
+        if share >= _WORTH_SAYING:
+            yield f"Most {what}: {most.name}, {share:.0%} of all."
+    yield from _unaligned(rows)
+
+
+def _where(rows: Sequence[Row], key: str) -> str:
+    """Say where over half of something lies: in which kind of layer, early or late among them."""
+    having = [row for row in rows if getattr(row, key)]
+    if len(having) < 4:
+        return ""
+    half = len(having) // 2
+    kinds = sorted({row.kin for row in having})
+    halves = {"early": having[:half], "late": having[half:]}
+    places = [
+        *(
+            (f"{when} {_KINDS.get(kin, kin)}", some, kin)
+            for kin in kinds
+            for when, some in halves.items()
+        ),
+        *((f"{when}", some, "") for when, some in halves.items()),
+        *((_KINDS.get(kin, kin), having, kin) for kin in kinds),
+    ]
+    for place, some, kin in places:
+        share = _of(some, kin, key) / _total(rows, key)
+        if share > 0.5:
+            return f"{place} layers ({share:.0%})"
+    return ""
+
+
+def _unaligned(rows: Sequence[Row]) -> Iterator[str]:
+    """Name the places where branches meet that do not look at the same pixels."""
+    inputs = {row.name: row for row in rows}
+    for row in rows:
+        field = row.receptive_field
+        sources = (inputs.get(name) for name in row.inputs)
+        if field.aligned or not all(s is None or s.receptive_field.aligned for s in sources):
+            continue
+        ways = " and ".join(
+            "x".join(f"{axis.size} from {axis.offset}" for axis in axes[-1:])
+            for axes in field.alternatives
+        )
+        yield f"{row.name}: its branches are not aligned; their fields are {ways} (pixels)."
+
+
+def _total(rows: Sequence[Row], key: str) -> int:
+    return sum(int(getattr(row, key)) for row in rows)
+
+
+def _of(rows: Sequence[Row], kin: str, key: str) -> int:
+    return sum(int(getattr(row, key)) for row in rows if kin in ("", row.kin))
