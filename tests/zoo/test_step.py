@@ -1,0 +1,89 @@
+"""One training step of every registered network: a finite loss, and a gradient everywhere.
+
+The larger ones are thinned on paper (an eighth of the features, the smallest images that say
+something), which keeps their graph; the slow sweep takes them as they are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from striate import zoo
+from striate.design import Conv, Linear, Network, Shortcut
+from striate.errors import DesignError
+from striate.layers import build
+from striate.train.objective import CrossEntropy
+
+CLASSES = 4
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_one_step(name: str) -> None:
+    network = zoo.network(name, classes=CLASSES)
+    if network.macs() > 100_000_000:
+        network = smaller(thin(network, 8))
+    step(network, batch=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.names())
+def test_one_step_at_full_size(name: str) -> None:
+    step(zoo.network(name), batch=2)
+
+
+def step(network: Network, batch: int) -> None:
+    net = build(network, seed=1)
+    stream = np.random.default_rng(0)
+    pixels = stream.standard_normal((batch, *network.input_shape), np.float32)
+    outputs: Tensor | dict[str, Tensor] = net(torch.from_numpy(pixels))
+    labels = torch.arange(batch) % network.classes
+    loss = CrossEntropy().cross_entropy(outputs, network, labels)
+    loss.backward()
+    assert loss.isfinite()
+    for name, parameter in net.named_parameters():
+        gradient = parameter.grad
+        assert gradient is not None and gradient.isfinite().all() and gradient.any(), name
+
+
+def thin(network: Network, factor: int) -> Network:
+    """Divide the features of every layer but classifiers; depthwise ones stay depthwise."""
+    other, _ = network.with_classes(network.classes + 1)
+    layers = []
+    for layer, changed in zip(network.layers, other.layers, strict=True):
+        if isinstance(layer, Conv | Linear | Shortcut) and layer == changed:
+            features = max(layer.features // factor, 1)
+            if isinstance(layer, Conv) and layer.groups == layer.features:
+                layer = layer.replace(groups=features)
+            layer = layer.replace(features=features)
+        layers.append(layer)
+    return network.replace(layers=tuple(layers))
+
+
+def smaller(network: Network) -> Network:
+    """Return the network over the smallest of a few usual images."""
+    channels, *space = network.input_shape
+    for size in (64, 96, 128):
+        if size >= min(space):
+            break
+        try:
+            return network.with_input((channels, size, size))
+        except DesignError:
+            continue
+    return network
+
+
+def test_heads_for_training_take_part_with_their_weight() -> None:
+    """GoogLeNet's loss is the classifier's and 0.3 of each head's; evaluation has one output."""
+    network = smaller(thin(zoo.network("googlenet", classes=CLASSES), 8))
+    net = build(network, seed=1)
+    x = torch.zeros(2, *network.input_shape)
+    outputs, labels = net(x), torch.tensor([0, 1])
+    assert list(outputs) == ["logits", "aux1", "aux2"]
+    entropy = torch.nn.functional.cross_entropy
+    losses = [entropy(each, labels, reduction="sum") for each in outputs.values()]
+    expected = losses[0] + 0.3 * (losses[1] + losses[2])
+    torch.testing.assert_close(CrossEntropy().cross_entropy(outputs, network, labels), expected)
+    assert net.eval()(x).shape == (2, CLASSES)
