@@ -61,3 +61,15 @@ def cifar10() -> Path:
 def grocery() -> Path:
     """The folder of photographs: train and test, 24 class folders each."""
     return _named_set("grocery")
+
+
+@pytest.fixture(scope="session")
+def published_weights() -> Path:
+    """The folder of weights that others trained, in their formats."""
+    return _named_set("weights")
+
+
+@pytest.fixture(scope="session")
+def imagenet_samples() -> Path:
+    """The folder of 250 labelled photographs of ImageNet's classes, in one tar."""
+    return _named_set("imagenet_samples")
