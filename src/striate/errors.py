@@ -80,14 +80,21 @@ class DesignError(StriateError):
 
 
 class NotationError(DesignError):
-    """Text (paper notation, a prototxt) that is no network; `line` and `column` count from 1.
+    """Text (paper notation, a prototxt) that is no network.
 
     The first line of the message is the sentence; below it stands the text with a caret.
+
+    Args:
+        message: both.
+        line, column: of the place, counted from 1.
+        layer, table: as of `DesignError`.
     """
 
-    def __init__(self, message: str, line: int, column: int, layer: str | None = None) -> None:
+    def __init__(
+        self, message: str, line: int, column: int, *, layer: str | None = None, table: str = ""
+    ) -> None:
         self.line, self.column = line, column
-        super().__init__(message, layer)
+        super().__init__(message, layer, table=table)
 
 
 class DataError(StriateError):

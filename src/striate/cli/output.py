@@ -47,11 +47,13 @@ def show_error(kind: str, message: str, as_json: bool, table: str = "") -> None:
 
     Args:
         kind: name of the exception.
-        message: what happened and what to do.
+        message: what happened and what to do; an indented block below it (the text with a caret)
+            is printed as it stands.
         as_json: whether `--json` was given.
         table: what stands above the sentence: a network up to the layer at fault.
     """
-    sentence = " ".join(message.split())
+    said, _, block = message.partition("\n    ")
+    sentence = " ".join(said.split())
     if table and first_process():
         _write(sys.stderr, table)
     if as_json and first_process():
@@ -61,6 +63,8 @@ def show_error(kind: str, message: str, as_json: bool, table: str = "") -> None:
         _write(sys.stdout, json.dumps(document, ensure_ascii=False))
     rank = os.environ.get("RANK", "0")
     _write(sys.stderr, f"striate{'' if rank == '0' else f' (process {rank})'}: {sentence}")
+    if block and first_process():
+        _write(sys.stderr, f"    {block}")
 
 
 def first_process() -> bool:

@@ -21,6 +21,7 @@ from striate.zoo import (
     zfnet,
 )
 from striate.zoo.declared import Accuracy, Figure
+from striate.zoo.read import read
 from striate.zoo.registry import Entry, entry, knobs, names, network, notes, register
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "names",
     "network",
     "notes",
+    "read",
     "register",
     "resnet",
     "vgg",

@@ -1,0 +1,131 @@
+"""One place that turns whatever a user writes for NET into a Network.
+
+In this order, so that a command means the same in every folder:
+
+1. a registered name, alone or with knobs: `vgg16`, `mlp(hidden=(100, 100))`. A file or folder of
+   that name is `./vgg16`;
+2. a path that exists: a folder is a run; a file is read by what is in it, a `network.json`, a
+   Caffe prototxt, or paper notation;
+3. what looks like a path, because it ends in `.prototxt`, `.json` or `.txt` or starts with `./`,
+   `../`, `/` or `~`: said to be missing;
+4. paper notation, whose first word is a layer: `conv3-64 maxpool FC-10`, `[(CONV-RELU)*2-POOL]*3`;
+5. anything else is unknown; the answer has the nearest registered names.
+
+A number of classes and an input size are applied to all of them, as for registered names.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from striate.design import Network
+from striate.errors import DesignError, NotationError, UnknownName
+from striate.records import from_json, nearest
+from striate.zoo import registry
+
+_ACCEPTED = (
+    "A network is a registered name (`striate models` lists all), name(knob=value), paper "
+    "notation (conv3-64 maxpool FC-10), a *.prototxt, a network.json, or a run folder."
+)
+_NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*(\(.*\))?\s*", re.DOTALL)
+_ONE_WORD = re.compile(r"\s*[\w.+-]+\s*(\([^)]*=.*\))?\s*", re.DOTALL)
+_LIKE_A_PATH = re.compile(r"(\.{1,2}[/\\]|[/~]).*|[^\n]*\.(prototxt|json|txt|pt)", re.DOTALL)
+_MOST_BYTES = 64 * 2**20
+
+
+def read(
+    spec: str, *, classes: int | None = None, input: tuple[int, ...] | None = None
+) -> Network:
+    """Read a network from anything that names, writes or holds one.
+
+    Args:
+        spec: a registered name, `name(knob=value)`, paper notation, the path of a prototxt, of a
+            network.json or of a text with notation, or a run folder.
+        classes: number of classes; its own unless given.
+        input: (channels, height, width); its own unless given.
+
+    Raises:
+        UnknownName: nothing of all that; carries the nearest registered names.
+        NotationError: notation or a prototxt with a mistake; points at it.
+        DesignError: layers that do not fit, an input that is too small, a file that is missing.
+        RecordError: a network.json that is none.
+        RunError: a folder that is no run.
+
+    Example:
+        >>> read("lenet", classes=7).classes
+        7
+        >>> read("conv3-8 maxpool FC", classes=5, input=(1, 28, 28)).parameter_count()
+        7925
+    """
+    named = _NAME.fullmatch(spec)
+    if named and named[1] in registry.names():
+        return registry.network(spec.strip(), classes=classes, input=input)
+    path = _existing(spec)
+    if path is not None:
+        return _from_path(path, classes, input)
+    if _LIKE_A_PATH.fullmatch(spec.strip()):
+        raise DesignError(f"There is no file or folder {spec.strip()!r}. {_ACCEPTED}")
+    return _from_words(spec, classes, input)
+
+
+def _existing(spec: str) -> Path | None:
+    if not spec.strip() or len(spec) > 4096 or "\0" in spec or "\n" in spec:
+        return None
+    try:
+        path = Path(spec.strip()).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError):  # a name too long, an unknown home
+        return None
+
+
+def _from_path(path: Path, classes: int | None, shape: tuple[int, ...] | None) -> Network:
+    if path.is_dir():
+        from striate import runs
+
+        return _applied(runs.open(path).network(), classes, shape)
+    if path.stat().st_size > _MOST_BYTES:
+        raise DesignError(f"{path}: expected a network on paper, received over 64 MiB.")
+    data = path.read_bytes()
+    if path.suffix == ".json" or data.lstrip()[:1] == b"{":
+        return _applied(from_json(Network, data, str(path)), classes, shape)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise DesignError(
+            f"{path}: expected a prototxt, a network.json or notation, received binary data."
+        ) from None
+    if path.suffix == ".prototxt" or re.search(r"\blayers?\s*:?\s*\{", text):
+        from striate.design import prototxt
+
+        return _applied(prototxt.parse(text, input=shape, source=str(path)), classes, None)
+    return _notation(text, classes, shape, str(path))
+
+
+def _from_words(spec: str, classes: int | None, shape: tuple[int, ...] | None) -> Network:
+    """Read notation; a single word that is none was meant as a name."""
+    try:
+        return _notation(spec, classes, shape, "notation")
+    except NotationError as error:
+        word = spec.partition("(")[0].strip()
+        close = nearest(word, registry.names())
+        unknown = error.column == 1 and error.line == 1 and _ONE_WORD.fullmatch(spec)
+        if unknown or (close and _ONE_WORD.fullmatch(spec)) or not spec.strip():
+            raise UnknownName("network", word, close, _ACCEPTED) from None
+        raise
+
+
+def _notation(
+    text: str, classes: int | None, shape: tuple[int, ...] | None, source: str
+) -> Network:
+    from striate.design import notation
+
+    network = notation.parse(text, classes=classes, input=shape, source=source)
+    return _applied(network, classes, None)
+
+
+def _applied(network: Network, classes: int | None, shape: tuple[int, ...] | None) -> Network:
+    """Give a network the number of classes and the input of the data."""
+    if classes is not None and network.classes != classes:
+        network, _ = network.with_classes(classes)
+    return network if shape is None else network.with_input(shape)
