@@ -107,13 +107,14 @@ def corrections(figures: Sequence[Figure], sheet: Sheet) -> Iterator[str]:
     """Yield a sentence for the figures that do not agree, those of one explanation together."""
     wrong = [figure for figure in figures if not figure.holds(sheet)]
     for (source, why), group in groupby(wrong, key=lambda figure: (figure.source, figure.why)):
-        pairs = "; ".join(
+        pairs = ", ".join(
             f"{each.printed} {_SPELLED.get(each.what, each.what)}"
             + (f" in {each.scope}" if each.scope else "")
-            + f", computed {each.computed(sheet):,}"
+            + f" (computed {each.computed(sheet):,})"
             for each in group
         )
-        yield f"{source[:1].upper()}{source[1:]} prints {pairs}" + (f": {why}." if why else ".")
+        reason = f" {why[0].upper()}{why[1:]}." if why else ""
+        yield f"Printed in {source}: {pairs}.{reason}"
 
 
 def _total(what: Quantity, sheet: Sheet) -> int:
