@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from striate import errors
-from striate.errors import MissingExtra, StriateError, UnknownName
+from striate.errors import DesignError, MissingExtra, StriateError, UnknownName
 
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value)]
 
@@ -44,3 +44,19 @@ def test_an_unknown_name_offers_the_nearest(nearest: tuple[str, ...], message: s
 def test_a_missing_extra_gives_the_line_that_installs_it() -> None:
     error = MissingExtra("export", "onnx", "export")
     assert str(error).endswith("which is not installed: pip install 'striate[export]'")
+
+
+@pytest.mark.parametrize(
+    ("problem", "fixes", "message"),
+    [
+        ("a does not fit", (), "a does not fit."),
+        ("a does not fit.", (), "a does not fit."),
+        ("a does not fit", ("feed 3x3", "set padding=1"), "a does not fit: feed 3x3 or set pad"),
+    ],
+)
+def test_a_design_error_ends_with_a_full_stop(
+    problem: str, fixes: tuple[str, ...], message: str
+) -> None:
+    error = DesignError(problem, fixes=fixes)
+    assert str(error).startswith(message) and str(error).endswith(".")
+    assert error.problem == problem

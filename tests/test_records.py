@@ -172,6 +172,21 @@ def test_a_kind_defined_twice_is_a_mistake() -> None:
 def test_nearest_names_ignore_case() -> None:
     assert records.nearest("RESNET5", ["resnet20", "resnet50", "vgg16"])[0] == "resnet50"
     assert records.nearest("zzz", ["resnet20"]) == ()
+    assert records.nearest("", ["resnet20"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("tiny", ("tiny_images",)),  # its beginning
+        ("cifar", ("resnet20_cifar10",)),  # a part of it
+        ("tiny_images_for_digits", ("tiny_images",)),  # the other way round
+        ("photogaphs", ("photographs",)),  # misspelled
+    ],
+)
+def test_nearest_finds_beginnings_and_parts(name: str, meant: tuple[str, ...]) -> None:
+    known = ["auto", "resnet20_cifar10", "photographs", "tiny_images", "small_images"]
+    assert records.nearest(name, known) == meant
 
 
 # -- key=value

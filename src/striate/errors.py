@@ -76,7 +76,11 @@ class DesignError(StriateError):
     ) -> None:
         self.problem, self.layer, self.fixes = problem, layer, fixes
         self.expects, self.table = expects, table
-        super().__init__(f"{problem}: {_either(fixes)}." if fixes else problem)
+        if fixes:
+            problem = f"{problem}: {_either(fixes)}."
+        elif not problem.endswith((".", "?", "^")):  # not yet a sentence, nor a text with its caret
+            problem += "."
+        super().__init__(problem)
 
 
 class NotationError(DesignError):

@@ -77,10 +77,28 @@ def kinds(family: type[Family]) -> dict[str, type[Family]]:
 
 
 def nearest(name: str, candidates: Iterable[str], count: int = 3) -> tuple[str, ...]:
-    """Return up to `count` candidates spelled most like `name`, best first."""
-    folded = {candidate.lower(): candidate for candidate in candidates}
-    close = difflib.get_close_matches(name.lower(), folded, n=count, cutoff=0.6)
-    return tuple(folded[c] for c in close)
+    """Return up to `count` candidates that a writer of `name` may have meant, best first.
+
+    One that begins as the name does (or the other way round) comes before one that holds it, and
+    that before one that is only spelled alike.
+
+    Example:
+        >>> nearest("tiny", ["small_images", "tiny_images"]), nearest("resnet5", ["resnet50"])
+        (('tiny_images',), ('resnet50',))
+    """
+    scores = {candidate: _likeness(name.lower(), candidate.lower()) for candidate in candidates}
+    least = max(0.6, max(scores.values(), default=0.0) - 0.15)
+    close = sorted(scores, key=lambda candidate: -scores[candidate])
+    return tuple(each for each in close[:count] if scores[each] >= least)
+
+
+def _likeness(a: str, b: str) -> float:
+    """Return how alike two names are, 0 to 1: the share of letters in common, or better."""
+    short, long = sorted((a, b), key=len)
+    alike = difflib.SequenceMatcher(None, a, b).ratio()
+    if len(short) > 1 and long.startswith(short):
+        return 0.8 + 0.2 * alike
+    return max(alike, 0.6 + 0.2 * alike) if len(short) > 2 and short in long else alike
 
 
 # -- to JSON ---------------------------------------------------------------------------------------

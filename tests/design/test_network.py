@@ -88,15 +88,14 @@ def test_unknown_source_and_shapes() -> None:
 
 def test_too_small_names_the_layer_and_the_smallest_that_fits() -> None:
     message = (
-        r"lenet does not take images of 8x8: conv2: a 5x5 window does not fit its input of 4x4, "
-        r"with .*: set padding=1 for an output of 2x2\. "
-        r"The smallest that fits is 12x12\."
+        r"^lenet takes images of 12x12 and larger, received 8x8: conv2: a 5x5 window does not fit "
+        r"its input of 4x4, with .*: set padding=1 for an output of 2x2\.$"
     )
     with pytest.raises(DesignError, match=message) as caught:
         zoo.network("lenet", input=(1, 8, 8))
     assert caught.value.layer == "conv2"
     assert zoo.network("lenet", input=(1, 12, 12)).classes == 10
-    with pytest.raises(DesignError, match="The smallest that fits is 63x63"):
+    with pytest.raises(DesignError, match="alexnet takes images of 63x63 and larger"):
         zoo.network("alexnet").with_input((3, 62, 62))
 
 

@@ -110,7 +110,7 @@ def test_settings_come_last_and_network_and_device_are_resolved() -> None:
         ({"settings": ["epochs"]}, RecordError, "Expected key=value, received 'epochs'"),
         ({"settings": ["schedule=cosin"]}, UnknownName, "Did you mean cosine"),
         ({"device": "abacus"}, UsageError, "device='abacus'"),
-        ({"network": "vgg11"}, DesignError, "The smallest that fits is 32x32"),
+        ({"network": "vgg11"}, DesignError, "vgg11 takes images of 32x32 and larger, received 20x20"),
     ],
 )
 def test_mistakes_are_named(

@@ -39,20 +39,15 @@ def explain(
         problem += _origin(failing, layers, shapes)
         side = _size_that_gives(failing, layers, inputs, error.expects)
         fixes += (f"feed {side}x{side}",) if side else ()
+    table = _table(layers, shapes, failing)
     first = next(iter(inputs))
-    made = DesignError(problem, error.layer, fixes=fixes, table=_table(layers, shapes, failing))
     smallest = None if error.expects is not None else smallest_image(layers, inputs)
-    if smallest is None or all(
-        have >= need for have, need in zip(inputs[first][1:], smallest[1:], strict=True)
+    if smallest is not None and any(
+        have < need for have, need in zip(inputs[first][1:], smallest[1:], strict=True)
     ):
-        return made
-    size, least = ("x".join(map(str, shape[1:])) for shape in (inputs[first], smallest))
-    return DesignError(
-        f"{name} does not take images of {size}: {str(made).rstrip('.')}. "
-        f"The smallest that fits is {least}.",
-        error.layer,
-        table=made.table,
-    )
+        size, least = _by(inputs[first][1:]), _by(smallest[1:])
+        problem = f"{name} takes images of {least} and larger, received {size}: {problem}"
+    return DesignError(problem, error.layer, fixes=fixes, table=table)
 
 
 def smallest_image(layers: Sequence[Layer], inputs: dict[str, Shape]) -> Shape | None:
