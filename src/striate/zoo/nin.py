@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from itertools import count
 
-from striate.design import Network, Normal, Sketch
+from striate.design import He, Network, Sketch
 from striate.zoo.declared import Accuracy
 from striate.zoo.registry import Shape, register
 
 _PAPER = "Lin, Chen, Yan, 'Network In Network', ICLR 2014"
+_START = (
+    "it starts from He's initialisation, theirs from N(0, 0.05^2), which wants pixels of 0 to 255"
+)
 
 
 class _Mlpconv:
     """Writes the paper's mlpconv layers, numbering 1x1 layers through the network."""
 
-    def __init__(self, net: Sketch, cccp_std: float) -> None:
-        self.net, self.std, self.numbers = net, cccp_std, count(1)
+    def __init__(self, net: Sketch) -> None:
+        self.net, self.numbers = net, count(1)
 
     def write(
         self, index: int, widths: tuple[int, ...], kernel: int, *, stride: int = 1, padding: int = 0
@@ -26,7 +29,7 @@ class _Mlpconv:
         self.net.relu(f"relu{index}")
         for width in others:
             number = next(self.numbers)
-            self.net.conv(f"cccp{number}", width, 1, weight_init=Normal(std=self.std))
+            self.net.conv(f"cccp{number}", width, 1)
             self.net.relu(f"relu_cccp{number}")
 
 
@@ -38,8 +41,8 @@ class _Mlpconv:
     classes=10,
     parameters=966_986,
     macs=222_486_528,
-    deviations="widths, the average pooling and N(0, 0.05^2) are the authors' network's; the paper "
-    "does not print them",
+    deviations=f"widths and the average pooling are those of the authors' network, the paper prints "
+    f"neither; {_START}",
     accuracy=(
         Accuracy(data="cifar10", top1=89.59, source="the paper, no augmentation"),
         Accuracy(data="cifar10", top1=91.19, source="the paper, shifts and flips"),
@@ -47,8 +50,8 @@ class _Mlpconv:
 )
 def nin_cifar(*, name: str, classes: int, input: Shape) -> Network:
     """Write 5x5, 5x5 and 3x3 mlpconv layers, dropout after the first two poolings."""
-    net = Sketch(name, input, weight_init=Normal(std=0.05))
-    layers = _Mlpconv(net, 0.05)
+    net = Sketch(name, input, weight_init=He())
+    layers = _Mlpconv(net)
     layers.write(1, (192, 160, 96), 5, padding=2)
     net.max_pool("pool1", 3, stride=2, ceil=True)
     net.dropout("drop1")
@@ -68,12 +71,12 @@ def nin_cifar(*, name: str, classes: int, input: Shape) -> Network:
     input=(3, 224, 224),
     parameters=7_595_176,
     macs=1_100_188_800,
-    deviations="no paper prints this network",
+    deviations=f"no paper prints this network; {_START}",
 )
 def nin_imagenet(*, name: str, classes: int, input: Shape) -> Network:
     """Write 11x11/4, 5x5, 3x3 and 3x3 mlpconv layers, dropout before the last."""
-    net = Sketch(name, input, weight_init=Normal(std=0.01))
-    layers = _Mlpconv(net, 0.05)
+    net = Sketch(name, input, weight_init=He())
+    layers = _Mlpconv(net)
     layers.write(1, (96, 96, 96), 11, stride=4)
     net.max_pool("pool1", 3, stride=2, ceil=True)
     layers.write(2, (256, 256, 256), 5, padding=2)

@@ -8,7 +8,10 @@ from striate.zoo.declared import Accuracy
 from striate.zoo.registry import Shape, register
 
 _PAPER = "Zeiler and Fergus, 'Visualizing and Understanding Convolutional Networks', ECCV 2014"
-_NORM = "response normalisation with AlexNet's constants, which the paper does not print"
+_NORM = (
+    "response normalisation with AlexNet's constants, which the paper does not print; its starts, "
+    "N(0, 0.01^2), want pixels of 0 to 255 less their mean"
+)
 
 
 def zfnet(widths: tuple[int, int, int], *, name: str, classes: int, input: Shape) -> Network:
@@ -48,7 +51,7 @@ def zfnet(widths: tuple[int, int, int], *, name: str, classes: int, input: Shape
     citation=f"{_PAPER}, in the widths of the lectures",
     input=(3, 224, 224),
     parameters=107_627_624,
-    deviations=f"{_NORM}; its figure 3 has 384, 384, 256 filters: `zfnet_paper`",
+    deviations="the paper's figure 3 has 384, 384, 256 filters: `zfnet_paper`; " + _NORM,
     accuracy=(
         Accuracy(data="imagenet", top5=85.2, source="the lectures, the paper's six networks"),
     ),
