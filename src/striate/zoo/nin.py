@@ -9,9 +9,7 @@ from striate.zoo.declared import Accuracy
 from striate.zoo.registry import Shape, register
 
 _PAPER = "Lin, Chen, Yan, 'Network In Network', ICLR 2014"
-_START = (
-    "it starts from He's initialisation, theirs from N(0, 0.05^2), which wants pixels of 0 to 255"
-)
+_START = "it starts from He's initialisation, theirs from a narrow Gaussian that wants pixels of 0 to 255"
 
 
 class _Mlpconv:
@@ -41,8 +39,8 @@ class _Mlpconv:
     classes=10,
     parameters=966_986,
     macs=222_486_528,
-    deviations=f"widths and the average pooling are those of the authors' network, the paper prints "
-    f"neither; {_START}",
+    deviations=f"widths and the average pooling are the authors' network's, the paper prints neither; "
+    f"{_START}",
     accuracy=(
         Accuracy(data="cifar10", top1=89.59, source="the paper, no augmentation"),
         Accuracy(data="cifar10", top1=91.19, source="the paper, shifts and flips"),
