@@ -39,8 +39,8 @@ class _Mlpconv:
     classes=10,
     parameters=966_986,
     macs=222_486_528,
-    deviations=f"widths and the average pooling are the authors' network's, the paper prints neither; "
-    f"{_START}",
+    deviations="widths and the average pooling are the authors' network's, the paper prints "
+    f"neither; {_START}",
     accuracy=(
         Accuracy(data="cifar10", top1=89.59, source="the paper, no augmentation"),
         Accuracy(data="cifar10", top1=91.19, source="the paper, shifts and flips"),
