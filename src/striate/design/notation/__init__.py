@@ -48,9 +48,9 @@ What is left out is said in a note on the first layer concerned, and so in the s
 - a final soft-max is the loss's and predict's, no layer: networks give logits. Where neither FC,
   conv nor average pooling comes before it, it brings its fully connected layer.
 
-An image is flattened before its first FC. Numbers on a word are sizes (`FC6` has 6 units, `CONV3`
-is 3x3), unless text about the layer follows (`FC6: 4096 neurons`, `CONV1 96 11x11 filters`) or the
-word has no size (`NORM1`): then they are part of its name.
+An image is flattened before its first FC, and at the end where one pixel is left. Numbers on a word
+are sizes (`FC6` has 6 units, `CONV3` is 3x3), unless text about the layer follows (`FC6: 4096
+neurons`, `CONV1 96 11x11 filters`) or the word has no size (`NORM1`): then they belong to its name.
 """
 
 from __future__ import annotations

@@ -87,6 +87,8 @@ class Builder:
             waiting |= implicit and index in weighted[:-1]
         if not self.layers:
             raise self.text.error(0, "expected at least one layer besides the input.")
+        if len(self.shape) > 1 and max(self.shape[1:]) == 1:
+            self._vector(items[-1])  # scores of a single pixel: losses take a vector
         return Network(
             name=name,
             inputs=(source,),

@@ -136,8 +136,8 @@ def _write(network: Network, faithful: bool, names: bool) -> str:
         shown = not (hidden and isinstance(layer, ReLU)) and "added" not in context.own
         shown = shown and "classifier" not in context.own
         label = "" if layer.name == expected else layer.name
-        if isinstance(layer, Flatten) and isinstance(after, Linear) and not label:
-            continue  # put in wherever an image meets a fully connected layer
+        if isinstance(layer, Flatten) and not label and _implied(network, layer, after):
+            continue
         if label and names:
             namer.name(_base(layer), label)
         if shown:
@@ -145,6 +145,14 @@ def _write(network: Network, faithful: bool, names: bool) -> str:
         if "softmax" in context.own:
             parts.append("soft-max")
     return " ".join(parts)
+
+
+def _implied(network: Network, layer: Flatten, after: Layer | None) -> bool:
+    """Tell whether reading puts a Flatten there by itself: before FC, and of one last pixel."""
+    shape = network.input_shapes(layer)[0]
+    if len(shape) < 2:
+        return False
+    return isinstance(after, Linear) or (after is None and max(shape[1:]) == 1)
 
 
 def _base(layer: Layer) -> str:
@@ -166,6 +174,7 @@ def _base(layer: Layer) -> str:
 def _skeleton(network: Network, names: bool) -> tuple[object, ...]:
     """Return what notation carries of a network: kinds and sizes, and names if wanted."""
     left_out = {"inputs", "note", "trainable", "rates", "decays", "weight_init", "bias_init"}
+    left_out |= {"in_channels", "in_features"}
     left_out |= set() if names else {"name"}
     return network.input_shape, *(
         (
