@@ -9,7 +9,7 @@ from striate.zoo.declared import Accuracy
 from striate.zoo.registry import Shape, register
 
 _PAPER = "Lin, Chen, Yan, 'Network In Network', ICLR 2014"
-_START = "it starts from He's initialisation, theirs from a narrow Gaussian that wants pixels of 0 to 255"
+_START = "it starts from He's initialisation, theirs from a Gaussian for pixels of 0 to 255"
 
 
 class _Mlpconv:
