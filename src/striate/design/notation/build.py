@@ -56,7 +56,7 @@ class Builder:
     def __init__(self, text: Text, shape: Shape | None, classes: int | None) -> None:
         self.text, self.given, self.classes = text, shape, classes
         self.layers: list[Layer] = []
-        self.taken = {"x"}
+        self.taken = {"x": 0}  # names, and where each stands
         self.last = "x"
         self.source = self.shape = shape or DEFAULT_INPUT
         self.namer = Namer()
@@ -71,10 +71,11 @@ class Builder:
         """Return the network of the layers."""
         items = self._source(items)
         source = Input(name="x", shape=self.shape)
+        implicit = not any(item.kind in ACTIVATIONS or item.kind == "no_relu" for item in items)
+        items = [item for item in items if item.kind != "no_relu"]
         if lacks_classifier(items):
             items = [*items, Item("classifier", items[-1].position, {})]
         weighted = [index for index, item in enumerate(items) if item.kind in WEIGHTED]
-        implicit = not any(item.kind in ACTIVATIONS or item.kind == "no_relu" for item in items)
         last = len(items) - 1
         if items and items[-1].kind == "softmax" and not gives_scores(items[:-1]):
             weighted.append(last)  # its weights come with the soft-max
@@ -89,12 +90,16 @@ class Builder:
             raise self.text.error(0, "expected at least one layer besides the input.")
         if len(self.shape) > 1 and max(self.shape[1:]) == 1:
             self._vector(items[-1])  # scores of a single pixel: losses take a vector
-        return Network(
-            name=name,
-            inputs=(source,),
-            layers=tuple(self.layers),
-            outputs=(Output(name="logits", source=self.last),),
-        )
+        try:
+            return Network(
+                name=name,
+                inputs=(source,),
+                layers=tuple(self.layers),
+                outputs=(Output(name="logits", source=self.last),),
+            )
+        except DesignError as error:  # names that are no module path, or a scope torn apart
+            position = self.taken.get(error.layer or "", 0)
+            raise self.text.error(position, _sentence(error), layer=error.layer) from error
 
     def _source(self, items: Sequence[Item]) -> list[Item]:
         """Take the input off the layers."""
@@ -130,8 +135,6 @@ class Builder:
     # -- one layer
 
     def _put(self, item: Item, final: bool, classifier: bool) -> None:
-        if item.kind in ("no_relu", "input"):
-            return
         if item.optional and item.kind not in ("max_pool", "avg_pool"):
             raise self.text.error(item.position, "expected '?' behind a pooling layer, POOL?.")
         if item.kind == "softmax" and final:
@@ -161,7 +164,7 @@ class Builder:
         except DesignError as error:
             raise self._explained(item, layer, error) from error
         self.layers.append(layer)
-        self.taken.add(layer.name)
+        self.taken[layer.name] = item.position
         self.last, self.shape = layer.name, shape
         if item.volume and self.checks and not _same_volume(item.volume, shape):
             given = by((*shape[1:], shape[0]))
@@ -255,6 +258,7 @@ class Builder:
         kernel = values.get("kernel", WINDOW)
         if item.optional and any(size < k for size, k in zip(self.shape[1:], kernel, strict=False)):
             self.pools -= 1
+            self._remark("dropped")
             return None
         if "kernel" not in values:
             self._rule("window")
@@ -335,9 +339,14 @@ class Builder:
             self._append(layer, item._replace(volume=()))
         if not self.layers:
             raise self.text.error(item.position, "expected a layer before the soft-max.")
-        last = self.layers[-1]
-        notes = [*([last.note] if last.note else []), RULES["softmax"]]
-        self.layers[-1] = last.replace(note="; ".join(notes))
+        self._remark("softmax")
+
+    def _remark(self, rule: str) -> None:
+        """Add a rule's sentence to the note of the last layer."""
+        if self.layers and RULES[rule] not in self.layers[-1].note:
+            last = self.layers[-1]
+            notes = [*([last.note] if last.note else []), RULES[rule]]
+            self.layers[-1] = last.replace(note="; ".join(notes))
 
 
 def _sentence(error: DesignError) -> str:

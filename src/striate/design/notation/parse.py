@@ -79,7 +79,9 @@ class _Parser:
 
     def number(self, digits: str, position: int) -> int:
         if len(digits) > 7 or int(digits) > MOST_SIZE:
-            raise self.error(f"expected numbers up to {MOST_SIZE:,}, received {digits:.20}.")
+            raise self.error(
+                f"expected numbers up to {MOST_SIZE:,}, received {digits:.20}.", position
+            )
         return int(digits)
 
     def numbers(self, found: re.Match[str], first: int = 1) -> Sizes:

@@ -35,6 +35,7 @@ RULES = {
     "softmax": "soft-max: applied by the loss and by predict; the network gives what goes into it",
     "classifier": "soft-max with no fully connected layer before it: this layer is its weights",
     "added": "the last fully connected layer written has an activation: this one gives the classes",
+    "dropped": "'?': no pooling after it, the image is too small",
     "optional": "'?': taken wherever the image is large enough for it",
 }
 

@@ -59,13 +59,13 @@ COUNT = _compile(r"\d+(?!\w)")
 VOLUME = _compile(rf"\[\s*(\d+)(?:{_X}(\d+))?(?:{_X}(\d+))?\s*\]")  # [55x55x96]
 DIMS = _compile(rf"(\d+)(?:{_X}(\d+))?(?:{_X}(\d+))?{_END}")  # 55x55x96
 GIVES = _compile(r"\s*(?:=>|:)\s*(?=\[\s*\d)")
-LABEL = _compile(r"([a-z][\w]*(?:\.\w+)*)\s*:(?!\s*\[\s*\d)")  # conv1: or features.0:
+LABEL = _compile(r"([a-z][\w]*(?:\.\w+)*)\s*:(?!\d|\s*\[\s*\d)")  # conv1: or features.0:
 INDEX = _compile(r" ?(\d+)(?:\.\.(\d+))?\s*:(?!\s*\[\s*\d)\s*")  # the 2..12 of `CONV2..12:`
 INDEX_OF_PROSE = _compile(
     rf"(\d+)(?=\s+(?:\d+\s+\d+{_X}\d+|\d+{_X}\d+\s+(?:filter|window)|\d+\s+neuron))"
 )  # the 1 of `CONV1 96 11x11 filters`
 INDEX_PLAIN = _compile(r"(\d+)(?!\w)")  # the 1 of `NORM1`
-REMARK = _compile(r"\s*\(\s*\*?[a-z][a-z ,%]*\*?\s*\)")  # (class scores)
+REMARK = _compile(r"\s+\(\s*\*?[a-z][a-z ,%]*\*?\s*\)")  # (class scores)
 REMARK_LAYER = _compile(r"\b(?:conv|relu|pool|fc|dense|norm|lrn|bn|gap|drop|soft)")
 SIZE_FIRST = _compile(rf"(\d+)(?:{_X}(\d+))?\s+(?={_POOL_OR_CONV})")  # 3x3 max pool
 WIDTH_FIRST = _compile(r"(\d+)-d\s+(?=fc|fully|dense|linear)")  # 1000-d fc
@@ -84,8 +84,8 @@ COMPACT = {
     "dilation": _compile(r"d(\d+)(?:[x\u00d7](\d+))?"),
     "groups": _compile(r"g(\d+)"),
     "bias": _compile(r"b(0|xy)"),
-    "ceil": _compile(r"c(?![a-z])"),
-    "exclude": _compile(r"e(?![a-z])"),
+    "ceil": _compile(r"c(?=e?(?![a-z]))"),
+    "exclude": _compile(r"e(?=c?(?![a-z]))"),
     "to": _compile(r"=(\d+)(?:[x\u00d7](\d+))?"),
 }
 

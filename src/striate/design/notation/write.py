@@ -124,8 +124,9 @@ def _write(network: Network, faithful: bool, names: bool) -> str:
     if not (RULES["input"] in first and shape == DEFAULT_INPUT):
         parts.append(f"input {by((*shape[1:], shape[0]))}")
     hidden = faithful and any(RULES["relu"] in layer.note for layer in network.layers)
-    activations = [layer for layer in network.layers if isinstance(layer, Activation)]
-    if not activations:
+    if not any(
+        isinstance(layer, Activation) and not isinstance(layer, Softmax) for layer in network.layers
+    ):
         parts.append("no-relu")
     for layer, after in zip(network.layers, (*network.layers[1:], None), strict=True):
         if faithful:
@@ -142,6 +143,8 @@ def _write(network: Network, faithful: bool, names: bool) -> str:
             namer.name(_base(layer), label)
         if shown:
             parts.append(f"{label}: {word}" if label and names else word)
+        if "dropped" in context.own:
+            parts.append("maxpool?")
         if "softmax" in context.own:
             parts.append("soft-max")
     return " ".join(parts)

@@ -1,0 +1,410 @@
+"""Paper notation: what papers print, what is left out, round trips, errors that point."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from striate import design, zoo
+from striate.design import Network, Sketch
+from striate.design.notation import parse, to_notation
+from striate.errors import DesignError, NotationError
+
+VGG16 = (
+    "input (224 × 224 RGB image)\n"
+    "conv3-64 conv3-64\nmaxpool\nconv3-128 conv3-128\nmaxpool\n"
+    "conv3-256 conv3-256 conv3-256\nmaxpool\nconv3-512 conv3-512 conv3-512\nmaxpool\n"
+    "conv3-512 conv3-512 conv3-512\nmaxpool\nFC-4096\nFC-4096\nFC-1000\nsoft-max"
+)
+ALEXNET = """[227x227x3] INPUT
+
+[55x55x96] CONV1: 96 11x11 filters at stride 4, pad 0
+[27x27x96] MAX POOL1: 3x3 filters at stride 2
+[27x27x96] NORM1: Normalization layer
+[27x27x256] **CONV2**: 256 5x5 filters at stride 1, pad 2
+[13x13x256] MAX POOL2: 3x3 filters at stride 2
+[13x13x256] NORM2: Normalization layer
+[13x13x384] CONV3: 384 3x3 filters at stride 1, pad 1
+[13x13x384] CONV4: 384 3x3 filters at stride 1, pad 1
+[13x13x256] CONV5: 256 3x3 filters at stride 1, pad 1
+[6x6x256] MAX POOL3: 3x3 filters at stride 2
+[4096] FC6: 4096 neurons
+[4096] FC7: 4096 neurons
+[1000] FC8: 1000 neurons (class scores)"""
+SHEET = r"""INPUT: [224x224x3] memory: $224 \times 224 \times 3 = 150K$ params: 0
+CONV3-64: [224x224x64] memory: 224*224*64=3.2M params: (3*3*3)*64 = 1,728
+POOL 2: [112x112x64] memory: 112*112*64=800K params: 0
+FC: [1x1x4096] memory: 4096 params: 112*112*64*4096
+FC: [1x1x1000] memory: 1000 params: 4096*1000 = 4,096,000"""
+ALPHAGO = r"""[$19 \times 19 \times 48$] Input
+CONV1: 192 5×5 filters , stride 1, pad 2 => [$19 \times 19 \times 192$]
+CONV2..12: 192 3×3 filters, stride 1, pad 1 => [$19 \times 19 \times 192$]
+CONV: 1 1×1 filter, stride 1, pad 0 => [19×19] (*probability map of promising moves*)"""
+PATTERN = "[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1,SOFTMAX"
+LENET = "INPUT 28x28 CONV5-6/1p2 - POOL2/2 - CONV5-16/1p0 - POOL2/2 - FC120 - FC84 - FC10"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "parameters"),
+    [
+        (VGG16, "vgg16", 138_357_544),
+        (ALEXNET, "alexnet_onetower", 62_378_344),
+        (LENET, "lenet", 61_706),
+    ],
+)
+def test_the_same_network_as_registered(text: str, name: str, parameters: int) -> None:
+    read, known = parse(text), zoo.network(name)
+    assert read.parameter_count() == parameters == known.parameter_count()
+    assert read.macs() == known.macs()
+    assert read.input_shape == known.input_shape
+
+
+def test_names_of_a_listing_are_the_layers() -> None:
+    names = [layer.name for layer in parse(ALEXNET).layers]
+    assert [name for name in names if not name.startswith(("relu", "flatten"))] == (
+        "conv1 pool1 norm1 conv2 pool2 norm2 conv3 conv4 conv5 pool3 fc6 fc7 fc8".split()
+    )
+
+
+def test_rows_of_a_sheet() -> None:
+    network = parse(SHEET)
+    assert [layer.name for layer in network.layers] == (
+        "conv1 relu1 pool1 flatten fc1 relu2 fc2".split()
+    )
+    assert network.parameter_count() == 1_792 + (112 * 112 * 64 + 1) * 4096 + 4097 * 1000
+
+
+def test_a_range_of_layers() -> None:
+    network = parse(ALPHAGO)
+    convs = [layer.name for layer in network.layers if isinstance(layer, design.Conv)]
+    assert convs == [f"conv{index}" for index in range(1, 14)]
+    assert network.macs() == 1_400_726_208  # of all 13 layers, 361 positions each
+    assert network.shapes()[convs[-1]] == (1, 19, 19)
+
+
+@pytest.mark.parametrize(
+    ("text", "like"),
+    [
+        (
+            r"$[(CONV-RELU)^*2-POOL?]^*3-(FC-RELU)^*1,SOFTMAX$",
+            "[(CONV-RELU)*2-POOL?]*3 FC RELU SOFTMAX",
+        ),
+        (
+            r"$$[(\text{conv-ReLU}) \times 2 - \text{pool}] \times 3"
+            r" \rightarrow (\text{dense-ReLU}) \times 1$$",
+            "[(CONV-RELU)x2-POOL]x3-(FC-RELU)x1",
+        ),
+        ("[CONV-POOL-CONV-POOL-FC]", "conv, pool; conv -> maxpool | fully connected"),
+        ("Conv 3x3x64, stride 1 pad 1", "conv3-64/1p1"),
+        (
+            "CONV1 96 11x11 filters at stride 4, pad 0\nMAX POOL1 3x3 filters at stride 2",
+            "conv11-96/4p0 pool3/2",
+        ),
+        ("7x7 conv, 64, /2", "convolution 7×7/2, 64"),
+        ("3x3 max pool, stride 2", "max pool 3×3/2"),
+        ("conv3-64*3", "conv3-64 conv3-64 conv3-64"),
+        ("conv1-10 gap, 1000-d fc, softmax", "conv1-10 global average pool FC1000 soft-max"),
+        ("FC-10 dropout (40%) FC", "FC 10 neurons dropout0.4 FC"),
+        ("(CONV-RELU)*0 FC", "FC"),
+    ],
+)  # fmt: skip
+def test_two_spellings_of_one_network(text: str, like: str) -> None:
+    assert parse(text) == parse(like)
+
+
+def test_sizes_of_every_kind() -> None:
+    conv, *_ = parse("input 9x9x4 conv3x5-8/2x1p1x2d1g2b0 relu").layers
+    assert isinstance(conv, design.Conv)
+    assert (conv.kernel, conv.stride, conv.padding) == ((3, 5), (2, 1), ((1, 1), (2, 2)))
+    assert (conv.dilation, conv.groups, conv.bias, conv.features) == ((1, 1), 2, "none", 8)
+    for written, padding in (
+        ("same", (2, 2)),
+        ("valid", (0, 0)),
+        ("full", (4, 4)),
+        ("0:3", (0, 3)),
+    ):
+        conv, *_ = parse(f"input 9x9x4 conv3-8/1p{written}d2 relu").layers
+        assert isinstance(conv, design.Conv) and conv.padding == (padding,) * 2
+    pool, *_ = parse("input 9x9x4 avgpool3/2p1ce").layers
+    assert isinstance(pool, design.AvgPool) and pool.ceil and not pool.count_padding
+    norm, tanh, *_ = parse("input 9x9x4 LRN(3, 1e-3, 0.5, 2) tanh(1.7159, 0.6667)").layers
+    assert isinstance(norm, design.LRN) and (norm.size, norm.alpha, norm.k) == (3, 1e-3, 2.0)
+    assert isinstance(tanh, design.Tanh) and tanh.outer == 1.7159
+
+
+# -- what is left out ------------------------------------------------------------------------------
+
+
+def notes(text: str) -> str:
+    return " | ".join(f"{layer.name}: {layer.note}" for layer in parse(text).layers if layer.note)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("conv-8 FC-10", "conv1: no input written: 224x224x3"),
+        ("input 8x8 conv3/1p1 FC-10", "conv1: no filters written: 32"),
+        ("input 8x8 conv-8/1p1 FC-10", "conv1: no filter size written: 3x3"),
+        ("input 8x8 conv3-8p1 FC-10", "conv1: no stride written: 1"),
+        ("input 8x8 conv3-8/2 FC-10", "conv1: no padding written"),
+        ("input 8x8 pool/2", "pool1: no pooling window written: 2x2"),
+        ("input 8x8 pool2", "pool1: no pooling stride written"),
+        ("input 8x8 FC-20 FC-10", "relu1: no activation written"),
+        ("input 8x8 FC relu FC-10", "fc1: no width written: 128"),
+        ("input 8x8 FC-20 FC", "fc2: no number of classes written: 10"),
+        ("input 8x8 dropout", "drop1: no probability written: 0.5"),
+        ("input 8x8 LRN", "norm1: no constants written"),
+        ("input 8x8 leakyrelu", "relu1: no slope written"),
+        ("input 8x8 FC-20 relu softmax", "fc2: soft-max with no fully connected layer before it"),
+        ("input 8x8 FC relu", "fc2: the last fully connected layer written has an activation"),
+        ("input 8x8 FC-10 softmax", "fc1: soft-max: applied by the loss"),
+        ("input 8x8 POOL2/2?", "pool1: '?': taken wherever"),
+    ],
+)
+def test_what_is_left_out_is_said_once(text: str, said: str) -> None:
+    assert said in notes(text)
+    rule = said.split(": ")[1]
+    assert notes(f"{text}").count(rule) == 1
+
+
+def test_nothing_is_said_where_all_is_written() -> None:
+    assert notes("input 8x8 conv3-8/1p1 relu maxpool2/2 dropout(0.5) FC-10") == ""
+
+
+def test_filters_double_after_each_pooling() -> None:
+    layers = parse("(CONV-POOL)*6 FC").layers
+    widths = [layer.features for layer in layers if isinstance(layer, design.Conv)]
+    assert widths == [32, 64, 128, 256, 512, 512]
+
+
+def test_an_optional_pooling_stops_where_the_image_is_small() -> None:
+    network = parse("(CONV-POOL?)*6 FC", input=(1, 8, 8))
+    assert sum(isinstance(layer, design.MaxPool) for layer in network.layers) == 3
+    with pytest.raises(NotationError, match="window"):
+        parse("(CONV-POOL)*6 FC", input=(1, 8, 8))
+
+
+def test_relu_comes_after_the_batch_norm_and_never_last() -> None:
+    kinds = [type(layer).__name__ for layer in parse("conv BN pool conv gap softmax").layers]
+    assert kinds == "Conv BatchNorm ReLU MaxPool Conv AdaptiveAvgPool Flatten".split()
+    kinds = [type(layer).__name__ for layer in parse("no-relu conv conv").layers]
+    assert kinds == ["Conv", "Conv"]
+
+
+def test_classes_and_input_of_the_data() -> None:
+    network = parse(PATTERN, classes=7, input=(1, 28, 28))
+    assert (network.classes, network.input_shape) == (7, (1, 28, 28))
+    assert parse(ALEXNET, input=(3, 251, 251)).input_shape == (3, 251, 251)  # volumes not checked
+
+
+# -- round trips -----------------------------------------------------------------------------------
+
+TEXTS = [
+    VGG16, ALEXNET, SHEET, ALPHAGO, PATTERN, LENET, "CONV-POOL-CONV-POOL-FC",
+    "[(conv-relu)*2-pool?]*3 (dense-relu)*1", "conv1-10 gap softmax", "no-relu conv3 conv5-7/2",
+    "input 784 FC-100 tanh FC", "conv5-20/1p0 pool2/2 leakyrelu FC-500 dropout FC-10 soft-max",
+    "a: conv b.c: relu b.d: conv-7 maxpool=2 flatten dropout(0.1) FC LRN", "conv BN-conv BN-gap",
+    "(CONV-POOL?)*9 softmax", "input 5x5x2 zeropad1:0x2 conv5x3-4/1pfullbxy sigmoid gmp",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_parse_print_parse(text: str) -> None:
+    network = parse(text)
+    assert parse(to_notation(network)) == network
+
+
+def test_what_was_left_out_stays_left_out() -> None:
+    text = "conv3-64 conv3-64 maxpool conv3-128 conv3-128 maxpool FC-4096 FC-1000 soft-max"
+    assert to_notation(parse(text)) == text
+    text = "conv relu conv relu maxpool FC relu soft-max"
+    assert to_notation(parse(text)) == text
+
+
+def sizes(network: Network) -> list[tuple[object, ...]]:
+    shapes = network.shapes()
+    return [(type(layer), shapes[layer.name]) for layer in network.layers]
+
+
+CHAINS = ["alexnet", "alexnet_onetower", "lenet", "vgg11", "vgg16", "mlp", "softmax"]
+
+
+@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("names", [True, False])
+def test_registered_chains(name: str, names: bool) -> None:
+    network = zoo.network(name)
+    read = parse(to_notation(network, names=names))
+    assert sizes(read) == sizes(network)
+    assert read.parameter_count() == network.parameter_count()
+    if names:
+        assert [layer.name for layer in read.layers] == [layer.name for layer in network.layers]
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda net: net.add("sum", net.conv("a", 3, 3), "a"), "sum: notation writes chains"),
+        (lambda net: net.put(design.Affine(name="s", inputs=("x",))), "no word for a affine"),
+        (lambda net: net.put(design.Softmax(name="s", inputs=("x",))), "leaves a final soft-max"),
+        (lambda net: net.batch_norm("b", eps=1e-3), "eps 1e-5"),
+    ],
+)
+def test_what_notation_cannot_express(write: object, message: str) -> None:
+    net = Sketch("t", (3, 8, 8))
+    write(net)  # type: ignore[operator]
+    with pytest.raises(DesignError, match=message):
+        to_notation(net.finish())
+
+
+NUMBER = st.integers(1, 9)
+WINDOW = st.one_of(NUMBER.map(str), st.tuples(NUMBER, NUMBER).map(lambda p: f"{p[0]}x{p[1]}"))
+PART = st.one_of(
+    st.builds("conv{}".format, WINDOW),
+    st.builds("conv{}-{}".format, WINDOW, NUMBER),
+    st.builds("conv{}-{}/{}p{}d{}".format, WINDOW, NUMBER, NUMBER, NUMBER, NUMBER),
+    st.builds("{}pool{}/{}".format, st.sampled_from(["max", "avg"]), WINDOW, NUMBER),
+    st.builds("{}: conv-{}".format, st.sampled_from(["conv7", "a", "a.b", "fc2"]), NUMBER),
+    st.sampled_from(["conv", "pool", "POOL?", "relu", "BN", "LRN", "dropout", "tanh", "gap"]),
+    st.sampled_from(["FC", "FC-7", "dense", "flatten", "soft-max", "no-relu", "leakyrelu(0.2)"]),
+)
+GROUP = st.builds("({})*{}".format, st.lists(PART, min_size=1, max_size=3).map("-".join), NUMBER)
+
+
+@given(st.lists(st.one_of(PART, PART, GROUP), min_size=1, max_size=8), st.integers(8, 80))
+def test_round_trip_of_anything_that_reads(parts: list[str], size: int) -> None:
+    try:
+        network = parse(" ".join(parts), input=(2, size, size))
+    except NotationError:
+        return
+    written = to_notation(network) if not isinstance(network.layers[-1], design.Softmax) else ""
+    assert not written or parse(written) == network
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "message"),
+    [
+        ("conv3-64 covn3-64", 10, "a layer .* received 'covn3-64'. Did you mean conv3-64?"),
+        ("[(CONV-RELU)*N-POOL?]*M", 14, "expected how many times, received 'N-POOL"),
+        ("(conv-relu", 1, r"expected '\)' to close this group"),
+        ("conv]", 5, "expected a layer, received ']'"),
+        ("(conv]", 6, r"expected '\)' to close the group, received ']'"),
+        ("conv ()", 6, "an empty one"),
+        ("conv3-64foo", 9, "received 'foo'"),
+        ("conv3-64/1p1/2", 13, "the next layer or a size"),
+        ("pool2-64", 9, "a pooling layer has no features"),
+        ("conv3=7", 8, "a convolution has no 'to'"),
+        ("relu?", 1, r"expected '\?' behind a pooling"),
+        ("(pool)?", 7, r"behind a single layer"),
+        ("conv INPUT 8x8", 6, "expected the input before all layers, once"),
+        ("INPUT 3x32x32 conv", 1, "write 32x32x3, not 3x32x32"),
+        ("INPUT 32x32x3 [16x16x8] CONV3-8", 25, "says that conv1 gives 16x16x8; it gives 32x32x8"),
+        ("INPUT 8x8 pool3/2 pool3/2 pool3/2", 27, "a 3x3 window does not fit its input of 1x1"),
+        ("INPUT 8x8x3 conv3-4g2", 13, "divisible by groups=2"),
+        ("conv1: conv conv1: conv", 13, "two layers are called 'conv1'"),
+        ("a: conv a.b: conv", 9, "'a' is a layer and cannot hold 'a.b' as well"),
+        ("a.7c: conv", 1, "'7c' is no identifier"),
+        ("CONV12..2: 8 3x3 filters", 12, "expected a range such as 2..12"),
+        ("dropout(1)", 8, "a probability below 1"),
+        ("dropout(a)", 9, "expected a layer"),
+        ("LRN(5)", 1, r"expected LRN\(size, alpha, beta, k\)"),
+        ("LRN(5, 1, 1, -.-)", 18, "expected numbers"),
+        ("zeropad", 8, "expected how many pixels"),
+        ("conv*5000", 6, "at most 2,000 layers"),
+        ("((((conv)*100)*100)*100)", 16, "at most 2,000 layers"),
+        ("conv3-99999999", 6, "numbers up to 1,000,000"),
+        ("(" * 40, 31, "at most 30 groups"),
+        ("", 1, "expected a layer, received nothing"),
+        ("input 8x8", 1, "at least one layer besides the input"),
+        ("soft-max", 1, None),
+    ],
+)  # fmt: skip
+def test_errors_point(text: str, column: int, message: str | None) -> None:
+    if message is None:
+        assert parse(text).parameter_count() == 3 * 224 * 224 * 10 + 10  # a linear classifier
+        return
+    with pytest.raises(NotationError, match=message) as caught:
+        parse(text)
+    assert (caught.value.line, caught.value.column) == (1, column)
+    shown, caret = str(caught.value).splitlines()[-2:]
+    assert caret.strip() == "^" and shown.startswith("    ")
+
+
+def test_the_line_is_said_and_the_caret_stands_below() -> None:
+    with pytest.raises(NotationError) as caught:
+        parse("conv3-64\nmaxpool\n\tconv3-64 rleu")
+    assert (caught.value.line, caught.value.column) == (3, 11)
+    said, shown, caret = str(caught.value).splitlines()
+    assert said.startswith("notation, line 3, column 11: expected a layer")
+    assert shown[caret.index("^") :] == "rleu"
+
+
+def test_a_long_line_is_shown_around_the_place() -> None:
+    with pytest.raises(NotationError) as caught:
+        parse("conv3-64 " * 50 + "rleu " + "conv3-64 " * 50)
+    _, shown, caret = str(caught.value).splitlines()
+    assert len(shown) < 100 and shown[caret.index("^") :].startswith("rleu")
+
+
+def test_a_layer_that_does_not_fit_comes_with_the_table() -> None:
+    with pytest.raises(NotationError) as caught:
+        parse("INPUT 8x8 pool3/2 pool3/2 pool3/2")
+    assert caught.value.layer == "pool3"
+    assert "pool2" in caught.value.table and "received 1x1x1" in caught.value.table
+
+
+# -- mutations -------------------------------------------------------------------------------------
+
+ALPHABET = "convpolfxrelu0123456789()[]*?-/,:.=×→$\\^ \n\tN\0é" + '"{}#'
+
+
+def mutate(text: str, chance: random.Random) -> str:
+    """Change a text in one to four places: characters, pieces doubled, moved or cut."""
+    for _ in range(chance.randint(1, 4)):
+        a, b = sorted(chance.randint(0, len(text)) for _ in range(2))
+        piece = text[a : min(b, a + 12)]
+        text = chance.choice(
+            (
+                text[:a] + chance.choice(ALPHABET) + text[a + 1 :],
+                text[:a] + chance.choice(ALPHABET) + text[a:],
+                text[:a] + text[a + len(piece) :],
+                text[:b] + piece + text[b:],
+                text[:a] + piece * 3 + text[a:],
+                text[:a] + str(chance.randint(0, 10**9)) + text[a:],
+            )
+        )
+    return text
+
+
+def check_mutations(count: int, seed: int) -> None:
+    chance = random.Random(seed)
+    read = 0
+    for _ in range(count):
+        text = mutate(chance.choice(TEXTS), chance)
+        start = time.process_time()
+        try:
+            network = parse(text, input=chance.choice((None, (1, 28, 28), (3, 64, 64))))
+        except NotationError as error:
+            lines = text.split("\n")
+            assert 1 <= error.line <= len(lines), text
+            assert 1 <= error.column <= len(lines[error.line - 1]) + 1, text
+        else:
+            read += 1
+            assert network.parameter_count() >= 0
+        assert time.process_time() - start < 5, text
+    assert 0.04 < read / count < 0.9  # neither all broken nor all whole
+
+
+def test_mutated_notation_is_a_network_or_an_error_with_a_place() -> None:
+    check_mutations(500, seed=1)
+
+
+@pytest.mark.slow
+def test_ten_thousand_mutated_notations() -> None:
+    check_mutations(10_000, seed=2)
