@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from striate import data, recipes
+from striate import data, recipes, zoo
 from striate.errors import DesignError, RecordError, UnknownName, UsageError
 from striate.recipes import DataFacts, Wish
 from striate.records import from_json, to_json
@@ -96,7 +98,7 @@ def test_settings_come_last_and_network_and_device_are_resolved() -> None:
         device="cpu",
         settings=["epochs=3", "optimiser.rate=0.5", "schedule=constant"],
     )
-    assert made.network.name == "resnet32" and "but resnet32, as asked" in made.reason
+    assert made.network.name == "resnet32" and "resnet32, as asked" in made.reason
     assert (made.epochs, made.optimiser.rate, made.device) == (3, 0.5, "cpu")
 
 
@@ -109,8 +111,14 @@ def test_settings_come_last_and_network_and_device_are_resolved() -> None:
         ({"settings": ["epochs=many"]}, RecordError, "expected an integer, received 'many'"),
         ({"settings": ["epochs"]}, RecordError, "Expected key=value, received 'epochs'"),
         ({"settings": ["schedule=cosin"]}, UnknownName, "Did you mean cosine"),
+        ({"settings": ["schedule.hue=1"]}, UnknownName, "named 'schedule.hue'. Known: "),
+        ({"name": "tiny"}, UnknownName, "There is no recipe named 'tiny'. Did you mean tiny_im"),
         ({"device": "abacus"}, UsageError, "device='abacus'"),
-        ({"network": "vgg11"}, DesignError, "vgg11 takes images of 32x32 and larger, received 20x20"),
+        (
+            {"network": "vgg11"},
+            DesignError,
+            "vgg11 takes images of 32x32 and larger, received 20x20",
+        ),
     ],
 )
 def test_mistakes_are_named(
@@ -119,6 +127,50 @@ def test_mistakes_are_named(
     arguments = {"name": "auto", **change}
     with pytest.raises(error, match=sentence.replace("(", r"\(")):
         recipes.make(arguments.pop("name"), facts((20, 20)), **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("network", zoo.names())
+@pytest.mark.parametrize(
+    ("size", "channels"),
+    [((8, 8), "grey"), ((28, 28), "grey"), ((32, 32), "rgb"), ((90, 120), "rgb")],
+)
+def test_any_network_fits_or_says_the_size_that_would(
+    network: str, size: tuple[int, int], channels: str
+) -> None:
+    try:
+        made = recipes.make("auto", facts(size, channels=channels), network=network)
+    except DesignError as error:
+        assert size != (90, 120), "photographs are scaled to what the network takes"
+        assert error.layer and error.layer in str(error) and "\n" not in str(error)
+        found = re.fullmatch(
+            rf"{network} takes images of (\d+)x\1 and larger, received {size[0]}x{size[1]}: .*: "
+            r"choose a size of at least \1x\1 \(--size \1\)\.",
+            str(error),
+        )
+        assert found, str(error)
+        least = (int(found[1]), int(found[1]))
+        made = recipes.make("auto", facts(size, channels=channels), network=network, size=least)
+        assert f"scaled to {least[0]}x{least[1]}: {network}, as asked" in made.reason
+        assert made.preprocessing.size == made.preprocessing.resize.size == least
+    assert made.network.input_shape == (made.preprocessing.channel_count, *made.preprocessing.size)
+    for each in made.sizes:
+        smaller = made.network.with_input((made.preprocessing.channel_count, *each.size))
+        assert smaller.parameters() == made.network.parameters()
+
+
+def test_photographs_grow_only_for_networks_of_any_size() -> None:
+    own = recipes.make("photographs", facts((90, 120)))
+    assert [each.size for each in own.sizes] == [(64, 64), (96, 96)]
+    assert "on random crops of 64 and later 96 pixels, used at 128" in own.reason
+    asked = recipes.make("photographs", facts((90, 120)), size=(64, 96))
+    assert [each.size for each in asked.sizes] == [(32, 48), (48, 72)]
+    fixed = recipes.make("photographs", facts((90, 120)), network="lenet")
+    assert fixed.sizes == () and fixed.reason.endswith("on random crops of 128 pixels")
+
+
+def test_a_recipe_takes_paper_notation() -> None:
+    made = recipes.make("auto", facts((28, 28)), network="conv3-8 maxpool FC")
+    assert made.network.classes == 7 and made.network.input_shape == (3, 28, 28)
 
 
 def test_a_name_is_given_once() -> None:

@@ -8,7 +8,7 @@ Example:
     'small_images'
 """
 
-from striate.recipes.automatic import choose, make
+from striate.recipes.automatic import check, choose, make
 from striate.recipes.cifar10 import resnet20_cifar10, resnet56_cifar10
 from striate.recipes.facts import DataFacts, facts_of
 from striate.recipes.photographs import photographs
@@ -18,6 +18,7 @@ from striate.recipes.small import small_images, tiny_images
 __all__ = [
     "DataFacts",
     "Wish",
+    "check",
     "choose",
     "facts_of",
     "get",

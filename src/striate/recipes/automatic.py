@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from striate import zoo
 from striate.data import Dataset
 from striate.ops import choose_device
 from striate.recipes.facts import DataFacts, facts_of
 from striate.recipes.registry import Wish, get
-from striate.records import with_settings
+from striate.recipes.settings import apply
+from striate.recipes.settings import check as check_settings
 from striate.train import Recipe
 
 TINY, SMALL = 16, 40  # pixels of the short side, up to which images count as such
@@ -19,6 +21,7 @@ def make(
     data: Dataset | DataFacts,
     *,
     network: str = "auto",
+    size: tuple[int, int] | None = None,
     device: str = "auto",
     settings: Iterable[str] = (),
 ) -> Recipe:
@@ -27,22 +30,44 @@ def make(
     Args:
         name: a registered recipe, or `auto` to choose by the data.
         data: an open data set, or its facts.
-        network: a registered network, or `auto` for the recipe's own.
+        network: whatever `zoo.read` reads, or `auto` for the recipe's own.
+        size: (height, width) that images are scaled to, in pixels; the recipe's own unless given.
         device: auto, cpu, cuda or cuda:N.
         settings: `key=value` changes, applied in order at the end.
 
     Raises:
         UnknownName: no such recipe, network, or key; carries the nearest names.
         UsageError: no such device.
-        DesignError: the network cannot take images of this size.
+        DesignError: the network cannot take images of this size; says which it could.
+        RecordError: a value does not fit its key.
     """
+    settings = list(settings)
+    check(name, network=network, device=device, settings=settings)
     facts = data if isinstance(data, DataFacts) else facts_of(data)
     function = get(choose(facts) if name == "auto" else name)
-    wish = Wish(network, device, choose_device(device).type == "cuda")
-    recipe = function(facts, wish).replace(device=device)
+    gpu = choose_device(device).type == "cuda"
+    recipe = function(facts, Wish(network=network, size=size, gpu=gpu)).replace(device=device)
+    return apply(recipe, settings)
+
+
+def check(
+    name: str,
+    *,
+    network: str = "auto",
+    device: str = "auto",
+    settings: Iterable[str] = (),
+) -> None:
+    """Refuse what `make` would refuse whatever the data is, before anybody waits for the data.
+
+    Raises:
+        UnknownName, UsageError, RecordError: as `make` does.
+    """
+    if name != "auto":
+        get(name)
     if network != "auto":
-        recipe = recipe.replace(reason=f"{recipe.reason}; but {network}, as asked")
-    return with_settings(recipe, settings)
+        zoo.read(network)
+    choose_device(device)
+    check_settings(settings)
 
 
 def choose(facts: DataFacts) -> str:

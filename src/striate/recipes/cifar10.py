@@ -45,13 +45,14 @@ def _as_in_the_paper(network: str, facts: DataFacts, wish: Wish) -> Recipe:
     """
     training = max(round(facts.count * (1 - _VALIDATION)), 1)
     steps_an_epoch = -(-training // _BATCH)
+    size = wish.size or (32, 32)
     return Recipe(
         name=f"{network}_cifar10",
-        reason="as He et al. 2016 trained it, 64,000 iterations",
-        network=wish.build(network, facts.classes, (3, 32, 32)),
+        reason=f"{wish.called(network)}, trained as in He et al. 2016, 64,000 iterations",
+        network=wish.build(network, facts.classes, 3, size),
         data=DataChoice(path=facts.path, validation=_VALIDATION),
         preprocessing=Preprocessing(
-            channels="rgb", size=(32, 32), resize=Resize(rule="exact", size=(32, 32))
+            channels="rgb", size=size, resize=Resize(rule="exact", size=size)
         ),
         augmentation=(PadAndCrop(pad=4), Flip()),
         optimiser=SGD(rate=0.1, momentum=0.9, decay=1e-4),

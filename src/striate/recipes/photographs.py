@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from striate.contract import Resize
 from striate.data import ColourJitter, Flip, RandomResizedCrop
+from striate.design import Network
+from striate.errors import DesignError
 from striate.recipes.facts import DataFacts
 from striate.recipes.registry import Wish, register
 from striate.train import (
@@ -30,22 +32,26 @@ def photographs(facts: DataFacts, wish: Wish) -> Recipe:
     images are seen four times as often.
     """
     more = 2 if wish.gpu else 1
-    side = 128 * more
+    side = max(128 * more, wish.least_side())
+    size = wish.size or (side, side)
+    network = wish.build(_NETWORK.format(32 * more), facts.classes, facts.channel_count, size)
+    sizes = _growing(network, size)
+    crops = " and later ".join(str(min(each.size)) for each in sizes)
     epochs = _epochs(facts.count, _STEPS * more**2)
     return Recipe(
         name="photographs",
         reason=(
-            f"{facts.count:,} images of {facts.size[0]}x{facts.size[1]}: a thin ResNet-18 from "
-            f"scratch, on random crops of {64 * more} and later {96 * more} pixels, used at {side}"
+            f"{facts.count:,} images of {facts.size[0]}x{facts.size[1]}: "
+            f"{wish.called('a thin ResNet-18')} from scratch, "
+            f"on random crops of {crops or min(size)} pixels"
+            + (f", used at {min(size)}" if crops else "")
         ),
-        network=wish.build(
-            _NETWORK.format(32 * more), facts.classes, (facts.channel_count, side, side)
-        ),
+        network=network,
         data=DataChoice(path=facts.path),
         preprocessing=Preprocessing(
             channels=facts.channels,
-            size=(side, side),
-            resize=Resize(rule="short_side", size=(side, side)),
+            size=size,
+            resize=Resize(rule="short_side", size=size),
             crop="centre",
         ),
         augmentation=(
@@ -53,10 +59,7 @@ def photographs(facts: DataFacts, wish: Wish) -> Recipe:
             Flip(),
             ColourJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.04),
         ),
-        sizes=(
-            SizeUntil(until=0.6, size=(64 * more, 64 * more)),
-            SizeUntil(until=1.0, size=(96 * more, 96 * more)),
-        ),
+        sizes=sizes,
         objective=CrossEntropy(label_smoothing=0.1),
         optimiser=SGD(rate=0.05, momentum=0.9, nesterov=True, decay=2e-3),
         schedule=Cosine(),
@@ -69,6 +72,24 @@ def photographs(facts: DataFacts, wish: Wish) -> Recipe:
         precision="bfloat16" if wish.gpu else "float32",
         layout="channels_last",
     )
+
+
+def _growing(network: Network, size: tuple[int, int]) -> tuple[SizeUntil, ...]:
+    """Return half the size and then three quarters, or nothing for a network of one size."""
+    height, width = size
+    stages = ((0.6, (height // 2, width // 2)), (1.0, (height * 3 // 4, width * 3 // 4)))
+    if not all(_takes(network, each) for _, each in stages):
+        return ()
+    return tuple(SizeUntil(until=until, size=each) for until, each in stages)
+
+
+def _takes(network: Network, size: tuple[int, int]) -> bool:
+    """Tell whether images of another size go through a network with the same parameters."""
+    try:
+        other = network.with_input((network.input_shape[0], *size))
+    except DesignError:
+        return False
+    return other.parameters() == network.parameters()
 
 
 def _epochs(count: int, steps: int) -> int:

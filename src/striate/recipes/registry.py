@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from striate import zoo
 from striate.design import Network
-from striate.errors import UnknownName
+from striate.errors import DesignError, UnknownName
 from striate.recipes.facts import DataFacts
 from striate.records import nearest
 from striate.train import Recipe
@@ -21,24 +21,40 @@ class Wish(NamedTuple):
     """What the user asked for beside the data.
 
     Args:
-        network: a registered network's name, or `auto` for the recipe's own.
-        device: auto, cpu, cuda or cuda:N.
-        gpu: whether that is a graphics card.
+        network: whatever `zoo.read` reads, or `auto` for the recipe's own.
+        size: (height, width) to scale images to, in pixels; None leaves it to the recipe.
+        gpu: whether it is trained on a graphics card.
     """
 
     network: str = "auto"
-    device: str = "auto"
+    size: tuple[int, int] | None = None
     gpu: bool = False
 
-    def build(self, own: str, classes: int, shape: tuple[int, int, int]) -> Network:
+    def build(self, own: str, classes: int, channels: int, size: tuple[int, int]) -> Network:
         """Return the network asked for, or the recipe's own, for so many classes and an input.
 
         Raises:
             UnknownName: no such network; carries the nearest names.
-            DesignError: the network cannot take such an input; names the layer and what would fit.
+            DesignError: it cannot take images of that size; names the layer, what it received, and
+                the size to ask for.
         """
         name = own if self.network == "auto" else self.network
-        return zoo.network(name, classes=classes, input=shape)
+        try:
+            return zoo.read(name, classes=classes, input=(channels, *size))
+        except DesignError as error:
+            least = zoo.read(name, classes=classes).minimum_input()[1]
+            if min(size) >= least:
+                raise
+            fix = f"choose a size of at least {least}x{least} (--size {least})"
+            raise DesignError(error.problem, error.layer, fixes=(fix,)) from error
+
+    def least_side(self) -> int:
+        """Return the side of the smallest square images that the network asked for takes."""
+        return 1 if self.network == "auto" else zoo.read(self.network).minimum_input()[1]
+
+    def called(self, own: str) -> str:
+        """Return what a reason calls the network: the recipe's own, or the one asked for."""
+        return own if self.network == "auto" else f"{self.network}, as asked"
 
 
 RecipeFunction = Callable[[DataFacts, Wish], Recipe]

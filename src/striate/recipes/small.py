@@ -78,16 +78,20 @@ def _small(
     batch: int,
 ) -> Recipe:
     """Write what the recipes for small images share: AdamW, linear fall, averaged weights."""
-    height, width = facts.size
+    size = wish.size or facts.size
+    scaled = f" scaled to {size[0]}x{size[1]}" if size != facts.size else ""
     return Recipe(
         name=name,
-        reason=f"{facts.count:,} images of {height}x{width}: a small residual net, {how}",
-        network=wish.build(network, facts.classes, (facts.channel_count, height, width)),
+        reason=(
+            f"{facts.count:,} images of {facts.size[0]}x{facts.size[1]}{scaled}: "
+            f"{wish.called('a small residual net')}, {how}"
+        ),
+        network=wish.build(network, facts.classes, facts.channel_count, size),
         data=DataChoice(path=facts.path),
         preprocessing=Preprocessing(
             channels=facts.channels,
-            size=facts.size,
-            resize=Resize(rule="exact", size=facts.size),
+            size=size,
+            resize=Resize(rule="exact", size=size),
         ),
         augmentation=augmentation,
         objective=CrossEntropy(label_smoothing=0.1),
