@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -190,6 +191,34 @@ def test_what_cannot_be_trained_leaves_nothing_behind(
     assert ended.code == 2 and sentence in ended.err
     assert ended.err.splitlines()[-1].startswith("striate: ") and ended.out == ""
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_one_size_on_photographs(run: Run, tmp_path: Path) -> None:
+    """The recipe for photographs grows its images, but not for a net that takes one size."""
+    random = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = random.integers(0, 255, (48, 64, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    out = tmp_path / "my runs" / "first one"
+    ended = run("train", tmp_path / "photos", "--net", "lenet", "--epochs", "1", "--out", out)
+    assert ended.code == 0, ended.err
+    assert "2 classes; lenet" in ended.err and "on random crops of 128 pixels" in ended.err
+    assert f"striate evaluate '{out}'" in ended.out and f"striate replay '{out}' 1..1" in ended.out
+    assert "on 3 images held out" in ended.out
+
+
+def test_notes_on_other_data_are_said_once(
+    trained: Any, folder: Path, run: Run, tmp_path: Path
+) -> None:
+    out, _, _ = trained
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    (other / "dark" / "readme.md").touch()
+    ended = run("evaluate", out, other)
+    assert ended.code == 0 and ended.err.count("no images by their names: 1") == 1
+    assert ended.err.count("among those trained on") == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -72,7 +72,18 @@ def test_design_of_anything_on_paper_loads_no_torch() -> None:
         (["design", "resnet19"], "There is no network named 'resnet19'. Did you mean resnet"),
         (["design", "lenet", "--input", "3xx"], "Expected --input as CxHxW"),
         (["design", "lenet(depth=3)"], "There is no knob of lenet named 'depth'"),
-        (["models", "alexnat"], "There is no network named 'alexnat'. Did you mean alexnet"),
+        (["models", "alexnat"], "No network has 'alexnat' in its name or summary. Did you mean al"),
+        (["models", "zzzz"], "has 'zzzz' in its name or summary. `striate models` lists all."),
+        (["train", "nowhere", "--size", "8x8x8"], "Expected --size as HxW or one side"),
+        (["train", "nowhere", "--set", "network=lenet"], "say --net lenet"),
+        (["train", "nowhere", "--set", "lr=1"], "Did you mean optimiser.rate?"),
+        (["train", "nowhere", "--recipe", "tiny"], "Did you mean tiny_images?"),
+        (["train", "nowhere", "--net", "alexnat"], "Did you mean alexnet?"),
+        (["train", "nowhere", "--device", "abacus"], "received device='abacus'"),
+        (
+            ["train", "--resume", "x", "--device", "cpu", "--strict"],
+            "leave out --strict, --device.",
+        ),
         (["evaluate", "nowhere"], "There is no run folder nowhere."),
         (["predict", "nowhere", "x.png"], "There is no run folder nowhere."),
         (["replay", "nowhere", "1-3"], "Expected steps as A..B"),
@@ -96,8 +107,30 @@ def test_under_json_an_error_is_the_one_document(run: Run) -> None:
     assert json.loads(ended.out) == {"error": {"kind": "RunError", "message": message}}
     both = run("predict", "x", "y", "--csv", "--json")
     assert "Choose one of --csv and --json." in json.loads(both.out)["error"]["message"]
+    early = run("--json", "models")
+    assert "say it after: striate models --json" in json.loads(early.out)["error"]["message"]
     usage = run("evaluate", "--json")
     assert "Missing argument" in json.loads(usage.out)["error"]["message"]
+
+
+def test_version_and_help_under_json(run: Run) -> None:
+    for order in (["--version", "--json"], ["--json", "--version"]):
+        ended = run(*order)
+        assert ended.code == 0 and list(json.loads(ended.out)) == ["version"]
+    for order in (["--help", "--json"], ["--json", "-h"], ["train", "--json", "--help"], []):
+        ended = run(*order)
+        assert ended.code == 0 and ended.out.startswith("Usage: striate") and ended.err == ""
+
+
+def test_what_can_be_known_is_checked_before_the_data_is_read(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from striate import data
+
+    monkeypatch.setattr(data, "open", lambda *_, **__: pytest.fail("the data was read"))
+    (tmp_path / "notes.txt").touch()
+    ended = run("train", "digits", "--out", tmp_path)
+    assert ended.code == 2 and "is already there and is no run folder" in ended.err
 
 
 def test_no_traceback_reaches_the_user() -> None:

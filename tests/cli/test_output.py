@@ -35,6 +35,21 @@ def test_durations(seconds: float, spelled: str) -> None:
     assert output.duration(seconds) == spelled
 
 
+@pytest.mark.parametrize(
+    ("number", "one", "spelled"),
+    [(1, "epoch", "1 epoch"), (0, "class", "0 classes"), (1200, "image", "1,200 images")],
+)
+def test_counts(number: int, one: str, spelled: str) -> None:
+    assert output.count(number, one) == spelled
+
+
+def test_a_terminal_cuts_long_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "10")
+    assert output.clip("x" * 20) == "x" * 20
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert output.clip("x" * 20 + "\nshort") == "xxxxxxx...\nshort"
+
+
 def test_json_is_the_only_thing_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     output.show({"a": 1}, "one", as_json=True)
     shown = capsys.readouterr()

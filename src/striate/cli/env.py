@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def env(
     out: Annotated[
-        Path, typer.Option("--out", help="Folder that runs would be written to.")
+        Path, typer.Option("--out", metavar="FOLDER", help="Where runs would be written.")
     ] = Path("runs"),
     as_json: Json = False,
 ) -> None:
@@ -40,7 +40,7 @@ def _text(found: Environment) -> str:
         ("striate", f"{found.striate}, Python {found.python}"),
         ("packages", packages),
         ("system", f"{machine.system}, {machine.memory_bytes / 2**30:.0f} GiB"),
-        ("processor", f"{machine.cpu}, {machine.cores} usable CPUs"),
+        ("processor", f"{machine.cpu}, {output.count(machine.cores, 'usable CPU')}"),
         ("threads", f"{machine.threads}, {machine.vector} ({machine.vector_bits} bits)"),
         ("graphics", gpus + (f", CUDA {machine.cuda}" if machine.cuda else "")),
         *((use, folder) for use, folder in found.folders.items()),

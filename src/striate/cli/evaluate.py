@@ -42,7 +42,10 @@ def evaluate(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Accuracy with its interval, per class, calibration, confusion."""
+    """Accuracy with its interval, per class, calibration, confusion.
+
+    The run's own data is evaluated on the images that were held out from training.
+    """
     from striate import inference, runs
 
     opened = runs.open(run)
@@ -60,7 +63,8 @@ def _text(found: Evaluation) -> str:
     low, high = test.interval
     skipped = f", {found.skipped} skipped" if found.skipped else ""
     lines = [
-        f"{found.network} ({found.run}) on {found.data}, {found.part}: {test.n:,} images{skipped}",
+        f"{found.network} ({found.run}) on {found.data}, {found.part}: "
+        f"{output.count(test.n, 'image')}{skipped}",
         "",
         f"accuracy     {output.percent(test.accuracy)}  "
         f"(95% interval {output.percent(low)} to {output.percent(high)})",
@@ -99,7 +103,7 @@ def _class_table(classes: Sequence[ClassFigures]) -> str:
     text = output.table(("class", "images", "accuracy", "95% interval", "precision"), rows)
     absent = sum(not each.n for each in classes)
     if absent:
-        text += f"\n({absent} classes without images here)"
+        text += f"\n({output.count(absent, 'class')} without images here)"
     if len(classes) - absent > len(shown):
         text += f"\n(the {len(shown)} worst of {len(classes) - absent})"
     return text

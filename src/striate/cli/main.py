@@ -15,7 +15,7 @@ import typer
 
 from striate import __version__, progress
 from striate.cli import design, env, evaluate, models, output, predict, replay, train
-from striate.errors import StriateError
+from striate.errors import StriateError, UsageError
 
 app = typer.Typer(
     name="striate",
@@ -24,7 +24,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -37,18 +36,20 @@ app.command("models")(models.models)
 app.command("env")(env.env)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        output.show(None, f"striate {__version__}", as_json=False)
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None: ...
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", hidden=True)] = False,
+) -> None:
+    if version:
+        output.show({"version": __version__}, f"striate {__version__}", as_json)
+        raise typer.Exit
+    command = context.invoked_subcommand or "COMMAND"
+    if as_json:
+        raise UsageError(f"--json belongs to a command; say it after: striate {command} --json")
+    if context.invoked_subcommand is None:
+        raise UsageError("Expected a command. See: striate --help")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     interrupted. Whatever is not a `StriateError` is a bug of ours and keeps its traceback.
     """
     _wait_politely()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         with progress.use(output.display()):
             code = _run(given, as_json="--json" in given)

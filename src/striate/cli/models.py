@@ -12,19 +12,25 @@ from striate.cli.options import Json
 
 def models(
     word: Annotated[
-        str, typer.Argument(metavar="WORD", help="Only those whose name or summary has this word.")
+        str,
+        typer.Argument(metavar="WORD", help="Only those with this word in name or summary."),
     ] = "",
     as_json: Json = False,
 ) -> None:
     """Registered networks: parameters, MACs, input and source."""
     from striate import zoo
-    from striate.errors import UnknownName
+    from striate.errors import UsageError
     from striate.records import nearest
 
     entries = [zoo.entry(each) for each in zoo.names()]
     found = [each for each in entries if word.lower() in f"{each.name} {each.summary}".lower()]
     if not found:
-        raise UnknownName("network", word, nearest(word, zoo.names()))
+        near = nearest(word, zoo.names())
+        raise UsageError(
+            f"No network has {word!r} in its name or summary. "
+            + (f"Did you mean {' or '.join(near)}? " if near else "")
+            + "`striate models` lists all."
+        )
     documents, rows = [], []
     for entry in found:
         network = zoo.network(entry.name)
@@ -45,4 +51,4 @@ def models(
             }
         )
     header = ("name", "parameters", "MACs", "input", "classes", "source")
-    output.show({"models": documents}, output.table(header, rows), as_json)
+    output.show({"models": documents}, output.clip(output.table(header, rows)), as_json)

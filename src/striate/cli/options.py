@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from striate.errors import UsageError
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout; text goes to stderr.")
 ]
@@ -13,3 +15,16 @@ Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu
 Strict = Annotated[
     bool, typer.Option("--strict", help="A file that cannot be read is an error, not a warning.")
 ]
+
+
+def numbers(text: str, expected: str, most: int = 4) -> tuple[int, ...]:
+    """Read one to `most` positive integers with `x` or a comma between them: `3x224x224`.
+
+    Raises:
+        UsageError: something else; says what was expected.
+    """
+    parts = text.replace(",", "x").split("x")
+    whole = all(part.strip().isdecimal() and int(part) > 0 for part in parts)
+    if not whole or len(parts) > most:
+        raise UsageError(f"Expected {expected}, received {text!r}.")
+    return tuple(int(part) for part in parts)

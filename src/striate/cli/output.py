@@ -8,6 +8,7 @@ nothing else, and is imported when the first bar is due: its tables would cost e
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -106,6 +107,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], indent: str = ""
     return "\n".join((indent + "  ".join(row)).rstrip() for row in zip(*set_columns, strict=True))
 
 
+def clip(text: str) -> str:
+    """Cut lines to the terminal's width, where there is one, so that a table stays a table."""
+    if not sys.stdout.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        line if len(line) <= width else f"{line[: width - 3]}..." for line in text.splitlines()
+    )
+
+
 def _cell(value: Any) -> tuple[str, bool]:
     """Return a cell's text, and whether it is a number."""
     if value is None:
@@ -119,8 +130,9 @@ def _cell(value: Any) -> tuple[str, bool]:
 
 
 def count(number: int, one: str) -> str:
-    """Spell how many there are: 1 epoch, 40 epochs."""
-    return f"{number:,} {one}{'' if number == 1 else 's'}"
+    """Spell how many there are: 1 epoch, 40 epochs, 10 classes."""
+    ending = "" if number == 1 else "es" if one.endswith("s") else "s"
+    return f"{number:,} {one}{ending}"
 
 
 def percent(share: float, digits: int = 2) -> str:

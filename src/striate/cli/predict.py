@@ -21,15 +21,20 @@ if TYPE_CHECKING:
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     files: Annotated[
-        list[str], typer.Argument(metavar="FILES...", help="Images, folders, quoted globs.")
+        list[str], typer.Argument(metavar="FILE", help="Images, folders, quoted globs.")
     ],
-    top: Annotated[int, typer.Option("--top", min=1, help="Classes to name for each image.")] = 5,
+    top: Annotated[
+        int, typer.Option("--top", metavar="N", min=1, help="Classes --json names for each image.")
+    ] = 5,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print file,id,label,probability.")] = False,
     strict: Strict = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Labels for image files."""
+    """Labels for image files.
+
+    The images go through exactly the preparation that the network was trained with.
+    """
     if as_csv and as_json:
         raise UsageError("Choose one of --csv and --json.")
     from striate import inference

@@ -43,6 +43,7 @@ def _text(found: ReplayResult) -> str:
     lines = [f"identical: {where}" if found.identical else f"different: {where}"]
     if found.difference:
         lines.append(found.difference)
-    lines.append(f"{found.steps} steps and {found.tensors} tensors compared, {start}")
-    lines += [f"Note: {note}." for note in found.notes]
+    compared = f"{output.count(found.steps, 'step')} and {output.count(found.tensors, 'tensor')}"
+    lines.append(f"{compared} compared, {start}")
+    lines += [f"Note: {note.rstrip('.')}." for note in found.notes]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from striate.cli import output
-from striate.cli.options import Device, Json, Strict
+from striate.cli.options import Device, Json, Strict, numbers
 from striate.errors import UsageError
 
 if TYPE_CHECKING:
     from striate.data import Dataset
     from striate.inference import Evaluation
+    from striate.runs import Run
     from striate.train import Recipe, TrainResult
 
 
@@ -25,30 +27,46 @@ def train(
         typer.Argument(metavar="DATA", help="A named set or a path; digits unless given."),
     ] = None,
     net: Annotated[
-        str, typer.Option("--net", metavar="NET", help="A registered network, or auto.")
+        str, typer.Option("--net", metavar="NET", help="A network, or auto for the recipe's own.")
     ] = "auto",
     recipe: Annotated[
-        str, typer.Option("--recipe", metavar="RECIPE", help="A registered recipe, or auto.")
+        str,
+        typer.Option(
+            "--recipe", metavar="RECIPE", help="A recipe, or auto to choose by the images."
+        ),
     ] = "auto",
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="HxW", help="Scale images to so many pixels: 64 or 64x96."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; can be repeated."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change the recipe: batch=64. Can be repeated."
+        ),
     ] = None,
     epochs: Annotated[
         int | None,
         typer.Option("--epochs", metavar="N", min=1, help="How often each image is seen."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", min=0, help="Of everything but the split.")
+        int | None,
+        typer.Option("--seed", metavar="N", min=0, help="Of all chance but that of the split."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="The run folder to write.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FOLDER", help="The run folder; runs/DATA-NET-001 unless given."
+        ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Take the place of a run that is there.")
+        bool, typer.Option("--overwrite", help="Replace the run that is at --out.")
     ] = False,
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run.")
+        Path | None,
+        typer.Option(
+            "--resume", metavar="RUN", help="Go on with a run from its newest checkpoint."
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -58,16 +76,27 @@ def train(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Train on images, evaluate on held-out ones, leave a run folder."""
+    """Train on images, evaluate on held-out ones, leave a run folder.
+
+    DATA is a named set such as digits, mnist or cifar10, or a path: a folder of class folders (with
+    or without train, val and test above them), IDX, CIFAR or npz files, a CSV of paths and labels.
+
+    A recipe fixes everything about a run: --set changes what no option does, such as batch=64,
+    optimiser.rate=0.01 or schedule=cosine. The run's recipe.json has all of it.
+    """
     if resume is not None:
         changed = {
             "DATA": data,
             "--net": net != "auto",
             "--recipe": recipe != "auto",
+            "--size": size,
             "--set": settings,
             "--epochs": epochs,
             "--seed": seed is not None,
             "--out": out,
+            "--overwrite": overwrite,
+            "--strict": strict,
+            "--device": device != "auto",
         }
         _resume(resume, [name for name, given in changed.items() if given], workers, as_json)
         return
@@ -75,17 +104,30 @@ def train(
     from striate import progress, recipes, runs
     from striate import train as training
 
-    dataset = sources.open(data or "digits", strict=strict)
     changes = [*(settings or ()), f"data.strict={str(strict).lower()}"]
     changes += [f"epochs={epochs}"] if epochs is not None else []
     changes += [f"seed={seed}"] if seed is not None else []
     changes += [f"workers={workers}"] if workers is not None else []
-    chosen = recipes.make(recipe, dataset, network=net, device=device, settings=changes)
+    pixels = _size(size)
+    if out is not None and output.first_process():
+        runs.check_free(out, overwrite)
+    recipes.check(recipe, network=net, device=device, settings=changes)
+    dataset = sources.open(data or "digits", strict=strict)
+    chosen = recipes.make(
+        recipe, dataset, network=net, size=pixels, device=device, settings=changes
+    )
     if output.first_process():
         progress.say(_opening(chosen, dataset))
     path = out or runs.new_path("runs", f"{dataset.name}-{chosen.network.name}")
     result = training.train(chosen, out=path, dataset=dataset, overwrite=overwrite)
     _end(result, dataset, as_json)
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    sides = numbers(text, "--size as HxW or one side, for example 64", most=2)
+    return sides[0], sides[-1]
 
 
 def _resume(run: Path, changed: list[str], workers: int | None, as_json: bool) -> None:
@@ -101,8 +143,8 @@ def _resume(run: Path, changed: list[str], workers: int | None, as_json: bool) -
 def _opening(recipe: Recipe, dataset: Dataset) -> str:
     parameters = recipe.network.parameter_count()
     return (
-        f"{dataset.name}: {len(dataset.classes)} classes; {recipe.network.name}, "
-        f"{parameters:,} parameters; {output.count(recipe.epochs, 'epoch')} "
+        f"{dataset.name}: {output.count(len(dataset.classes), 'class')}; "
+        f"{recipe.network.name}, {parameters:,} parameters; {output.count(recipe.epochs, 'epoch')} "
         f"({recipe.name}: {recipe.reason})"
     )
 
@@ -114,7 +156,7 @@ def _end(result: TrainResult, dataset: Dataset | None, as_json: bool) -> None:
     from striate.records import to_builtins
 
     if result.state == "interrupted":
-        again = f"Interrupted. Go on with: striate train --resume {result.run}"
+        again = f"Interrupted. Go on with: striate train --resume {shlex.quote(result.run)}"
         output.show(result, again, as_json)
         sys.exit(output.INTERRUPTED)  # not typer.Exit: all is said already
     from striate import inference, runs
@@ -127,17 +169,18 @@ def _end(result: TrainResult, dataset: Dataset | None, as_json: bool) -> None:
         **to_builtins(result),
         "figures": {name: str(path) for name, path in pictures.items()},
     }
-    output.show(document, _text(result, evaluation, pictures, run.weights), as_json)
+    output.show(document, _text(result, evaluation, pictures, run), as_json)
 
 
 def _text(
-    result: TrainResult, evaluation: Evaluation, pictures: Mapping[str, Path], weights: Path
+    result: TrainResult, evaluation: Evaluation, pictures: Mapping[str, Path], run: Run
 ) -> str:
     test = evaluation.test
     low, high = test.interval
     lines = [
         "",
-        f"test accuracy {output.percent(test.accuracy)} on {test.n:,} images held out "
+        f"test accuracy {output.percent(test.accuracy)} on "
+        f"{output.count(test.n, 'image')} held out "
         f"(95% interval {output.percent(low, 1)} to {output.percent(high, 1)}), "
         f"loss {test.loss:.4f}",
     ]
@@ -147,14 +190,16 @@ def _text(
             f"weights were chosen; {output.count(result.epochs, 'epoch')} in "
             f"{output.duration(result.seconds)}"
         )
-    places = {"run": result.run, "model": str(weights)}
+    places = {"run": result.run, "model": str(run.weights)}
     places |= {name: str(path) for name, path in pictures.items()}
     lines += ["", *(f"{name.ljust(10)} {place}" for name, place in places.items())]
+    again = shlex.quote(result.run)
+    steps = run.history("step")[-1]["step"]
     lines += [
         "",
         "next",
-        f"  striate evaluate {result.run}",
-        f"  striate predict {result.run} IMAGES",
-        f"  striate replay {result.run} 1..10",
+        f"  striate evaluate {again}",
+        f"  striate predict {again} IMAGES",
+        f"  striate replay {again} 1..{min(steps, 10)}",
     ]
     return "\n".join(lines)

@@ -85,11 +85,10 @@ def evaluate(
     ).relabelled(outputs)
     _check_finite(outcome, images.samples.ids, opened)
     trained_on = _trained_on(images.samples, opened)
-    notes = images.notes
+    notes = images.notes  # said where they were found
     if trained_on:
         notes += (f"{trained_on} of these images are, by content, among those trained on.",)
-    for note in notes:
-        progress.say(f"Note: {note}")
+        progress.say(f"Note: {notes[-1]}")
     return Evaluation(
         run=str(opened.path),
         network=net.network.name,
@@ -149,6 +148,8 @@ def _own_part(run: runs.Run, dataset: Dataset, part: Part, choice: dict[str, Any
         if changed
         else ()
     )
+    for note in notes:
+        progress.say(f"Note: {note}")
     return Images(samples, dataset.classes, dataset.spec, part, len(dataset.skipped), notes)
 
 

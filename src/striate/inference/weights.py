@@ -6,6 +6,7 @@ must be exactly what the network's record says, name by name and shape by shape.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def load(run: runs.Run, device: torch.device | str = "cpu") -> Net:
     if not run.weights.exists():
         raise RunError(
             f"{run.path} has no weights yet ({run.state}): they are written after the first epoch. "
-            f"Continue it with: striate train --resume {run.path}"
+            f"Continue it with: striate train --resume {shlex.quote(str(run.path))}"
         )
     return load_weights(run.network(), run.weights).to(device).eval()
 

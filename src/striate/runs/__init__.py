@@ -19,7 +19,7 @@ torch.
     lock                 held by whoever is training
 """
 
-from striate.runs.folder import create, new_path, open
+from striate.runs.folder import check_free, create, new_path, open
 from striate.runs.run import Run, RunInfo
 
-__all__ = ["Run", "RunInfo", "create", "new_path", "open"]
+__all__ = ["Run", "RunInfo", "check_free", "create", "new_path", "open"]

@@ -114,6 +114,16 @@ def new_path(out: Path | str, name: str) -> Path:
     return out / f"{name}-{last + 1:03d}"
 
 
+def check_free(path: Path | str, overwrite: bool = False) -> None:
+    """Refuse what `create` would refuse to write to; changes nothing.
+
+    Raises:
+        RunError: as for `create`.
+    """
+    with _free(Path(path), overwrite):
+        pass
+
+
 @contextlib.contextmanager
 def _free(path: Path, overwrite: bool) -> Iterator[None]:
     """Make sure that nothing is lost by writing to `path`, and hold a run that goes."""
