@@ -1,46 +1,205 @@
-"""`striate design NET`."""
+"""`striate design NET`: the sheet, the drawing, other spellings, and networks side by side."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from striate.cli import output
-from striate.cli.options import Json
+from striate.cli.options import Json, numbers
 from striate.errors import UsageError
+
+if TYPE_CHECKING:
+    from striate.design import Network, Sheet
+
+_BY_SUFFIX = {".html": "html", ".svg": "svg", ".md": "markdown", ".json": "json", ".txt": "text"}
 
 
 def design(
-    net: Annotated[
-        str,
-        typer.Argument(metavar="NET", help="A name, notation, a prototxt, a network.json, a run."),
-    ],
+    nets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NET...",
+            help="Names, notation, a prototxt, a network.json, a run; several are compared. "
+            "W=32 F=5 S=2 P=? asks which paddings fit.",
+        ),
+    ] = None,
     classes: Annotated[
         int | None, typer.Option("--classes", min=1, help="Another number of classes.")
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option("--input", metavar="CxHxW", help="Another input, for example 3x224x224."),
+        typer.Option("--input", metavar="CxHxW", help="Another input: 3x224x224, 64x96 or 64."),
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images that memory is for.")] = 1,
+    depth: Annotated[
+        int | None,
+        typer.Option("--depth", min=1, help="Parts of a layer's name to show; scopes below fold."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show every layer, fold nothing.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table as markdown.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="One page with drawing and table.")] = False,
+    svg: Annotated[bool, typer.Option("--svg", help="The drawing of the graph.")] = False,
+    dialect: Annotated[
+        str | None,
+        typer.Option("--as", metavar="KIND", help="Spell it for torch, lasagne, caffe, pytorch."),
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", metavar="NAME", help="Only this layer or scope.")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw accuracy against MACs: .svg or .png."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write there: .html, .svg, .md, .json, .txt."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Shapes, parameters, MACs, receptive field of every layer."""
+    """Shapes, parameters, MACs, memory, receptive field of every layer; a drawing; a comparison."""
+    from striate.design import question
+
+    words = nets or []
+    if plot is not None:
+        _plot(words, plot, as_json)
+        return
+    if not words:
+        raise UsageError("Expected a network, for example: striate design vgg16")
+    if question.is_question(words):
+        answer = question.answer(question.read_question(words))
+        output.show(answer, answer.text, as_json)
+        return
+    networks = [_read(word, classes, size) for word in words]
+    if dialect is not None:
+        _spell(networks, dialect, layer, out, as_json)
+        return
+    form = _form({"markdown": markdown, "html": html, "svg": svg, "json": as_json}, out)
+    sheets = [_sheet(network, batch) for network in networks]
+    if layer is not None:
+        sheets = [_only(sheet, layer) for sheet in sheets]
+    document: Any = [each.document() for each in sheets]
+    if len(sheets) == 1:
+        document, text = document[0], _rendered(sheets[0], form, depth, every)
+    else:
+        text = _compared(sheets, form)
+    _deliver(document, text, form, out)
+
+
+def _read(net: str, classes: int | None, size: str | None) -> Network:
+    from striate import zoo
+
+    return zoo.read(net, classes=classes, input=_shape(net, size))
+
+
+def _sheet(network: Network, batch: int) -> Sheet:
     from striate import zoo
     from striate.design import sheet
-    from striate.design.table import text
 
-    found = sheet(zoo.read(net, classes=classes, input=_shape(size)))
-    found = found.replace(notes=found.notes + zoo.notes(found))
-    output.show(found.document(), text(found), as_json)
+    found = sheet(network, batch=batch)
+    return found.replace(notes=found.notes + zoo.notes(found))
 
 
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    """Read `3x224x224`, `3,224,224`, or `224` for three channels of a square."""
+def _only(sheet: Sheet, layer: str) -> Sheet:
+    """Keep the rows of a layer or scope."""
+    from striate.records import nearest
+
+    rows = tuple(
+        row for row in sheet.layers if row.name == layer or row.name.startswith(f"{layer}.")
+    )
+    if not rows:
+        close = nearest(layer, [row.name for row in sheet.layers])
+        meant = f" Did you mean {' or '.join(close)}?" if close else ""
+        raise UsageError(f"{sheet.network} has no layer or scope {layer!r}.{meant}")
+    return sheet.replace(layers=rows)
+
+
+def _form(asked: dict[str, bool], out: Path | None) -> str:
+    """Return which form was asked for: by an option, by the file's name, or text."""
+    chosen = [form for form, wanted in asked.items() if wanted]
+    if len(chosen) > 1:
+        raise UsageError(f"Expected one of --{', --'.join(asked)}, received {len(chosen)} of them.")
+    if chosen or out is None:
+        return chosen[0] if chosen else "text"
+    if out.suffix not in _BY_SUFFIX:
+        known = ", ".join(_BY_SUFFIX)
+        raise UsageError(f"Expected --out to end in {known}, or an option that says the form.")
+    return _BY_SUFFIX[out.suffix]
+
+
+def _rendered(sheet: Sheet, form: str, depth: int | None, every: bool) -> str:
+    from striate.design import table
+
+    if form == "markdown":
+        return table.markdown(sheet, depth=depth, every=every)
+    if form == "html":
+        from striate.design.page import html
+
+        return html(sheet, depth=depth, every=every)
+    if form == "svg":
+        from striate.design.drawing import drawing
+
+        return drawing(sheet, depth=depth, every=every)
+    width = shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else 120
+    return table.text(sheet, depth=depth, every=every, width=width)
+
+
+def _compared(sheets: list[Sheet], form: str) -> str:
+    from striate.design import compare
+    from striate.zoo.plot import published
+
+    if form in ("html", "svg"):
+        raise UsageError(f"Expected one network for --{form}, received {len(sheets)}.")
+    table = compare.comparison(sheets, [published(sheet.network) for sheet in sheets])
+    return compare.markdown(table) if form == "markdown" else compare.text(table)
+
+
+def _deliver(document: Any, text: str, form: str, out: Path | None) -> None:
+    """Print a result, or write it to a file and say so."""
+    if out is None:
+        output.show(document, text.rstrip("\n"), form == "json")
+        return
+    from striate.files import atomic_write
+    from striate.records import to_json
+
+    atomic_write(out, to_json(document, indent=2) if form == "json" else text.encode())
+    output.show(None, f"Wrote {out}.", as_json=False)
+
+
+def _plot(names: list[str], file: Path, as_json: bool) -> None:
+    from striate.zoo.plot import plot
+
+    if file.suffix not in (".svg", ".png"):
+        raise UsageError(f"Expected --plot FILE to end in .svg or .png, received {file}.")
+    plot(names).save(file)
+    output.show({"plot": str(file)}, f"Wrote {file}.", as_json)
+
+
+def _spell(
+    networks: list[Network], dialect: str, layer: str | None, out: Path | None, as_json: bool
+) -> None:
+    from striate.design.spelling import spell
+
+    spelled = [spell(network, dialect, layer) for network in networks]
+    text = "\n\n".join(each.text() for each in spelled)
+    document = spelled[0] if len(spelled) == 1 else spelled
+    _deliver(document, text + "\n", "json" if as_json else "text", out)
+
+
+def _shape(net: str, text: str | None) -> tuple[int, ...] | None:
+    """Read `3x224x224`; `64x96` and `64`, a square, keep the network's own channels."""
     if text is None:
         return None
-    parts = text.replace(",", "x").split("x")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise UsageError(f"Expected --input as CxHxW, for example 3x224x224, received {text!r}.")
-    sizes = tuple(int(part) for part in parts)
-    return (3, *sizes, *sizes) if len(sizes) == 1 else sizes
+    from striate import zoo
+
+    sizes = numbers(text, "--input as CxHxW, HxW or one side, for example 3x224x224")
+    if len(sizes) > 2:
+        return sizes
+    own = zoo.read(net).input_shape
+    if len(sizes) == len(own):
+        return sizes
+    return (own[0], *(sizes * (len(own) - 1) if len(sizes) == 1 else sizes))

@@ -23,26 +23,21 @@ class Memory(Record, frozen=True, kw_only=True):
         forward: the most that is alive at once in evaluation, the input with it, without
             parameters: each value is dropped after its last reader.
         kept: all activations, which training keeps for the way back.
-        training: parameters, their gradients and momentum, and what is kept.
     """
 
     batch: int
     parameters: int
     forward: int
     kept: int
-    training: int
 
 
 def memory(network: Network, activations: int, batch: int = 1) -> Memory:
     """Return the memory of a batch; `activations` are those of one image."""
-    parameters = BYTES * network.parameter_count()
-    kept = BYTES * activations * batch
     return Memory(
         batch=batch,
-        parameters=parameters,
+        parameters=BYTES * network.parameter_count(),
         forward=BYTES * batch * peak(network),
-        kept=kept,
-        training=3 * parameters + kept,
+        kept=BYTES * activations * batch,
     )
 
 

@@ -177,8 +177,11 @@ def _lines(made: Answer) -> Iterator[str]:
         if len(uneven) == len(made.fits):
             yield "  (no padding alike on both sides does; before+after, or rounded down:)"
             alike = same_padding(q.kernel)[0]
-            size = output_size(q.size, q.kernel, uneven[0].stride, (alike, alike))
-            yield f"  S={uneven[0].stride} P={alike}: output {size}, leaves out pixels at the end"
+            stride, pads = uneven[0].stride, (alike, alike)
+            size = output_size(q.size, q.kernel, stride, pads)
+            lost = remainder(q.size, q.kernel, stride, pads)
+            what = "only padding" if lost <= alike else f"{lost - alike} of {q.size} pixels"
+            yield f"  S={stride} P={alike}: output {size}, leaves out {what} at the end"
         yield from (
             f"  S={fit.stride} P={spell_padding(fit.padding)}: output {fit.output}" + _named(q, fit)
             for fit in made.fits

@@ -12,7 +12,7 @@ from striate.design.arithmetic import volume
 from striate.design.caption import caption, kin
 from striate.design.layer import Layer, Shape
 from striate.design.memory import BYTES, Memory, memory
-from striate.design.network import Network
+from striate.design.network import Network, Output
 from striate.design.receptive import Axis, Field, last_with_places, receptive_fields
 from striate.design.remarks import remarks
 from striate.records import Record, to_builtins
@@ -79,7 +79,9 @@ class Sheet(Record, frozen=True, kw_only=True):
 
     Args:
         network: its name.
-        input: shape without batch.
+        input: shape of the first input without batch.
+        inputs: the shapes of all by name.
+        outputs: the first one is the main one.
         layers: a row each.
         totals: for one image.
         memory: for a batch.
@@ -88,6 +90,8 @@ class Sheet(Record, frozen=True, kw_only=True):
 
     network: str
     input: Shape
+    inputs: dict[str, Shape]
+    outputs: tuple[Output, ...]
     layers: tuple[Row, ...]
     totals: Totals
     memory: Memory
@@ -112,6 +116,8 @@ def sheet(network: Network, *, batch: int = 1) -> Sheet:
     return Sheet(
         network=network.name,
         input=network.input_shape,
+        inputs={each.name: each.shape for each in network.inputs},
+        outputs=network.outputs,
         layers=rows,
         totals=Totals(
             parameters=network.parameter_count(),

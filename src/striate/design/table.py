@@ -107,16 +107,6 @@ def totals(sheet: Sheet) -> Iterator[str]:
     yield f"  {_field_in_words(total.receptive_field)}"
 
 
-def training(sheet: Sheet) -> Iterator[str]:
-    """Yield what training takes on paper, part by part."""
-    memory = sheet.memory
-    parameters = spell_bytes(memory.parameters)
-    yield f"training on paper, float32, batch {memory.batch}, momentum:"
-    yield f"  weights {parameters}, gradients {parameters}, momentum {parameters}"
-    yield f"  activations kept for the way back {spell_bytes(memory.kept)}"
-    yield f"  together {spell_bytes(memory.training)}"
-
-
 def spell_bytes(count: int) -> str:
     """Spell bytes in units of 1000, as disks and GPUs are sold: 18.8 kB."""
     for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
@@ -169,25 +159,25 @@ def _columns(lines: Sequence[Sequence[str]], width: int) -> list[str]:
     """Set columns two spaces apart; where they are too wide, words give way."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     over = sum(widths) + 2 * (len(widths) - 1) - width
-    for column in (1, 0):
+    for column, least in ((1, 16), (0, 16), (1, 8)):
         widths[column] = min(widths[column], _LONGEST)
-        cut = max(0, min(over, widths[column] - 14))
+        cut = max(0, min(over, widths[column] - least))
         widths[column] -= cut
         over -= cut
     return [
         "  ".join(
-            _cut(cell, size).ljust(size) if column < WORDS else cell.rjust(size)
+            _cut(cell, size, column).ljust(size) if column < WORDS else cell.rjust(size)
             for column, (cell, size) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     ]
 
 
-def _cut(cell: str, size: int) -> str:
-    """Shorten a cell in its middle: both the scope and the layer's own name tell."""
+def _cut(cell: str, size: int, column: int) -> str:
+    """Shorten words at their end, names in the middle: the scope and the layer both tell."""
     if len(cell) <= size:
         return cell
-    tail = (size - 2) * 2 // 3
+    tail = (size - 2) * 2 // 3 if column == 0 else 0
     return f"{cell[: size - 2 - tail]}..{cell[len(cell) - tail :]}"
 
 
