@@ -41,8 +41,10 @@ def test_every_recipe_is_a_document_that_fits_together(name: str, gpu: bool, cha
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_every_recipe_says_how_to_run_it(name: str) -> None:
-    assert "Command: `striate train" in (recipes.get(name).__doc__ or "")
+def test_every_recipe_says_how_to_run_it_and_what_it_gives(name: str) -> None:
+    said = recipes.get(name).__doc__ or ""
+    for part in ("Command: `striate train", "Hardware: ", "Time: ", "Accuracy: ", "Source"):
+        assert f"\n    {part}" in said
 
 
 @pytest.mark.parametrize(

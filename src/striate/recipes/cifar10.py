@@ -19,6 +19,10 @@ def resnet20_cifar10(facts: DataFacts, wish: Wish) -> Recipe:
 
     Command: `striate train cifar10 --recipe resnet20_cifar10`.
 
+    Hardware: a graphics card, or a CPU for some hours.
+    Time: 182 epochs of 45,000 images are 2,000 TFLOP, by count. Not measured here.
+    Accuracy: 91.25% in the paper. Not measured here.
+
     Source: He, Zhang, Ren, Sun, Deep residual learning for image recognition, CVPR 2016, section
     4.2. Deviations: the mean is one a channel, not one a pixel, and colours are divided by their
     standard deviation; the weights are those of the best validation, not the last.
@@ -31,6 +35,10 @@ def resnet56_cifar10(facts: DataFacts, wish: Wish) -> Recipe:
     """ResNet-56 on CIFAR-10: 6.97% error in the paper (table 6).
 
     Command: `striate train cifar10 --recipe resnet56_cifar10`.
+
+    Hardware: a graphics card, or a CPU for a day.
+    Time: 182 epochs of 45,000 images are 6,200 TFLOP, by count. Not measured here.
+    Accuracy: 93.03% in the paper. Not measured here.
 
     Source and deviations: as for `resnet20_cifar10`.
     """

@@ -24,6 +24,13 @@ def tiny_images(facts: DataFacts, wish: Wish) -> Recipe:
     """Images of up to 16 pixels, such as the digits of 8x8: a small net, turned a little.
 
     Command: `striate train digits`.
+
+    Hardware: any CPU; a graphics card is not needed.
+    Time: 13 s for the digits on one thread of an EPYC with AVX-512, with other work beside it.
+    Accuracy: 99.4% on the 359 digits held out, over 5 seeds (docs/log.md).
+
+    Source: none; the network is a small relative of He et al., "Deep residual learning", CVPR 2016,
+    trained with AdamW (Loshchilov and Hutter, "Decoupled weight decay", ICLR 2019).
     """
     return _small(
         facts,
@@ -45,6 +52,14 @@ def small_images(facts: DataFacts, wish: Wish) -> Recipe:
     """Images of 17 to 40 pixels, such as MNIST's and CIFAR's: a small residual net, shifted.
 
     Command: `striate train mnist`, `striate train fashion_mnist`, `striate train cifar10`.
+
+    Hardware: any CPU; on a graphics card the images are seen five times as often.
+    Time: 12 passes over 60,000 grey images of 28x28 are 69 TFLOP, by count; at the 150 GFLOP/s of
+    two cores of an EPYC with AVX-512 (docs/log.md) eight minutes. Not measured whole, nor on a card.
+    Accuracy: 93.81% on the test part of Fashion-MNIST after 10 of the 12 epochs, one seed
+    (docs/log.md). Not yet measured on MNIST and CIFAR-10.
+
+    Source: as for `tiny_images`; the network follows the ResNet-9 of DAWNBench (Page 2018).
     """
     grey = facts.channels == "grey"
     augmentation: tuple[Augmentation, ...] = (PadAndCrop(pad=1),)
