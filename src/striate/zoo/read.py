@@ -65,7 +65,7 @@ def read(
     if path is not None:
         return _from_path(path, classes, input)
     if _LIKE_A_PATH.fullmatch(spec.strip()):
-        raise DesignError(f"There is no file or folder {spec.strip()!r}. {_ACCEPTED}")
+        raise DesignError(f"There is no file or folder {spec.strip()[:200]!r}. {_ACCEPTED}")
     return _from_words(spec, classes, input)
 
 
@@ -111,7 +111,7 @@ def _from_words(spec: str, classes: int | None, shape: tuple[int, ...] | None) -
         close = nearest(word, registry.names())
         unknown = error.column == 1 and error.line == 1 and _ONE_WORD.fullmatch(spec)
         if unknown or (close and _ONE_WORD.fullmatch(spec)) or not spec.strip():
-            raise UnknownName("network", word, close, _ACCEPTED) from None
+            raise UnknownName("network", word[:60], close, _ACCEPTED) from None
         raise
 
 

@@ -267,9 +267,10 @@ class _Reader:
                 raise self.text.error(start, "expected ']' to close this list.")
             value = self._nested(depth) if char in _CLOSING else self._value()
             message.fields.append(Field(name, value, self.at))
-            if self.space() == ",":
+            char = self.space()
+            if char == ",":
                 self.at += 1
-            elif self.space() != "]":
+            elif char and char != "]":
                 raise self.text.error(self.at, "expected ',' or ']' in this list.")
 
     def _value(self) -> Scalar:

@@ -170,11 +170,15 @@ class Reading:
         if source is None and self.given is not None and not self.inputs:
             self._declare(Source(blob, None, position))
             return self.blobs[blob]
-        what = "nothing gives" if source is None else "of which the file does not say the shape"
+        if source is not None:
+            why = "of which the file does not say the shape"
+        else:
+            near = nearest(blob, self.blobs)
+            why = "which nothing gives" + (f" (did you mean {near[0]!r}?)" if near else "")
         raise self.net.error(
             position,
-            f"layer {entry.name!r} reads {blob!r}, {what}: give its shape with --input CxHxW "
-            "(input=(channels, height, width)).",
+            f"layer {entry.name!r} reads {blob!r}, {why}"
+            + (": give its shape with --input CxHxW." if not self.inputs else "."),
         )
 
     def _flattened(self, entry: Entry, name: str, value: str, taken: set[str]) -> str:
