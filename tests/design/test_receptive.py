@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
 
 from striate import design, zoo
 from striate.design import Network, Sketch, receptive_fields
+from striate.design.receptive import Axis, last_with_places
 from striate.layers import build
 
 
@@ -26,54 +30,97 @@ def test_published(network: str, value: str, size: int, stride: int) -> None:
     assert field.aligned
 
 
-@pytest.mark.parametrize("name", ["lenet", "alexnet", "vgg11", "resnet18", "resnet20"])
+SLOW = {"resnet1202", "preresnet1001"}
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in zoo.names()
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_equal_to_the_gradient(name: str) -> None:
     """Positive weights, average pooling, no norms: the gradient is non-zero just on the field."""
-    network = _thin(zoo.network(name))
-    last = network.layers[-1].name
-    field = receptive_fields(network)[last].axes[1]
-    net = build(network).double()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.fill_(0.5)
-    x = torch.zeros(1, *network.input_shape, dtype=torch.float64, requires_grad=True)
+    network = zoo.network(name)
+    value = last_with_places(network)
+    field = receptive_fields(network)[value]
+    if field.whole:
+        assert len(network.shapes()[value]) == 1  # a network without convolutions
+        return
+    thinned = {_thin(network, value, axis, field.axes[axis]): axis for axis in (0, 1)}
+    for thin, axis in thinned.items():  # one of them where both axes are alike
+        assert _measured(thin) == _expected(thin, field.axes[axis])
+
+
+def _expected(thin: Network, axis: Axis) -> tuple[int, int]:
+    unit = thin.shapes()[thin.outputs[0].source][1] // 2
+    start = axis.offset + unit * axis.stride
+    assert start >= 0 and start + axis.size <= thin.input_shape[1]  # nothing is cut off
+    return start, start + axis.size - 1
+
+
+def _measured(thin: Network) -> tuple[int, int]:
+    """Return the first and last pixel that the middle unit's gradient reaches."""
+    net = build(thin, seed=None)
+    for name, parameter in list(net.named_parameters()):
+        owner = net.get_submodule(name.rpartition(".")[0])
+        values = torch.full(parameter.shape, 1 / parameter.shape[-1], dtype=torch.float64)
+        owner.register_parameter(name.rpartition(".")[2], nn.Parameter(values))
+    x = torch.zeros(1, *thin.input_shape, dtype=torch.float64, requires_grad=True)
     unit = net(x)[0, 0]
-    row, column = (size // 2 for size in unit.shape)
-    unit[row, column].backward()
-    assert x.grad is not None
-    seen = x.grad[0].abs().sum((0, 1)).nonzero().flatten().tolist()
-    start = field.offset + column * field.stride
-    inside = range(max(start, 0), min(start + field.size, x.shape[-1]))
-    assert seen == list(inside)
+    unit[len(unit) // 2].backward()
+    assert x.grad is not None and x.grad.isfinite().all()
+    seen = x.grad[0, 0].nonzero().flatten()
+    return int(seen[0]), int(seen[-1])
 
 
-def _thin(network: Network) -> Network:
-    """Return the spatial part with one channel a layer, norms off, max pooling as average."""
-    sketch = Sketch(network.name, (1, 70, 700))
+def _thin(network: Network, value: str, axis: int, field: Axis) -> Network:
+    """Return what leads to a value along one axis: one channel, no norms, pooling as average."""
+    wanted = {value}
+    for layer in reversed(network.layers):
+        if layer.name in wanted:
+            wanted.update(layer.inputs)
+    length = field.size + 2 * abs(field.offset) + 4 * field.stride
+    sketch = Sketch(network.name, (1, length))
     names = {network.inputs[0].name: sketch.input.name}
     for layer in network.layers:
-        if isinstance(layer, design.Flatten | design.AdaptivePool):
-            break
-        inputs = tuple(names[name] for name in layer.inputs)
-        if isinstance(layer, design.Conv):
-            thin: design.Layer = layer.replace(inputs=inputs, features=1, bias="none")
-        elif isinstance(layer, design.MaxPool):
-            thin = design.AvgPool(
-                name=layer.name,
-                inputs=inputs,
-                kernel=layer.kernel,
-                stride=layer.stride,
-                padding=layer.padding,
-                ceil=layer.ceil,
-            )
-        elif isinstance(layer, design.Shortcut):
-            thin = layer.replace(inputs=inputs, features=1)
-        elif isinstance(layer, design.Add):
-            thin = layer.replace(inputs=inputs)
-        else:
-            thin = design.Identity(name=layer.name, inputs=inputs)
-        names[layer.name] = sketch.put(thin)
+        if layer.name in wanted:
+            inputs = tuple(names[name] for name in layer.inputs)
+            names[layer.name] = sketch.put(_thin_layer(network, layer, inputs, axis))
     return sketch.finish()
+
+
+def _thin_layer(
+    network: Network, layer: design.Layer, inputs: tuple[str, ...], axis: int
+) -> design.Layer:
+    window = layer.window(*network.input_shapes(layer))
+    if isinstance(layer, design.Add | design.Concat):
+        return design.Add(name=layer.name, inputs=inputs)
+    if isinstance(layer, design.Shortcut):
+        return layer.replace(inputs=inputs, features=1, stride=layer.stride[axis : axis + 1])
+    if isinstance(layer, design.Pad):
+        return layer.replace(inputs=inputs, padding=layer.padding[axis : axis + 1], mode="zero")
+    if isinstance(layer, design.Pool):
+        return design.AvgPool(
+            name=layer.name,
+            inputs=inputs,
+            kernel=layer.kernel[axis : axis + 1],
+            stride=layer.stride[axis : axis + 1],
+            padding=layer.padding[axis : axis + 1],
+            ceil=layer.ceil,
+        )
+    if window is None or set(window.kernel) == set(window.stride) == {1}:
+        assert layer.output(*network.input_shapes(layer))[1:] == network.input_shapes(layer)[0][1:]
+        return design.Identity(name=layer.name, inputs=inputs)
+    dilation = getattr(layer, "dilation", (1, 1))
+    return design.Conv(
+        name=layer.name,
+        inputs=inputs,
+        features=1,
+        kernel=layer.kernel[axis : axis + 1],
+        stride=layer.stride[axis : axis + 1],
+        padding=layer.padding[axis : axis + 1],
+        dilation=dilation[axis : axis + 1],
+        bias="none",
+    )
 
 
 def test_unaligned_branches_are_said() -> None:
@@ -85,3 +132,62 @@ def test_unaligned_branches_are_said() -> None:
     assert not field.aligned
     assert [(a.size, a.offset) for a in field.axes] == [(4, -1)] * 2
     assert sorted(axes[0].offset for axes in field.alternatives) == [-1, 0]
+
+
+# -- brute force: which pixels each unit depends on, as sets --------------------------------------
+
+Seen = list[frozenset[int]]
+
+
+def _slide(values: Seen, kernel: int, stride: int, padding: tuple[int, int], step: int) -> Seen:
+    padded = [frozenset[int]()] * padding[0] + values + [frozenset[int]()] * padding[1]
+    reach = (kernel - 1) * step
+    return [
+        frozenset().union(*(padded[at + tap * step] for tap in range(kernel)))
+        for at in range(0, len(padded) - reach, stride)
+    ]
+
+
+pads = st.tuples(st.integers(0, 2), st.integers(0, 2))
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3), pads, st.integers(1, 2)), max_size=4),
+    st.lists(st.tuples(st.sampled_from([1, 3, 5]), st.integers(0, 2)), min_size=1, max_size=3),
+)
+def test_graphs_against_brute_force(
+    trunk: list[tuple[int, int, tuple[int, int], int]], branches: list[tuple[int, int]]
+) -> None:
+    """A trunk of windows, then branches that keep the size, off centre by a shift, and a sum."""
+    net = Sketch("t", (1, 400))
+    seen: Seen = [frozenset({pixel}) for pixel in range(400)]
+    for index, (kernel, stride, padding, dilation) in enumerate(trunk):
+        net.conv(f"trunk{index}", 1, kernel, stride=stride, padding=[padding], dilation=dilation)
+        seen = _slide(seen, kernel, stride, padding, dilation)
+    source, sums, ends = net.last, [frozenset[int]()] * len(seen), [net.last]
+    sums = [a | b for a, b in zip(sums, seen, strict=True)]
+    for index, (kernel, shift) in enumerate(branches):
+        shift = min(shift, (kernel - 1) // 2)
+        padding = ((kernel - 1) // 2 - shift, kernel // 2 + shift)
+        ends.append(net.conv(f"branch{index}", 1, kernel, padding=[padding], of=source))
+        sums = [a | b for a, b in zip(sums, _slide(seen, kernel, 1, padding, 1), strict=True)]
+    net.add("sum", *ends)
+    field = receptive_fields(net.finish())["sum"]
+    (axis,) = field.axes
+    unit = len(sums) // 2
+    start = axis.offset + unit * axis.stride
+    assume(start >= 0 and start + axis.size <= 400)
+    assert (min(sums[unit]), max(sums[unit])) == (start, start + axis.size - 1)
+    shifted = any(min(shift, (kernel - 1) // 2) for kernel, shift in branches)
+    assert field.aligned != shifted
+    assert (len(field.alternatives) > 1) == shifted
+
+
+def test_adaptive_windows_that_differ_are_said() -> None:
+    net = Sketch("t", (1, 8, 8))
+    net.adaptive_avg_pool("pool", 3)
+    net.adaptive_avg_pool("even", 1)
+    fields = receptive_fields(net.finish())
+    assert not fields["pool"].aligned
+    assert [axes[0].size for axes in fields["pool"].alternatives] == [4, 3]

@@ -56,11 +56,14 @@ class Window(NamedTuple):
         kernel: extent in pixels, dilation included.
         stride: distance of neighbouring windows.
         before: how far the first window starts before the first pixel (the padding).
+        up: positions that each input pixel becomes, for a transposed convolution: its windows
+            slide over the output, `stride` is 1, and `before` is cut off there; empty is 1.
     """
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     before: tuple[int, ...]
+    up: tuple[int, ...] = ()
 
 
 class Layer(Family, frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from striate.design.layer import Layer, Shape
+from striate.design.arithmetic import adaptive_windows
+from striate.design.layer import Layer, Shape, Window
 from striate.design.network import Network
 from striate.design.pooling import AdaptivePool, Pool
 from striate.records import Record
@@ -57,7 +58,9 @@ def receptive_fields(network: Network) -> dict[str, Field]:
         if layer.whole or len(shapes[layer.name]) == 1:
             field = _everything(space)
         elif window is not None and not field.whole:
-            field = _through(field, window.kernel, window.stride, window.before)
+            field = _upsampled(field, window) if window.up else _through(field, window)
+            if isinstance(layer, AdaptivePool):
+                field = _uneven(field, layer, shapes[layer.inputs[0]][1:])
         fields[layer.name] = field
     return fields
 
@@ -100,9 +103,9 @@ def union(fields: Sequence[Field]) -> Field:
     )
 
 
-def _through(
-    field: Field, kernel: Sequence[int], stride: Sequence[int], before: Sequence[int]
-) -> Field:
+def _through(field: Field, window: Window) -> Field:
+    """Return the field behind windows that slide over the input."""
+
     def step(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
         return tuple(
             Axis(
@@ -110,12 +113,69 @@ def _through(
                 stride=a.stride * s,
                 offset=a.offset - p * a.stride,
             )
-            for a, k, s, p in zip(axes, kernel, stride, before, strict=True)
+            for a, k, s, p in zip(axes, window.kernel, window.stride, window.before, strict=True)
         )
 
     return field.replace(
         axes=step(field.axes), alternatives=tuple(step(each) for each in field.alternatives)
     )
+
+
+def _upsampled(field: Field, window: Window) -> Field:
+    """Return the field behind a transposed convolution, whose units come in `up` phases.
+
+    Phase o sees the pixels i with 0 <= o + before - i up < kernel. Where phases see differently
+    many, or the stride does not divide, they are not aligned; the field covers them all.
+    """
+    phases = [
+        tuple(
+            _phase(axis, k, up, p, min(phase, up - 1))
+            for axis, k, up, p in zip(
+                field.axes, window.kernel, window.up, window.before, strict=True
+            )
+        )
+        for phase in range(max(window.up))
+    ]
+    distinct = tuple(dict.fromkeys(phases))
+    even = len({tuple(axis.size for axis in axes) for axes in distinct}) == 1 and all(
+        axis.stride % up == 0 for axis, up in zip(field.axes, window.up, strict=True)
+    )
+    aligned = field.aligned and even
+    return Field(
+        axes=tuple(map(_cover, zip(*distinct, strict=True))),
+        aligned=aligned,
+        alternatives=() if aligned else distinct,
+    )
+
+
+def _phase(axis: Axis, kernel: int, up: int, before: int, phase: int) -> Axis:
+    """Return what units number phase, phase + up, ... see, as if all units were of this phase."""
+    first = -((kernel - 1 - phase - before) // up)
+    last = (phase + before) // up
+    stride = max(1, axis.stride // up)
+    return Axis(
+        size=axis.size + max(last - first, 0) * axis.stride,
+        stride=stride,
+        offset=axis.offset + first * axis.stride - phase * axis.stride // up,
+    )
+
+
+def _uneven(field: Field, layer: AdaptivePool, space: Shape) -> Field:
+    """Say where adaptive windows differ in size; the field is that of the widest."""
+    windows = [adaptive_windows(*axis) for axis in zip(space, layer.size, strict=True)]
+    sizes = [sorted({end - start for start, end in axis}) for axis in windows]
+    if all(len(each) == 1 for each in sizes):
+        return field
+    narrow = tuple(
+        axis.replace(size=axis.size - (each[-1] - each[0]) * axis.stride // _steps(axis, wins))
+        for axis, each, wins in zip(field.axes, sizes, windows, strict=True)
+    )
+    return field.replace(aligned=False, alternatives=(field.axes, narrow))
+
+
+def _steps(axis: Axis, windows: list[tuple[int, int]]) -> int:
+    """Return how many input places lie between neighbouring windows, as the stride counts them."""
+    return windows[1][0] - windows[0][0] if len(windows) > 1 else 1
 
 
 def _cover(axes: Sequence[Axis]) -> Axis:

@@ -17,6 +17,7 @@ EASY = 44  # boxes that are followed without folding anything
 MOST = 130  # boxes that are still followed
 _FRAME = 30  # boxes in a frame
 _ATTACHED = {"norm", "activation", "dropout"}
+_WEIGHTY = ("conv", "fc", "pool", "opaque")
 
 
 class Box(NamedTuple):
@@ -28,6 +29,7 @@ class Box(NamedTuple):
         below: its name, and what is attached to it.
         kin: what colours it; `scope` for a folded one.
         stripes: the kin of what is attached.
+        inside: the kin of weighty layers in a folded scope, in order.
         volume: of its output, spelled.
         inputs: keys of the boxes it reads.
         frame: the scope it stands in, or nothing.
@@ -39,6 +41,7 @@ class Box(NamedTuple):
     below: str
     kin: str
     stripes: tuple[str, ...]
+    inside: tuple[str, ...]
     volume: str
     inputs: tuple[str, ...]
     frame: str
@@ -129,7 +132,7 @@ def _boxes(sheet: Sheet, folds: Iterable[Fold]) -> Graph:
 
 
 def _input(name: str, shape: tuple[int, ...]) -> Box:
-    return Box(name, "input", name, "input", (), by(shape), (), "", False)
+    return Box(name, "input", name, "input", (), (), by(shape), (), "", False)
 
 
 def _box(
@@ -151,6 +154,7 @@ def _box(
         below=below,
         kin=kin,
         stripes=tuple(each.rows[0].kin for each in chain[1:] if each.rows[0].kin != "shape"),
+        inside=tuple(r.kin for r in head.rows if r.kin in _WEIGHTY) if head.folded else (),
         volume=by(last.output),
         inputs=inputs,
         frame=frame,
@@ -160,7 +164,7 @@ def _box(
 
 def contents(each: Fold) -> str:
     """Say what a folded scope holds: `6 x (conv 1x1 128, conv 3x3 32 pad 1)`."""
-    weighty = [row.caption for row in each.rows if row.kin in ("conv", "fc", "pool", "opaque")]
+    weighty = [row.caption for row in each.rows if row.kin in _WEIGHTY]
     times = f"{len(each.names)} x " if len(each.names) > 1 else ""
     for period in range(1, min(len(weighty), 4) + 1):
         count, rest = divmod(len(weighty), period)

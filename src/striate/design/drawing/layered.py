@@ -1,8 +1,9 @@
 """A layered layout of a small graph: ranks downwards, few crossings, straight lines.
 
 Edges longer than one rank pass through points of their own, so that a shortcut gets a lane beside
-what it goes around. Places along a rank minimise the squared distance to their neighbours in the
-ranks before and after, the order and the gaps kept (pooled adjacent violators).
+what it goes around; those of one source share a lane, as in DenseNet's blocks. Places along a rank
+minimise the squared distance to their neighbours in the ranks before and after, the order and the
+gaps kept (pooled adjacent violators).
 
 Source: Sugiyama, Tagawa, Toda, IEEE Trans. Systems, Man, Cybernetics, 1981.
 """
@@ -56,12 +57,14 @@ def place(
         rows[rank[name]].append(name)
     for edge, points in passing.items():
         for offset, point in enumerate(points, start=1):
-            wide[point] = _LANE
-            above[point], below[point] = [], []
-            rows[rank[edge[0]] + offset].append(point)
+            if point not in wide:
+                wide[point] = _LANE
+                above[point], below[point] = [], []
+                rows[rank[edge[0]] + offset].append(point)
         for upper, lower in pairwise([edge[0], *points, edge[1]]):
-            below[upper].append(lower)
-            above[lower].append(upper)
+            if lower not in below[upper]:
+                below[upper].append(lower)
+                above[lower].append(upper)
     _order(rows, above, below)
     middle = _places(rows, wide, above, below, gap)
     _straighten(rows, passing, middle)
@@ -88,8 +91,8 @@ def _ranks(
 
 
 def _passed(edge: Edge, rank: Mapping[str, int]) -> list[str]:
-    between = range(rank[edge[0]] + 1, rank[edge[1]])
-    return [f"{edge[0]}>{edge[1]}@{each}" for each in between]
+    """Return a point in each rank that an edge passes; edges of one source share them."""
+    return [f"{edge[0]}@{each}" for each in range(rank[edge[0]] + 1, rank[edge[1]])]
 
 
 def _order(

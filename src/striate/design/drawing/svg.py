@@ -103,7 +103,7 @@ def _style() -> str:
 
 
 def _legend(shown: Graph) -> list[tuple[str, str]]:
-    kins = {box.kin for box in shown.boxes} | {k for box in shown.boxes for k in box.stripes}
+    kins = {kin for box in shown.boxes for kin in (box.kin, *box.stripes, *box.inside)}
     return [(kin, words[0]) for kin, words in _COLOURS.items() if kin in kins and kin != "input"]
 
 
@@ -142,19 +142,27 @@ def _box(box: Box, x: float, y: float, width: float) -> str:
         for index, kin in enumerate(box.stripes)
     )
     behind = (
-        f'<rect class="{box.kin}" x="{x + 4:.1f}" y="{y - 4:.1f}" width="{width:.1f}" '
+        f'<rect class="{box.kin}" x="{x + 4:.1f}" y="{y + 4:.1f}" width="{width:.1f}" '
         f'height="{HEIGHT}" rx="5"/>'
         if box.kin == "scope"
         else ""
     )
+    cell = min(6.0, (width - 10) / max(len(box.inside), 1))
+    first = x + (width - cell * len(box.inside)) / 2
+    stripes += "".join(
+        f'<rect class="s-{kin}" x="{first + cell * index:.1f}" y="{y + HEIGHT - 5:.1f}" '
+        f'width="{cell * 0.75:.1f}" height="3"/>'
+        for index, kin in enumerate(box.inside)
+    )
     middle = x + (width - 5 * len(box.stripes)) / 2
+    up = 2 if box.inside else 0
     dashed = ' stroke-dasharray="4 3"' if box.optional else ""
     return (
         f"<g><title>{escape(f'{box.key}: {box.title}, output {box.volume}')}</title>{behind}"
         f'<rect class="{box.kin}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{HEIGHT}" '
-        f'rx="5"{dashed}/>{stripes}<text class="what" x="{middle:.1f}" y="{y + 15:.1f}" '
+        f'rx="5"{dashed}/>{stripes}<text class="what" x="{middle:.1f}" y="{y + 15 - up:.1f}" '
         f'text-anchor="middle">{escape(box.title)}</text><text class="name" x="{middle:.1f}" '
-        f'y="{y + 27:.1f}" text-anchor="middle">{escape(box.below)}</text></g>'
+        f'y="{y + 27 - 1.5 * up:.1f}" text-anchor="middle">{escape(box.below)}</text></g>'
     )
 
 

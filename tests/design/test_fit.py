@@ -1,0 +1,82 @@
+"""Which filters fit, against brute force; and the lectures' questions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from striate.design.fit import any_paddings, equal_paddings, fits, smallest_padding
+from striate.design.question import answer, is_question, read_question
+from striate.errors import UsageError
+
+
+@given(st.integers(1, 24), st.integers(1, 7), st.integers(1, 2))
+def test_fits_are_those_whose_windows_end_with_the_last_pixel(
+    size: int, kernel: int, dilation: int
+) -> None:
+    strides, paddings = range(1, 6), any_paddings(kernel, dilation)
+    extent = (kernel - 1) * dilation + 1
+    expected = {
+        (stride, padding)
+        for stride in strides
+        for padding in paddings
+        if size + sum(padding) in range(extent, 200, stride)
+    }
+    found = fits(size, kernel, strides, paddings, dilation)
+    assert {(fit.stride, fit.padding) for fit in found} == expected
+    for fit in found:
+        padded = torch.empty(1, 1, size + sum(fit.padding), device="meta")
+        layer = nn.Conv1d(1, 1, kernel, fit.stride, 0, dilation, device="meta")
+        assert layer(padded).shape[-1] == fit.output
+
+
+@given(st.integers(1, 12), st.integers(1, 12))
+def test_smallest_padding(size: int, kernel: int) -> None:
+    assert size + sum(smallest_padding(size, kernel)) == max(size, kernel)
+    assert len(equal_paddings(kernel)) == kernel
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("W=7 F=3 S=1 P=0", "Fits: (7 - 3 + 0) / 1 + 1 = 5."),
+        ("W=7 F=3 S=2 P=0", "Fits: (7 - 3 + 0) / 2 + 1 = 3."),
+        ("W=7 F=3 S=3 P=0", "Does not fit: (7 - 3 + 0) / 3 + 1 = 2.333."),
+        ("W=7 F=3 S=3", "  S=3 P=1: output 3"),
+        ("W=32 F=5 S=1 P=2 D=3 K=10", "Parameters: 760 (76 a filter"),
+        ("W=32 F=5 S=1 P=2 D=3 K=10", "Output volume: 10x32x32."),
+        ("W=32 F=5 S=1 P=0 D=3 K=6", "Multiply-adds: 352,800 an image"),
+        ("W=32 F=5 S=2 P=?", "  S=2 P=1+2: output 16 (half the size)"),
+        ("W=32 F=5 S=2 P=?", "  S=2 P=2: output 16, leaves out only padding at the end"),
+        ("w=227 f=11 s=4 p=0", "= 55."),
+        ("F=5 S=2 P=?", "S=2, P=0 or 1 or 2 or 3 or 4: fits where W divided by 2 leaves 1"),
+        ("W=4 F=5 S=1 P=0", "No output: a filter of 5 is larger than 4 + 0 pixels; it takes at"),
+        ("W=28 F=5 O=28", "  S=1 P=2: output 28 (keeps the size)"),
+        ("W=2 F=1 S=3 P=0", "Does not fit"),
+    ],
+)
+def test_questions(question: str, expected: str) -> None:
+    assert is_question([question])
+    assert expected in answer(read_question(question.split())).text
+
+
+def test_what_is_no_question() -> None:
+    assert not any(map(is_question, (["vgg16"], [], ["mlp(hidden=(3,))"], ["W=32", "lenet"])))
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ("W=32 S=2", "Expected at least F"),
+        ("W=32 F=5 X=2", "Expected W .pixels of the input .* received X=2"),
+        ("W=32 F=five", "Expected a whole number or . for F, received F=five"),
+        ("W=32 F=0", "Expected a whole number or . for F, received F=0"),
+        ("W=32 F=5 P=1+2+3", "Expected P as 2, 1.2 or ., received P=1.2.3"),
+    ],
+)
+def test_questions_that_are_none(question: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_question([question])
