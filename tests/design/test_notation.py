@@ -305,7 +305,7 @@ def test_round_trip_of_anything_that_reads(parts: list[str], size: int) -> None:
         ("conv INPUT 8x8", 6, "expected the input before all layers, once"),
         ("INPUT 3x32x32 conv", 1, "write 32x32x3, not 3x32x32"),
         ("INPUT 32x32x3 [16x16x8] CONV3-8", 25, "says that conv1 gives 16x16x8; it gives 32x32x8"),
-        ("INPUT 8x8 pool3/2 pool3/2 pool3/2", 27, "a 3x3 window does not fit its input of 1x1"),
+        ("INPUT 8x8 pool3/2 pool3/2 pool3/2", 27, "3x3 window does not fit an input of 1x1"),
         ("INPUT 8x8x3 conv3-4g2", 13, "divisible by groups=2"),
         ("conv1: conv conv1: conv", 13, "two layers are called 'conv1'"),
         ("a: conv a.b: conv", 9, "'a' is a layer and cannot hold 'a.b' as well"),

@@ -595,7 +595,7 @@ RATIO, AXIS = "dropout_param { dropout_ratio: 2 }", "concat_param { axis: 2 }"
         (DATA + conv("data", "c", 2, 3, "pad: 1.5"), "1.5", "whole number .* received 1.5"),
         (DATA + conv("data", "c", 10**9, 3), "1000000000", "a whole number from 1 to 10,000,000"),
         (DATA + conv("data", "c", 2, 3, "group: 3"), 'name: "c"', "divisible by groups=3"),
-        (DATA + conv("data", "c", 2, 30), 'name: "c"', "a 30x30 window does not fit"),
+        (DATA + conv("data", "c", 2, 30), 'name: "c"', "30x30 window does not fit"),
         (DATA + conv("data", "c", 2, 3, "bias_term: 7"), "7 }", "expected true or false"),
         (DATA + pool("data", "p", 3, 2).replace("MAX", "MEAN"), "MEAN", "to be MAX or AVE"),
         (DATA + pool("data", "p", 3, 2, "pad: 2"), 'name: "p"', "at most half the kernel"),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from striate import zoo
 from striate.data import Dataset
 from striate.ops import choose_device
 from striate.recipes.facts import DataFacts, facts_of
-from striate.recipes.registry import Wish, get
+from striate.recipes.registry import Wish, get, on_paper
 from striate.recipes.settings import apply
 from striate.recipes.settings import check as check_settings
 from striate.train import Recipe
@@ -65,7 +64,7 @@ def check(
     if name != "auto":
         get(name)
     if network != "auto":
-        zoo.read(network)
+        on_paper(network)
     choose_device(device)
     check_settings(settings)
 

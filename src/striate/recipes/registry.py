@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from striate import zoo
 from striate.design import Network
-from striate.errors import DesignError, UnknownName
+from striate.errors import DesignError, NotationError, UnknownName
 from striate.recipes.facts import DataFacts
 from striate.records import nearest
 from striate.train import Recipe
@@ -42,19 +42,35 @@ class Wish(NamedTuple):
         try:
             return zoo.read(name, classes=classes, input=(channels, *size))
         except DesignError as error:
-            least = zoo.read(name, classes=classes).minimum_input()[1]
-            if min(size) >= least:
+            least = on_paper(name).minimum_input()[1]
+            if min(size) >= least or isinstance(error, NotationError):
                 raise
             fix = f"choose a size of at least {least}x{least} (--size {least})"
             raise DesignError(error.problem, error.layer, fixes=(fix,)) from error
 
     def least_side(self) -> int:
         """Return the side of the smallest square images that the network asked for takes."""
-        return 1 if self.network == "auto" else zoo.read(self.network).minimum_input()[1]
+        return 1 if self.network == "auto" else on_paper(self.network).minimum_input()[1]
 
     def called(self, own: str) -> str:
         """Return what a reason calls the network: the recipe's own, or the one asked for."""
-        return own if self.network == "auto" else f"{self.network}, as asked"
+        name = self.network if self.network.isprintable() and len(self.network) < 60 else "the net"
+        return own if self.network == "auto" else f"{name}, as asked"
+
+
+def on_paper(network: str) -> Network:
+    """Return a network at an input of its own; at 224x224 colours where it does not say any.
+
+    Raises:
+        UnknownName, DesignError: as `zoo.read` does.
+    """
+    try:
+        return zoo.read(network)
+    except DesignError as error:
+        try:  # a prototxt leaves the shape to its data
+            return zoo.read(network, input=(3, 224, 224))
+        except DesignError:
+            raise error from None
 
 
 RecipeFunction = Callable[[DataFacts, Wish], Recipe]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -50,7 +51,8 @@ class Reading:
     def __init__(self, net: Message, given: Shape | None, name: str) -> None:
         net.check("a network", _NET)
         self.net, self.given = net, given
-        self.name = net.string("name") or name
+        # A name becomes part of a run's path.
+        self.name = re.sub(r"[^\w.-]+", "_", net.string("name")).strip("._")[:80] or name
         self.layers: list[Layer] = []
         self.inputs: dict[str, Input] = {}  # by blob
         self.unknown: dict[str, Source] = {}  # blobs of data whose shape the file does not say
