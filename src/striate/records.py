@@ -254,7 +254,7 @@ def _concrete(type_: type[Record], fields: dict[str, Any], where: str) -> type[R
         return type_
     if not isinstance(tag, str):
         raise RecordError(
-            f"{where}: expected a {type_.family} with kind one of {', '.join(below)}; "
+            f"{where}: expected {_a(type_.family)} with kind one of {', '.join(below)}; "
             f"received kind={tag!r}."
         )
     if tag not in below:
@@ -289,7 +289,7 @@ def _decode_items(arguments: tuple[Any, ...], value: Any, where: str) -> Iterato
 
 def _spell(hint: Any) -> str:
     if isinstance(hint, type) and issubclass(hint, Family) and kinds(hint):
-        return f"a {hint.family} ({', '.join(kinds(hint))})"
+        return f"{_a(hint.family)} ({', '.join(kinds(hint))})"
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(repr(choice) for choice in typing.get_args(hint))
     names = {
@@ -302,6 +302,10 @@ def _spell(hint: Any) -> str:
     if hint in names:
         return names[hint]
     return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def _shorten(value: Any) -> str:

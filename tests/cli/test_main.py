@@ -200,6 +200,22 @@ def test_design_is_a_table_and_a_document(run: Run, tmp_path: Path) -> None:
     assert document["layers"][-1]["output"] == [7]
 
 
+@pytest.mark.parametrize(
+    ("given", "shape"), [("40", [1, 40, 40]), ("40x48", [1, 40, 48]), ("3,40,48", [3, 40, 48])]
+)
+def test_design_of_another_input_keeps_the_networks_channels(
+    run: Run, given: str, shape: list[int]
+) -> None:
+    document = json.loads(run("design", "lenet", "--input", given, "--json").out)
+    assert document["input"] == shape
+    small = run("design", "lenet", "--input", "8x8")
+    assert small.code == 2 and "<- received 6x4x4" in small.err
+    sentence = (
+        "striate: lenet takes images of 12x12 and larger, received 8x8: conv2: its 5x5 window "
+    )
+    assert small.err.splitlines()[-1].startswith(sentence)
+
+
 def test_env_names_versions_and_exits_with_its_verdict(run: Run) -> None:
     ended = run("env", "--json")
     document = json.loads(ended.out)

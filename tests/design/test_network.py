@@ -88,8 +88,8 @@ def test_unknown_source_and_shapes() -> None:
 
 def test_too_small_names_the_layer_and_the_smallest_that_fits() -> None:
     message = (
-        r"^lenet takes images of 12x12 and larger, received 8x8: conv2: a 5x5 window does not fit "
-        r"its input of 4x4, with .*: set padding=1 for an output of 2x2\.$"
+        r"^lenet takes images of 12x12 and larger, received 8x8: conv2: its 5x5 window does not "
+        r"fit an input of 4x4, with .*: set padding=1 for an output of 2x2\.$"
     )
     with pytest.raises(DesignError, match=message) as caught:
         zoo.network("lenet", input=(1, 8, 8))

@@ -114,6 +114,8 @@ def test_settings_come_last_and_network_and_device_are_resolved() -> None:
         ({"settings": ["epochs"]}, RecordError, "Expected key=value, received 'epochs'"),
         ({"settings": ["schedule=cosin"]}, UnknownName, "Did you mean cosine"),
         ({"settings": ["schedule.hue=1"]}, UnknownName, "named 'schedule.hue'. Known: "),
+        ({"settings": ["augmentation=[3]"]}, RecordError, "expected an augmentation (flip, "),
+        ({"settings": ["schedule=3"]}, RecordError, "expected a schedule (constant, "),
         ({"name": "tiny"}, UnknownName, "There is no recipe named 'tiny'. Did you mean tiny_im"),
         ({"device": "abacus"}, UsageError, "device='abacus'"),
         (

@@ -61,7 +61,7 @@ def design(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Shapes, parameters, MACs, memory, receptive field of every layer; a drawing; a comparison."""
+    """Shapes, parameters, MACs, memory, receptive fields."""
     from striate.design import question
 
     words = nets or []

@@ -43,7 +43,9 @@ def _text(found: ReplayResult) -> str:
     lines = [f"identical: {where}" if found.identical else f"different: {where}"]
     if found.difference:
         lines.append(found.difference)
-    compared = f"{output.count(found.steps, 'step')} and {output.count(found.tensors, 'tensor')}"
+    compared = output.count(found.steps, "step")
+    if found.tensors:  # of a checkpoint within the steps
+        compared += f" and {output.count(found.tensors, 'tensor')}"
     lines.append(f"{compared} compared, {start}")
     lines += [f"Note: {note.rstrip('.')}." for note in found.notes]
     return "\n".join(lines)

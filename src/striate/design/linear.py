@@ -211,7 +211,7 @@ def misfit(
     fix = f"set padding={' and '.join(spelled)} for an output of {by(sizes)}"
     dilated = f" (dilation {by(dilation)})" if max(dilation) > 1 else ""
     return layer.refuse(
-        f"a {by(extents)} window{dilated} does not fit its input of {by(space)}, with "
+        f"its {by(extents)} window{dilated} does not fit an input of {by(space)}, with "
         f"kernel={kernel}, stride={stride}, padding={padding}",
         fixes=(fix,) if pads else (),
     )

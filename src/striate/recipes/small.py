@@ -55,7 +55,7 @@ def small_images(facts: DataFacts, wish: Wish) -> Recipe:
 
     Hardware: any CPU; on a graphics card the images are seen five times as often.
     Time: 12 passes over 60,000 grey images of 28x28 are 69 TFLOP, by count; at the 150 GFLOP/s of
-    two cores of an EPYC with AVX-512 (docs/log.md) eight minutes. Not measured whole, nor on a card.
+    two cores of an EPYC with AVX-512 (docs/log.md) eight minutes. Not measured whole.
     Accuracy: 93.81% on the test part of Fashion-MNIST after 10 of the 12 epochs, one seed
     (docs/log.md). Not yet measured on MNIST and CIFAR-10.
 
