@@ -237,7 +237,7 @@ def _decode_record(type_: type[Record], value: Any, where: str) -> Record:
     try:
         return concrete(**decoded)
     except (ValueError, TypeError) as error:  # raised by __post_init__
-        raise RecordError(f"{where}: {error}") from error
+        raise RecordError(f"{where}: {str(error).rstrip('.')}.") from error
 
 
 def _concrete(type_: type[Record], fields: dict[str, Any], where: str) -> type[Record]:

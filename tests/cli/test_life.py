@@ -174,7 +174,7 @@ def test_runs_are_numbered_and_named_after_data_and_network(
         (["digits", "--net", "lenet6"], "There is no network named 'lenet6'. Did you mean lenet"),
         (["digits", "--recipe", "photograph"], "Did you mean photographs"),
         (["digits", "--set", "epoch=3"], "Did you mean epochs"),
-        (["digits", "--set", "batch=0"], "expected batch of at least 1, received 0"),
+        (["digits", "--set", "batch=0"], "expected batch of at least 1, received 0."),
         (["digits", "--net", "alexnet"], "alexnet takes images of 63x63 and larger"),
         (["digits", "--device", "cuda:77"], "received device='cuda:77'"),
     ],

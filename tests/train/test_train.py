@@ -202,8 +202,9 @@ def test_infinite_weights_are_never_kept(
 def test_a_run_is_not_overwritten_unless_told(make_recipe: MakeRecipe, tmp_path: Path) -> None:
     train.train(make_recipe(epochs=1), out=tmp_path / "run")
     before = (tmp_path / "run" / "model.safetensors").read_bytes()
-    with pytest.raises(RunError, match="is already a run"):
-        train.train(make_recipe(epochs=1, seed=5), out=tmp_path / "run")
+    elsewhere = make_recipe(epochs=1, seed=5, data=train.DataChoice(path="nowhere"))
+    with pytest.raises(RunError, match="is already a run"):  # said before the data is read
+        train.train(elsewhere, out=tmp_path / "run")
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
     train.train(make_recipe(epochs=1, seed=5), out=tmp_path / "run", overwrite=True)
     assert (tmp_path / "run" / "model.safetensors").read_bytes() != before

@@ -51,6 +51,8 @@ def train(
         NotFiniteError: a loss or gradient became NaN or infinite; the last checkpoint stays.
     """
     with processes(recipe.device) as together:
+        if out is not None:  # before anybody waits for the data
+            together.decide(lambda: runs.check_free(out, overwrite))
         prepared = together.first_then_all(lambda: prepare(recipe, dataset))
 
         def create() -> tuple[Path, Plan]:
