@@ -401,6 +401,24 @@ def check_mutations(count: int, seed: int) -> None:
     assert 0.04 < read / count < 0.9  # neither all broken nor all whole
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "conv " * 19_000, "(" * 50_000, "(a " * 29 + "conv", "[1" * 30_000, "-" * 99_999,
+        "conv3-6" + "4" * 90_000, "conv 1" + " 1" * 40_000, "a." * 49_000 + "a: conv",
+        "conv96 11" + "x11" * 30_000, "LRN(" + "-" * 90_000, "conv" + ",:" * 40_000,
+        "dropout(" + "1," * 40_000 + ")", "conv " + "stride " * 12_000, "x" * 100_001,
+        "conv3-8 " * 1_900 + "pool900",
+    ],
+    ids=lambda text: text[:12],
+)  # fmt: skip
+def test_monstrous_texts_are_refused_at_once(text: str) -> None:
+    start = time.process_time()
+    with pytest.raises(NotationError):
+        parse(text)
+    assert time.process_time() - start < 2
+
+
 def test_mutated_notation_is_a_network_or_an_error_with_a_place() -> None:
     check_mutations(500, seed=1)
 

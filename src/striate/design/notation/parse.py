@@ -34,6 +34,7 @@ NAMES = {
     "relu6": "relu",
 }
 _PROSE_SIZES = {"slash": ["stride"], "more features": ["features"]}
+_MOST_LABEL = 100  # characters
 _WINDOWED = ("conv", "max_pool", "avg_pool")
 
 
@@ -212,6 +213,8 @@ class _Parser:
         ):
             return ""  # `NORM1: Normalization layer` says what NORM1 is
         label = self.text.content[self.at : found.end(1)]
+        if len(label) > _MOST_LABEL:
+            raise self.error(f"expected a name of at most {_MOST_LABEL} characters.")
         self.at = behind
         named = words.WORD.fullmatch(label.rstrip("0123456789"))
         number = label[len(label.rstrip("0123456789")) :]

@@ -15,6 +15,7 @@ from striate.design.prototxt.message import Message, Scalar
 from striate.errors import NotationError
 
 MOST_LAYERS = 5_000
+_MOST_PARTS = 6  # of a name between slashes; further slashes become underscores
 
 # The types of the older syntax whose words do not simply join: CONVOLUTION -> Convolution does.
 _OLDER = {
@@ -138,7 +139,8 @@ def module_names(entries: Sequence[Entry], taken: set[str]) -> list[str]:
 
 
 def _parts(name: str, word: str) -> list[str]:
-    return [identifier(part, word) for part in name.split("/") if part] or [word]
+    parts = [identifier(part, word) for part in name.split("/", _MOST_PARTS) if part]
+    return parts or [word]
 
 
 def identifier(part: str, word: str) -> str:
@@ -158,10 +160,12 @@ def _joined(parts: Sequence[str], closed: set[str]) -> str:
 
 def _unique(names: Sequence[str], taken: set[str]) -> list[str]:
     seen, unique = set(taken), []
+    counts: dict[str, int] = {}
     for name in names:
-        free, count = name, 2
+        free = name
         while free in seen:
-            free, count = f"{name}_{count}", count + 1
+            counts[name] = counts.get(name, 1) + 1
+            free = f"{name}_{counts[name]}"
         seen.add(free)
         unique.append(free)
     return unique

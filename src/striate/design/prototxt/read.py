@@ -289,9 +289,6 @@ class Reading:
         inputs = tuple(each for each in self.inputs.values() if each.name in read)
         return Network(name=self.name, inputs=inputs, layers=layers, outputs=outputs)
 
-    def _readers(self, name: str) -> list[Layer]:
-        return [layer for layer in self.layers if name in layer.inputs]
-
     def _join_scales(self) -> None:
         """Make one batch norm of a BatchNorm and the Scale that alone reads it."""
         count: dict[str, int] = {}
@@ -328,14 +325,13 @@ class Reading:
 
     def _drop_softmax(self) -> None:
         """Leave a soft-max that nothing reads to the loss and to predict."""
+        read = {name for layer in self.layers for name in layer.inputs}
+        read |= {loss.source for loss in self.losses}
+        known = {layer.name for layer in self.layers}
         for layer in list(self.layers):
-            taken = any(loss.source == layer.name for loss in self.losses)
-            if isinstance(layer, Softmax) and not taken and not self._readers(layer.name):
-                if len(self.layers) > 1 and layer.inputs[0] in {each.name for each in self.layers}:
-                    self.layers.remove(layer)
-                    self.left_out.append(
-                        f"{layer.name!r} (soft-max: the loss and predict apply it)"
-                    )
+            if isinstance(layer, Softmax) and layer.name not in read and layer.inputs[0] in known:
+                self.layers.remove(layer)
+                self.left_out.append(f"{layer.name!r} (soft-max: the loss and predict apply it)")
 
     def _outputs(self) -> tuple[Output, ...]:
         """Return the main output, that of the heaviest loss, before those for training only."""
@@ -345,7 +341,8 @@ class Reading:
             if loss.source in known and loss.source not in found:
                 found[loss.source] = loss
         if not found:
-            ends = [layer.name for layer in self.layers if not self._readers(layer.name)]
+            read = {name for layer in self.layers for name in layer.inputs}
+            ends = [layer.name for layer in self.layers if layer.name not in read]
             found = {name: Loss(name, name, 1.0) for name in ends}
         main = max(reversed(list(found.values())), key=lambda loss: loss.weight)
         names = {"logits"}
