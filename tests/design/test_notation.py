@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from striate import design, zoo
 from striate.design import Network, Sketch
 from striate.design.notation import parse, to_notation
+from striate.design.notation.write import spell
 from striate.errors import DesignError, NotationError
+from striate.records import kinds
 
 VGG16 = (
     "input (224 × 224 RGB image)\n"
@@ -36,7 +38,7 @@ ALEXNET = """[227x227x3] INPUT
 [4096] FC7: 4096 neurons
 [1000] FC8: 1000 neurons (class scores)"""
 SHEET = r"""INPUT: [224x224x3] memory: $224 \times 224 \times 3 = 150K$ params: 0
-CONV3-64: [224x224x64] memory: 224*224*64=3.2M params: (3*3*3)*64 = 1,728
+CONV3-64 [224x224x64] memory: 224*224*64=3.2M params: (3*3*3)*64 = 1,728
 POOL 2: [112x112x64] memory: 112*112*64=800K params: 0
 FC: [1x1x4096] memory: 4096 params: 112*112*64*4096
 FC: [1x1x1000] memory: 1000 params: 4096*1000 = 4,096,000"""
@@ -258,6 +260,15 @@ def test_what_notation_cannot_express(write: object, message: str) -> None:
     write(net)  # type: ignore[operator]
     with pytest.raises(DesignError, match=message):
         to_notation(net.finish())
+
+
+def test_the_kinds_that_notation_has_words_for() -> None:
+    other = spell.dispatch(design.Layer)
+    known = {tag for tag, kind in kinds(design.Layer).items() if spell.dispatch(kind) is not other}
+    assert known == set(
+        "conv linear max_pool avg_pool adaptive_avg_pool adaptive_max_pool dropout lrn batch_norm "
+        "relu relu6 leaky_relu tanh sigmoid gelu silu softmax flatten pad".split()
+    )
 
 
 NUMBER = st.integers(1, 9)

@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from striate import design, zoo
 from striate.design import Network, Sketch
 from striate.design.prototxt import parse, to_prototxt
+from striate.design.prototxt.write import caffe
 from striate.errors import DesignError, NotationError
 from striate.layers import build
+from striate.records import kinds
 
 # The example of the lectures: a lone layer.
 LECTURE = """layer {
@@ -534,6 +536,15 @@ def test_every_field_survives() -> None:
     net.linear("fc", 5)
     network = net.finish()
     assert parse(to_prototxt(network)) == network
+
+
+def test_the_kinds_that_caffe_has() -> None:
+    other = caffe.dispatch(design.Layer)
+    known = {tag for tag, kind in kinds(design.Layer).items() if caffe.dispatch(kind) is not other}
+    assert known == set(
+        "conv linear max_pool avg_pool adaptive_avg_pool adaptive_max_pool dropout lrn batch_norm "
+        "affine relu leaky_relu tanh sigmoid softmax flatten add concat".split()
+    )
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ REPEAT_ITEM = _compile(r"(?:\*|\u00d7)")
 COUNT = _compile(r"\d+(?!\w)")
 VOLUME = _compile(rf"\[\s*(\d+)(?:{_X}(\d+))?(?:{_X}(\d+))?\s*\]")  # [55x55x96]
 DIMS = _compile(rf"(\d+)(?:{_X}(\d+))?(?:{_X}(\d+))?{_END}")  # 55x55x96
-GIVES = _compile(r"\s*(?:=>|:)\s*(?=\[\s*\d)")
+GIVES = _compile(r"\s*(?:=>|:)\s*(?=\[\s*\d)|[ \t]+(?=\[[\d\sx\u00d7]*\][ \t]*(?:memory\b|\n|$))")
 LABEL = _compile(r"([a-z][\w]*(?:\.\w+)*)\s*:(?!\d|\s*\[\s*\d)")  # conv1: or features.0:
 INDEX = _compile(r" ?(\d+)(?:\.\.(\d+))?\s*:(?!\s*\[\s*\d)\s*")  # the 2..12 of `CONV2..12:`
 INDEX_OF_PROSE = _compile(
