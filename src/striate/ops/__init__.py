@@ -1,7 +1,7 @@
 """On silicon: the machine that the arithmetic runs on, and what this installation is made of."""
 
 from striate.ops.environment import Environment, Mismatch, environment
-from striate.ops.machine import Machine, choose_device, machine, usable_cores
+from striate.ops.machine import Machine, choose_device, free_bytes, machine, usable_cores
 
 __all__ = [
     "Environment",
@@ -9,6 +9,7 @@ __all__ = [
     "Mismatch",
     "choose_device",
     "environment",
+    "free_bytes",
     "machine",
     "usable_cores",
 ]

@@ -6,6 +6,8 @@ is saved in `checkpoint`.
 """
 
 from striate.train.average import Ema
+from striate.train.estimate import Estimate, estimate
+from striate.train.footprint import Footprint, Trial, find_batch, measure
 from striate.train.objective import CrossEntropy, CutMix, Mixup, Objective, Rows
 from striate.train.optimiser import SGD, Adam, AdamW, Optimiser
 from striate.train.plan import Plan
@@ -37,8 +39,10 @@ __all__ = [
     "DataChoice",
     "EarlyStop",
     "Ema",
+    "Estimate",
     "Exponential",
     "Figures",
+    "Footprint",
     "HeldOut",
     "InverseTime",
     "Linear",
@@ -56,7 +60,11 @@ __all__ = [
     "SizeUntil",
     "Step",
     "TrainResult",
+    "Trial",
     "Validation",
+    "estimate",
+    "find_batch",
+    "measure",
     "replay",
     "resume",
     "train",

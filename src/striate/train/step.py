@@ -155,3 +155,10 @@ class Step:
         torch.default_generator.manual_seed(seed)
         if self.together.device.type == "cuda":
             torch.cuda.manual_seed(seed)
+
+
+def place(net: Net, recipe: Recipe, device: torch.device) -> Net:
+    """Put a net on a device, its weights in the memory order that the recipe names."""
+    channels_last = recipe.layout == "channels_last"
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    return net.to(device=device, memory_format=order)  # type: ignore[call-overload, no-any-return]

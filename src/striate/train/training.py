@@ -26,7 +26,7 @@ from striate.train.prepare import Prepared
 from striate.train.processes import Processes
 from striate.train.recipe import Recipe
 from striate.train.schedule import Course
-from striate.train.step import Step, Taken
+from striate.train.step import Step, Taken, place
 from striate.train.validation import Validation, best
 
 
@@ -87,7 +87,7 @@ class Training:
         self.course = Course(
             recipe.schedule, self.steps_per_epoch, recipe.epochs, recipe.warmup_epochs
         )
-        self.net = _place(build(recipe.network, seed=recipe.seed), recipe, together.device)
+        self.net = place(build(recipe.network, seed=recipe.seed), recipe, together.device)
         self.average = Average(recipe.ema, self.net) if recipe.ema else None
         self.stepper = Stepper(
             recipe.optimiser, recipe.network, self.net, recipe.decay_on_norms_and_biases
@@ -312,12 +312,6 @@ def _loaders(
         workers=recipe.workers,
     )
     return training, validation
-
-
-def _place(net: Net, recipe: Recipe, device: torch.device) -> Net:
-    channels_last = recipe.layout == "channels_last"
-    order = torch.channels_last if channels_last else torch.contiguous_format
-    return net.to(device=device, memory_format=order)  # type: ignore[call-overload, no-any-return]
 
 
 def _grouped(parts: Iterator[Batch], count: int) -> Iterator[list[Batch]]:

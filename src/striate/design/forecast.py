@@ -1,0 +1,362 @@
+"""Peak memory of a training step, on paper: what torch's autograd keeps, and when it lets go.
+
+The step is walked through layer by layer, forward and back, as the built network does it: a value
+lives until its last reader has run, or until the way back has passed whatever kept it. The peak is
+the largest sum along the way, so that branches, shortcuts and late heavy layers count where they
+are. What a layer keeps is a fact about torch, hence a table here and no method of the records.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import singledispatch
+from typing import Literal, NamedTuple
+
+from striate.design import linear, pointwise, pooling, wiring
+from striate.design.arithmetic import volume
+from striate.design.layer import Layer, Shape
+from striate.design.network import Network
+from striate.errors import UsageError
+from striate.records import Record
+
+Precision = Literal["float32", "bfloat16", "float16"]
+Layout = Literal["channels_last", "contiguous"]
+
+_STATES = {"sgd": 1, "sgd_plain": 0, "adam": 2, "adamw": 2}  # numbers kept for each weight
+_INDEX = 8  # bytes of the position that max pooling keeps
+
+
+class Kept(NamedTuple):
+    """What a layer holds on to between its way forward and its way back.
+
+    Args:
+        inputs: whether it keeps what it read.
+        output: whether it keeps what it gave.
+        copies: further numbers an image, of the value's own width.
+        bytes: further bytes an image, whatever the precision.
+        once: further bytes a step.
+    """
+
+    inputs: bool = False
+    output: bool = False
+    copies: int = 0
+    bytes: int = 0
+    once: int = 0
+
+
+class Forecast(Record, frozen=True, kw_only=True):
+    """Memory of training at its peak, in bytes; the parts are those of that moment.
+
+    Args:
+        batch: images a step, in this process and micro-batch.
+        optimiser: sgd (with momentum), sgd_plain, adam or adamw.
+        precision: float32, or that of automatic mixed precision.
+        weights: parameters and buffers; twice over with a running average.
+        gradients: of the layers that the way back has passed.
+        state: of the optimiser.
+        activations: kept for the way back, with the batch itself.
+        workspace: values and gradients on their way.
+        layer: where it happens.
+        phase: forward or backward.
+    """
+
+    batch: int
+    optimiser: str
+    precision: Precision
+    weights: int
+    gradients: int
+    state: int
+    activations: int
+    workspace: int
+    layer: str
+    phase: Literal["forward", "backward"]
+
+    @property
+    def peak(self) -> int:
+        """The sum of all parts."""
+        return self.weights + self.gradients + self.state + self.activations + self.workspace
+
+
+def forecast(
+    network: Network,
+    *,
+    batch: int,
+    optimiser: str = "sgd",
+    precision: Precision = "float32",
+    average: bool = False,
+    layout: Layout = "channels_last",
+) -> Forecast:
+    """Forecast the peak memory of a training step.
+
+    Args:
+        network: on paper, with the heads it trains with.
+        batch: images a step.
+        optimiser: sgd (with momentum), sgd_plain, adam or adamw.
+        precision: of automatic mixed precision, or float32.
+        average: whether a running average of the weights is kept.
+        layout: memory order of images; batches arrive contiguous and are copied to the other.
+
+    Raises:
+        UsageError: an optimiser that is not known.
+    """
+    if optimiser not in _STATES:
+        raise UsageError(f"Expected an optimiser of {', '.join(_STATES)}, received {optimiser!r}.")
+    walk = _Walk(network, batch, precision)
+    walk.forward()
+    walk.backward()
+    trained = sum(each.size for each in network.parameters() if each.trainable)
+    buffers = sum(layer.buffers(*network.input_shapes(layer)) for layer in network.layers)
+    weights = 4 * network.parameter_count() * (2 if average else 1) + 4 * buffers
+    moment = walk.peak
+    return Forecast(
+        batch=batch,
+        optimiser=optimiser,
+        precision=precision,
+        weights=weights + walk.casts,
+        gradients=moment.gradients,
+        state=4 * _STATES[optimiser] * trained,
+        activations=moment.kept + _copied(network, batch, layout),
+        workspace=moment.passing,
+        layer=moment.layer,
+        phase=moment.phase,
+    )
+
+
+def saved_bytes(network: Network, *, batch: int, precision: Precision = "float32") -> int:
+    """Return what a forward pass in training leaves behind for the way back, parameters apart."""
+    walk = _Walk(network, batch, precision)
+    walk.forward()
+    unread = [each.name for each in network.inputs if walk.holders[each.name] == 1]
+    return walk.held() - sum(walk.size[name] for name in unread)
+
+
+def largest_batch(
+    network: Network,
+    memory: int,
+    *,
+    optimiser: str = "sgd",
+    precision: Precision = "float32",
+    average: bool = False,
+) -> int:
+    """Return the largest batch whose forecast peak is at most `memory` bytes; 0 where none is."""
+
+    def fits(batch: int) -> bool:
+        found = forecast(
+            network, batch=batch, optimiser=optimiser, precision=precision, average=average
+        )
+        return found.peak <= memory
+
+    if not fits(1):
+        return 0
+    low, high = 1, 2
+    while high <= 1 << 24 and fits(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _copied(network: Network, batch: int, layout: Layout) -> int:
+    """Return the bytes of the batch as it arrived, where the step holds it in another order."""
+    copied = layout == "channels_last" and min(network.input_shape) > 1
+    return 4 * batch * volume(network.input_shape) if copied else 0
+
+
+class _Moment(NamedTuple):
+    kept: int
+    passing: int
+    gradients: int
+    layer: str
+    phase: Literal["forward", "backward"]
+
+    @property
+    def total(self) -> int:
+        return self.kept + self.passing + self.gradients
+
+
+class _Walk:
+    """One step, value by value; sizes in bytes of the whole batch."""
+
+    def __init__(self, network: Network, batch: int, precision: Precision) -> None:
+        self.network, self.batch = network, batch
+        self.half = precision != "float32"
+        needed = network.needed(train=True)
+        self.layers = [layer for layer in network.layers if layer.name in needed]
+        self.storage = {each.name: each.name for each in network.inputs}  # value -> its memory
+        self.width = {each.name: 4 for each in network.inputs}
+        self.size = {each.name: batch * 4 * volume(each.shape) for each in network.inputs}
+        self.holders: Counter[str] = Counter(list(self.size))  # the caller holds the batch
+        self.extra: dict[str, int] = {}
+        self.tracked: set[str] = set()  # values that a gradient flows back to
+        self.alive = set(self.size)
+        self.gradients = 0
+        self.casts = 0
+        self.peak = _Moment(0, 0, 0, "", "forward")
+
+    def forward(self) -> None:
+        """Run forward; what nothing reads or keeps any more is dropped."""
+        last = {name: index for index, layer in enumerate(self.layers) for name in layer.inputs}
+        last |= {output.source: len(self.layers) for output in self.network.outputs}
+        for index, layer in enumerate(self.layers):
+            self._give(layer)
+            held = self._held(layer)
+            self.holders.update(held)
+            self._see(layer, "forward", passing=self._unkept())
+            for name in {*layer.inputs, layer.name}:
+                if last.get(name, index) <= index:
+                    self._drop(self.storage[name], last, index)
+
+    def backward(self) -> None:
+        """Run back; gradients come and go, kept values are let go layer by layer."""
+        gradient: dict[str, int] = {}
+        for output in self.network.outputs:
+            memory = self.storage[output.source]
+            gradient[memory] = self.size[memory]
+        for layer in reversed(self.layers):
+            if layer.name not in self.tracked:
+                continue
+            own = self.storage[layer.name]
+            sources = [self.storage[name] for name in layer.inputs if name in self.tracked]
+            shapes = self.network.input_shapes(layer)
+            moves = [source for source in sources if source != own]
+            arriving = sum(self.size[source] for source in moves)
+            if isinstance(layer, wiring.Add):
+                arriving = 0  # both sides get the very gradient that came
+            self.gradients += sum(
+                4 * each.size for each in layer.parameters(*shapes) if each.trainable
+            )
+            passing = self._unkept() + sum(gradient.values()) + arriving
+            if isinstance(layer, linear.Conv):  # its gradient, in the order of the kernel
+                passing += 4 * volume(layer.parameters_of_weight(shapes[0]))
+            self._see(layer, "backward", passing)
+            for source in moves:
+                gradient[source] = self.size[source]
+            if own not in sources:
+                gradient.pop(own, None)
+            self._release(layer)
+
+    def _give(self, layer: Layer) -> None:
+        shape = self.network.shapes()[layer.name]
+        parameters = layer.parameters(*self.network.input_shapes(layer))
+        if self.tracked.intersection(layer.inputs) or any(each.trainable for each in parameters):
+            self.tracked.add(layer.name)
+        width = self.width[layer.inputs[0]]
+        if self.half and isinstance(layer, linear.Conv | linear.Linear):
+            width = 2
+            self.casts += sum(2 * each.size for each in parameters)
+        self.width[layer.name] = width
+        if isinstance(layer, wiring.Flatten | wiring.Identity):
+            self.storage[layer.name] = self.storage[layer.inputs[0]]
+            return
+        self.storage[layer.name] = layer.name
+        self.size[layer.name] = self.batch * width * volume(shape)
+        self.alive.add(layer.name)
+
+    def _held(self, layer: Layer) -> list[str]:
+        """Return the memories that a layer keeps, and note what it keeps beside them."""
+        if layer.name not in self.tracked:
+            return []
+        shapes = self.network.input_shapes(layer)
+        keeps = kept(layer, *shapes)
+        width = self.width[layer.inputs[0]]
+        extra = keeps.copies * width + keeps.bytes
+        casted = self.half and width == 4 and isinstance(layer, linear.Conv | linear.Linear)
+        if casted:
+            extra += 2 * volume(shapes[0])
+        self.extra[layer.name] = self.batch * extra + keeps.once
+        held = [self.storage[name] for name in layer.inputs] if keeps.inputs and not casted else []
+        return held + ([self.storage[layer.name]] if keeps.output else [])
+
+    def _drop(self, memory: str, last: dict[str, int], index: int) -> None:
+        readers = [name for name, where in self.storage.items() if where == memory]
+        if not self.holders[memory] and all(last.get(name, index) <= index for name in readers):
+            self.alive.discard(memory)
+
+    def _release(self, layer: Layer) -> None:
+        self.extra.pop(layer.name, None)
+        for memory in self._held(layer):
+            self.holders[memory] -= 1
+            if not self.holders[memory]:
+                self.alive.discard(memory)
+        self.extra.pop(layer.name, None)
+
+    def held(self) -> int:
+        """Return the bytes that are kept for the way back, the batch itself among them."""
+        values = sum(self.size[each] for each in self.alive if self.holders[each])
+        return values + sum(self.extra.values())
+
+    def _unkept(self) -> int:
+        return sum(self.size[each] for each in self.alive if not self.holders[each])
+
+    def _see(self, layer: Layer, phase: Literal["forward", "backward"], passing: int) -> None:
+        moment = _Moment(self.held(), passing, self.gradients, layer.name, phase)
+        self.peak = max(self.peak, moment, key=lambda each: each.total)
+
+
+@singledispatch
+def kept(layer: Layer, *shapes: Shape) -> Kept:
+    """Return what torch keeps of a layer; unless registered below, what it read."""
+    return Kept(inputs=True)
+
+
+@kept.register
+def _(layer: linear.Conv, *shapes: Shape) -> Kept:
+    if all(before == after for before, after in layer.padding):
+        return Kept(inputs=True)
+    channels, *space = shapes[0]  # torch pads alike at both ends, or by a copy
+    padded = (size + sum(ends) for size, ends in zip(space, layer.padding, strict=True))
+    return Kept(copies=channels * volume(tuple(padded)))
+
+
+@kept.register
+def _(layer: pointwise.BatchNorm, *shapes: Shape) -> Kept:
+    return Kept(inputs=True, once=2 * 4 * shapes[0][0])  # mean and 1 / standard deviation
+
+
+@kept.register(pointwise.ReLU)
+@kept.register(pointwise.Sigmoid)
+@kept.register(pointwise.Softmax)
+def _(layer: Layer, *shapes: Shape) -> Kept:
+    return Kept(output=True)
+
+
+@kept.register
+def _(layer: pointwise.Tanh, *shapes: Shape) -> Kept:
+    scaled = (layer.outer, layer.inner) != (1.0, 1.0)
+    return Kept(copies=volume(shapes[0])) if scaled else Kept(output=True)
+
+
+@kept.register(wiring.Add)
+@kept.register(wiring.Concat)
+@kept.register(wiring.Flatten)
+@kept.register(wiring.Identity)
+@kept.register(wiring.Pad)
+@kept.register(wiring.Shortcut)
+def _(layer: Layer, *shapes: Shape) -> Kept:
+    return Kept()
+
+
+@kept.register
+def _(layer: pooling.MaxPool, *shapes: Shape) -> Kept:
+    return Kept(inputs=True, bytes=_INDEX * volume(layer.output(*shapes)))
+
+
+@kept.register
+def _(layer: pooling.AdaptiveMaxPool, *shapes: Shape) -> Kept:
+    return Kept(inputs=True, bytes=_INDEX * volume(layer.output(*shapes)))
+
+
+@kept.register
+def _(layer: pooling.AdaptiveAvgPool, *shapes: Shape) -> Kept:
+    return Kept(inputs=max(layer.size) > 1)  # global pooling is a mean
+
+
+@kept.register
+def _(layer: pointwise.Dropout, *shapes: Shape) -> Kept:
+    return Kept(copies=volume(shapes[0])) if layer.p else Kept()
+
+
+@kept.register
+def _(layer: pointwise.LRN, *shapes: Shape) -> Kept:
+    return Kept(inputs=True, copies=3 * volume(shapes[0]))
