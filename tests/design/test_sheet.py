@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from striate import zoo
-from striate.design import sheet
+from striate.design import Sketch, sheet
 from striate.design.table import text
 from striate.records import to_json
 
@@ -34,3 +34,47 @@ def test_text_shows_every_layer_and_the_totals() -> None:
     for part in ("256x6x6", "37,752,832", "62,378,344 parameters", "Most parameters: fc6, 61%"):
         assert part in shown
     assert max(map(len, shown.splitlines()[:24])) <= 100
+
+
+def test_windows_that_leave_pixels_out_are_named() -> None:
+    net = Sketch("t", (3, 224, 224))
+    net.conv("conv1", 8, 11, stride=4)
+    net.max_pool("pool1", 3, stride=2)
+    first, second = (note for note in sheet(net.finish()).notes if "leaves out" in note)
+    assert second.startswith("pool1: F=3, S=2, P=0 leaves out the last 1 of 54 pixels")
+    assert first == (
+        "conv1: F=11, S=4, P=0 leaves out the last 1 of 224 pixels, output 54; P=1+2 (55) or "
+        "S=3 (72) would fit."
+    )
+    for name in ("vgg16", "resnet50", "alexnet", "googlenet", "inception_v3"):
+        assert not any("leaves out" in note for note in sheet(zoo.network(name)).notes)
+
+
+def test_more_than_three_are_counted() -> None:
+    net = Sketch("t", (3, 300, 300))
+    for index in range(5):
+        net.max_pool(f"pool{index}", 2, stride=2)
+        net.conv(f"conv{index}", 3, 3, padding="same")
+    notes = [note for note in sheet(net.finish()).notes if "leaves out" in note or "more" in note]
+    assert len(notes) == 2 and notes[0].startswith("pool2: F=2, S=2, P=0 leaves out the last 1")
+
+
+def test_rules_of_padding_by_name() -> None:
+    net = Sketch("t", (1, 9, 9))
+    for rule, size in (("same", 9), ("full", 11), ("valid", 9), ("zero", 7)):
+        net.conv(rule, 1, 3, padding=rule)  # type: ignore[arg-type]
+        assert net.finish().shapes()[rule] == (1, size, size)
+
+
+def test_unaligned_branches_are_in_the_notes() -> None:
+    net = Sketch("t", (1, 20, 20))
+    left = net.conv("left", 1, 3, padding=((0, 2), (0, 2)))
+    net.add("sum", left, net.conv("right", 1, 3, padding=1, of="x"))
+    net.conv("after", 1, 3)
+    made = sheet(net.finish())
+    assert (
+        "sum: its branches are not aligned; their fields are 3 from 0 and 3 from -1 (pixels)."
+        in (made.notes)
+    )
+    assert sum("not aligned" in note for note in made.notes) == 1
+    assert "6*" in text(made) and "4*" in text(made)

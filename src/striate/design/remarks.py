@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from striate.design.arithmetic import remainder
+from striate.design.fit import any_paddings, equal_paddings, fits, spell_padding
+from striate.design.layer import Shape
+from striate.design.linear import Conv
+from striate.design.network import Network
+from striate.design.pooling import Pool
+
 if TYPE_CHECKING:
     from striate.design.sheet import Row
 
 _WORTH_SAYING = 0.1  # the largest layer's share of something
+_MOST_LEFTOVERS = 3
 _KINDS = {"fc": "fully connected", "conv": "conv", "norm": "normalisation"}
 
 
@@ -27,6 +35,45 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
         if share >= _WORTH_SAYING:
             yield f"Most {what}: {most.name}, {share:.0%} of all."
     yield from _unaligned(rows)
+
+
+def leftovers(network: Network) -> Iterator[str]:
+    """Name the windows that leave out pixels at the end, with what would fit instead.
+
+    Rounding down drops them. Padding that no window reaches is no loss, and a stride larger than
+    the window skips pixels on purpose.
+    """
+    found = 0
+    for layer in network.layers:
+        (shape, *_), output = network.input_shapes(layer), network.shapes()[layer.name]
+        if isinstance(layer, Conv | Pool) and not getattr(layer, "ceil", False):
+            sentence = _leftover(layer, shape[1:], output[1:])
+            found += bool(sentence)
+            if sentence and found <= _MOST_LEFTOVERS:
+                yield sentence
+    if found > _MOST_LEFTOVERS:
+        yield f"So do {found - _MOST_LEFTOVERS} more layers."
+
+
+def _leftover(layer: Conv | Pool, space: Shape, output: Shape) -> str:
+    dilations = getattr(layer, "dilation", (1,) * len(space))
+    for size, kernel, stride, padding, dilation, count in zip(
+        space, layer.kernel, layer.stride, layer.padding, dilations, output, strict=True
+    ):
+        lost = remainder(size, kernel, stride, padding, dilation) - padding[1]
+        if lost <= 0 or kernel < stride:
+            continue
+        pads = (*equal_paddings(kernel, dilation), *any_paddings(kernel, dilation))
+        fit = next(iter(fits(size, kernel, [stride], pads, dilation)), None)
+        others = fits(size, kernel, range(1, kernel + 1), [padding], dilation)
+        better = [f"P={spell_padding(fit.padding)} ({fit.output})"] if fit else []
+        below = [each for each in others if each.stride <= stride]
+        better += [f"S={each.stride} ({each.output})" for each in below[-1:] or others[:1]]
+        return (
+            f"{layer.name}: F={kernel}, S={stride}, P={spell_padding(padding)} leaves out the last "
+            f"{lost} of {size} pixels, output {count}; {' or '.join(better)} would fit."
+        )
+    return ""
 
 
 def _where(rows: Sequence[Row], key: str) -> str:

@@ -14,7 +14,7 @@ from striate.design.layer import Layer, Shape
 from striate.design.memory import BYTES, Memory, memory
 from striate.design.network import Network, Output
 from striate.design.receptive import Axis, Field, last_with_places, receptive_fields
-from striate.design.remarks import remarks
+from striate.design.remarks import leftovers, remarks
 from striate.records import Record, to_builtins
 
 
@@ -130,7 +130,7 @@ def sheet(network: Network, *, batch: int = 1) -> Sheet:
             receptive_field=fields[last_with_places(network)],
         ),
         memory=memory(network, activations, batch),
-        notes=(*remarks(rows), *_known(network)),
+        notes=(*remarks(rows), *leftovers(network), *_known(network)),
     )
 
 

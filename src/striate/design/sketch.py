@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from striate.design.arithmetic import Padding
+from striate.design.arithmetic import Padding, PaddingRule, padding_by
 from striate.design.init import Constant, FanInUniform, Init
 from striate.design.layer import Layer
 from striate.design.linear import Conv, Linear
@@ -61,7 +61,7 @@ class Sketch:
         kernel: Size,
         *,
         stride: Size = 1,
-        padding: Pad = 0,
+        padding: Pad | PaddingRule = 0,
         dilation: Size = 1,
         groups: int = 1,
         bias: Literal["none", "channel", "position"] = "channel",
@@ -69,7 +69,10 @@ class Sketch:
         bias_init: Init | None = None,
         of: str | None = None,
     ) -> str:
-        """Append a convolution."""
+        """Append a convolution; padding may be `valid`, `same` or `full`, as at stride 1."""
+        if isinstance(padding, str):
+            sizes = zip(self._sizes(kernel), self._sizes(dilation), strict=True)
+            padding = tuple(padding_by(padding, *axis) for axis in sizes)
         return self.put(
             Conv(
                 name=name,

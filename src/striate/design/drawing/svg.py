@@ -80,7 +80,7 @@ def _style() -> str:
         ".striate .title{font-size:20px;font-weight:600}",
         ".striate .name{font-size:9px;fill:#4b5563}",
         ".striate .what{font-size:11.5px;font-weight:600}",
-        ".striate .volume{font-size:9px;fill:#64748b}.striate .scope{font-size:10px;fill:#475569}",
+        ".striate .volume{font-size:9px;fill:#64748b}.striate .label{font-size:10px;fill:#475569}",
         ".striate .times{font-size:12px;font-weight:700;fill:#b45309}",
         ".striate .frame{fill:#f8fafc;stroke:#cbd5e1}.striate .line{stroke:#64748b;fill:none}",
         ".striate .head{fill:#64748b}",
@@ -91,7 +91,7 @@ def _style() -> str:
     ]
     dark = [
         ".striate .paper{fill:#0f172a}.striate text{fill:#e2e8f0}",
-        ".striate .name,.striate .volume,.striate .scope{fill:#a8b3c4}",
+        ".striate .name,.striate .volume,.striate .label{fill:#a8b3c4}",
         ".striate .times{fill:#fbbf24}.striate .frame{fill:#152036;stroke:#3b4a63}",
         ".striate .line{stroke:#8fa0b8}.striate .head{fill:#8fa0b8}",
     ]
@@ -127,7 +127,7 @@ def _frames(page: Page) -> Iterator[str]:
             f'height="{height:.1f}" rx="8"{dashed}/>'
         )
         words = escape(label) + (" (training only)" if optional else "")
-        yield f'<text class="scope" x="{x + 8:.1f}" y="{y + 14:.1f}">{words}</text>'
+        yield f'<text class="label" x="{x + 8:.1f}" y="{y + 14:.1f}">{words}</text>'
         if times > 1:
             yield (
                 f'<text class="times" x="{x + width - 8:.1f}" y="{y + 15:.1f}" '
