@@ -175,7 +175,9 @@ def _uneven(field: Field, layer: AdaptivePool, space: Shape) -> Field:
 
 def _steps(axis: Axis, windows: list[tuple[int, int]]) -> int:
     """Return how many input places lie between neighbouring windows, as the stride counts them."""
-    return windows[1][0] - windows[0][0] if len(windows) > 1 else 1
+    if len(windows) == 1:
+        return 1
+    return max(windows[1][0] - windows[0][0], 1)  # 0 where there are more windows than places
 
 
 def _cover(axes: Sequence[Axis]) -> Axis:
