@@ -12,6 +12,7 @@ from striate import design, zoo
 from striate.design import Network, Sketch, receptive_fields
 from striate.design.receptive import Axis, last_with_places
 from striate.layers import build
+from striate.records import kinds
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,7 @@ SLOW = {"resnet1202", "preresnet1001"}
 NAMES = [
     pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in zoo.names()
 ]
+NAMES.append("resnet18(average=True)")  # its averaging shortcuts are not aligned
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -191,3 +193,21 @@ def test_adaptive_windows_that_differ_are_said() -> None:
     fields = receptive_fields(net.finish())
     assert not fields["pool"].aligned
     assert [axes[0].size for axes in fields["pool"].alternatives] == [4, 3]
+
+
+def test_which_kinds_look_at_more_than_their_own_pixel() -> None:
+    """A new kind fails here until somebody says what its units look at."""
+    pixelwise = {
+        tag
+        for tag, kind in kinds(design.Layer).items()
+        if kind.window is design.Layer.window and kind.whole is design.Layer.whole
+    }
+    assert pixelwise == {
+        *("relu", "relu6", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "softmax"),
+        *("dropout", "batch_norm", "affine", "lrn", "identity", "add", "concat"),
+    }
+
+
+def test_averaging_shortcuts_are_not_aligned() -> None:
+    field = receptive_fields(zoo.network("resnet18(average=True)"))["layer2.0.add"]
+    assert not field.aligned and len(field.alternatives) == 2

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from striate import zoo
 from striate.design import Sketch, sheet
+from striate.design.drawing import drawing
+from striate.design.sheet import part
 from striate.design.table import text
+from striate.errors import UsageError
 from striate.records import to_json
 
 
@@ -31,8 +36,8 @@ def test_totals_of_the_lectures() -> None:
 
 def test_text_shows_every_layer_and_the_totals() -> None:
     shown = text(sheet(zoo.network("alexnet_onetower")))
-    for part in ("256x6x6", "37,752,832", "62,378,344 parameters", "Most parameters: fc6, 61%"):
-        assert part in shown
+    for words in ("256x6x6", "37,752,832", "62,378,344 parameters", "Most parameters: fc6, 61%"):
+        assert words in shown
     assert max(map(len, shown.splitlines()[:24])) <= 100
 
 
@@ -78,3 +83,15 @@ def test_unaligned_branches_are_in_the_notes() -> None:
     )
     assert sum("not aligned" in note for note in made.notes) == 1
     assert "6*" in text(made) and "4*" in text(made)
+
+
+def test_a_part() -> None:
+    whole = sheet(zoo.network("resnet50"))
+    block = part(whole, "layer1.0")
+    assert block.inputs == {"maxpool": (64, 56, 56)} and len(block.layers) == 12
+    assert block.notes[0] == (
+        "layer1.0: 75,008 parameters (0.3% of all), 231,211,008 multiply-adds (5.7%)."
+    )
+    assert "downsample.0" in drawing(block)
+    with pytest.raises(UsageError, match=r"no layer or scope 'layer1.3'. Did you mean layer1"):
+        part(whole, "layer1.3")

@@ -63,6 +63,7 @@ def design(
 ) -> None:
     """Shapes, parameters, MACs, memory, receptive fields."""
     from striate.design import question
+    from striate.design.sheet import part
 
     words = nets or []
     if plot is not None:
@@ -81,7 +82,7 @@ def design(
     form = _form({"markdown": markdown, "html": html, "svg": svg, "json": as_json}, out)
     sheets = [_sheet(network, batch) for network in networks]
     if layer is not None:
-        sheets = [_only(sheet, layer) for sheet in sheets]
+        sheets = [part(each, layer) for each in sheets]
     document: Any = [each.document() for each in sheets]
     if len(sheets) == 1:
         document, text = document[0], _rendered(sheets[0], form, depth, every)
@@ -102,20 +103,6 @@ def _sheet(network: Network, batch: int) -> Sheet:
 
     found = sheet(network, batch=batch)
     return found.replace(notes=found.notes + zoo.notes(found))
-
-
-def _only(sheet: Sheet, layer: str) -> Sheet:
-    """Keep the rows of a layer or scope."""
-    from striate.records import nearest
-
-    rows = tuple(
-        row for row in sheet.layers if row.name == layer or row.name.startswith(f"{layer}.")
-    )
-    if not rows:
-        close = nearest(layer, [row.name for row in sheet.layers])
-        meant = f" Did you mean {' or '.join(close)}?" if close else ""
-        raise UsageError(f"{sheet.network} has no layer or scope {layer!r}.{meant}")
-    return sheet.replace(layers=rows)
 
 
 def _form(asked: dict[str, bool], out: Path | None) -> str:

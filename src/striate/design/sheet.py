@@ -15,7 +15,8 @@ from striate.design.memory import BYTES, Memory, memory
 from striate.design.network import Network, Output
 from striate.design.receptive import Axis, Field, last_with_places, receptive_fields
 from striate.design.remarks import leftovers, remarks
-from striate.records import Record, to_builtins
+from striate.errors import UsageError
+from striate.records import Record, nearest, to_builtins
 
 
 class Row(Record, frozen=True, kw_only=True):
@@ -104,6 +105,33 @@ class Sheet(Record, frozen=True, kw_only=True):
             row["receptive_field"] = _field(kept.receptive_field)
         document["totals"]["receptive_field"] = _field(self.totals.receptive_field)
         return document
+
+
+def part(whole: Sheet, name: str) -> Sheet:
+    """Return the rows of a layer or scope, with what they read as inputs; totals stay the whole's.
+
+    Raises:
+        UsageError: there is no such layer or scope; carries the nearest.
+    """
+    rows = tuple(row for row in whole.layers if row.name == name or row.name.startswith(f"{name}."))
+    if not rows:
+        close = nearest(name, [row.name for row in whole.layers])
+        meant = f" Did you mean {' or '.join(close)}?" if close else ""
+        raise UsageError(f"{whole.network} has no layer or scope {name!r}.{meant}")
+    inside, total = {row.name for row in rows}, whole.totals
+    shapes = whole.inputs | {row.name: row.output for row in whole.layers}
+    read = dict.fromkeys(each for row in rows for each in row.inputs if each not in inside)
+    parameters, macs = (sum(getattr(row, key) for row in rows) for key in ("parameters", "macs"))
+    note = (
+        f"{name}: {parameters:,} parameters ({parameters / max(total.parameters, 1):.1%} of all), "
+        f"{macs:,} multiply-adds ({macs / max(total.macs, 1):.1%})."
+    )
+    return whole.replace(
+        layers=rows,
+        inputs={each: shapes[each] for each in read},
+        outputs=(Output(name="output", source=rows[-1].name),),
+        notes=(note, *(each for each in whole.notes if each.startswith(tuple(inside)))),
+    )
 
 
 def sheet(network: Network, *, batch: int = 1) -> Sheet:

@@ -149,3 +149,8 @@ class Opaque(Layer, frozen=True, kw_only=True):
     def macs(self, *inputs: Shape) -> int:
         """Return what it was counted to cost."""
         return self.cost
+
+    @property
+    def whole(self) -> bool:
+        """What it looks at is unknown: everything, at most."""
+        return True
