@@ -44,7 +44,7 @@ def test_every_network_is_drawn_legibly(name: str) -> None:
     assert 0.2 < placed.width / placed.height < 6
 
 
-@pytest.mark.parametrize("name", ["googlenet", "resnet50", "inception_v3", "squeezenet1_0"])
+@pytest.mark.parametrize("name", zoo.names())
 def test_lines_keep_off_boxes(name: str) -> None:
     """No edge crosses a box: it ends on its rim or passes beside."""
     placed = page(zoo.network(name))
