@@ -10,7 +10,8 @@ from torch import nn
 
 from striate import design, zoo
 from striate.design import Network, Sketch, receptive_fields
-from striate.design.receptive import Axis, last_with_places
+from striate.design.layer import Window
+from striate.design.receptive import Axis, Field, _upsampled, last_with_places
 from striate.layers import build
 from striate.records import kinds
 
@@ -211,3 +212,22 @@ def test_which_kinds_look_at_more_than_their_own_pixel() -> None:
 def test_averaging_shortcuts_are_not_aligned() -> None:
     field = receptive_fields(zoo.network("resnet18(average=True)"))["layer2.0.add"]
     assert not field.aligned and len(field.alternatives) == 2
+
+
+@given(st.integers(1, 6), st.integers(1, 4), st.integers(0, 5), st.integers(1, 5))
+def test_transposed_windows_against_brute_force(k: int, up: int, before: int, size: int) -> None:
+    """Unit o of a transposed convolution sees the pixels i with 0 <= o + before - i up < k."""
+    below = Axis(size=size, stride=4 * up, offset=-3)
+    field = _upsampled(Field(axes=(below,)), Window((k,), (1,), (before,), (up,)))
+    (axis,) = field.axes
+    starts, ends, sizes = [], [], set()
+    for unit in range(50 * up, 52 * up):
+        seen = [pixel for pixel in range(200) if 0 <= unit + before - pixel * up < k]
+        if seen:
+            starts.append(below.offset + seen[0] * below.stride - unit * axis.stride)
+            ends.append(below.offset + seen[-1] * below.stride + size - unit * axis.stride)
+            sizes.add(len(seen))
+    assert axis.stride == 4
+    if k >= up:  # else some units see nothing
+        assert (min(starts), max(ends)) == (axis.offset, axis.offset + axis.size)
+        assert field.aligned == (len(sizes) == 1)
