@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from striate import zoo
@@ -50,3 +54,16 @@ def test_an_estimate_in_lines() -> None:
     assert "largest batch in 8.0 GB by this forecast: 70,000" in text
     assert "measured on cpu: 7.4 MB, 10 ms a step (median of 5), 6,400 images a second" in text
     assert "an epoch of 60,000 images: 9.4 s, if the data keep up" in text
+
+
+def test_design_train_forecasts_and_measures(run: Callable[..., Any]) -> None:
+    told = run("design", "lenet", "--train", "--batch", "8", "--images", "800", "--json")
+    training = json.loads(told.out)["training"]
+    assert training["peak_bytes"] == sum(training["parts"].values())
+    assert training["measured"]["device"] in ("cpu", "cuda")
+    assert training["epoch_seconds"] == pytest.approx(100 * training["measured"]["step_seconds"])
+
+
+def test_an_unknown_precision_is_one_sentence(run: Callable[..., Any]) -> None:
+    told = run("design", "lenet", "--train", "--precision", "fp8")
+    assert told.code == 2 and "expected one of 'float32', 'bfloat16', 'float16'" in told.err

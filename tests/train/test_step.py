@@ -100,7 +100,7 @@ def test_what_accumulation_means_for_batch_norm_is_in_the_runs_notes(
     plain = make_recipe(accumulate=4, epochs=1, network=make_network(norm=False))
     train.train(plain, out=tmp_path / "without")
     events = runs.open(tmp_path / "without").history("event")
-    assert [e["event"] for e in events] == ["checkpoint", "finished"]
+    assert [e["event"] for e in events] == ["checkpoint", "memory", "finished"]
 
 
 def test_the_last_step_of_an_epoch_has_the_micro_batches_that_are_left(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from striate.cli import output
-from striate.cli.options import Json, numbers
+from striate.cli.estimate import Wish
+from striate.cli.options import Device, Json, numbers
 from striate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,29 @@ def design(
         typer.Option("--input", metavar="CxHxW", help="Another input: 3x224x224, 64x96 or 64."),
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images that memory is for.")] = 1,
+    training: Annotated[
+        bool, typer.Option("--train", help="Forecast a training step and measure some.")
+    ] = False,
+    optimiser: Annotated[
+        str,
+        typer.Option(
+            "--optimizer", "--optimiser", metavar="O", help="sgd, sgd_plain, adam or adamw."
+        ),
+    ] = "sgd",
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="P", help="float32, bfloat16 or float16.")
+    ] = "float32",
+    memory: Annotated[
+        str | None,
+        typer.Option("--memory", metavar="SIZE", help="What training may take: 8GB, 7.5GiB."),
+    ] = None,
+    images: Annotated[
+        int, typer.Option("--images", min=1, help="Images of an epoch, for its time.")
+    ] = 50_000,
+    find_batch: Annotated[
+        bool, typer.Option("--find-batch", help="Measure which batch really fits the memory.")
+    ] = False,
+    device: Device = "auto",
     depth: Annotated[
         int | None,
         typer.Option("--depth", min=1, help="Parts of a layer's name to show; scopes below fold."),
@@ -83,12 +107,15 @@ def design(
     sheets = [_sheet(network, batch) for network in networks]
     if layer is not None:
         sheets = [part(each, layer) for each in sheets]
-    document: Any = [each.document() for each in sheets]
-    if len(sheets) == 1:
-        document, text = document[0], _rendered(sheets[0], form, depth, every)
-    else:
-        text = _compared(sheets, form)
-    _deliver(document, text, form, out)
+    documents: list[dict[str, Any]] = [each.document() for each in sheets]
+    text = _rendered(sheets[0], form, depth, every) if len(sheets) == 1 else _compared(sheets, form)
+    if training or find_batch:
+        for network, document in zip(networks, documents, strict=True):
+            wish = Wish(batch, optimiser, precision, memory, images, find_batch, device)
+            document["training"], said = wish.estimate(network)
+            if form == "text":
+                text += f"\n\n{network.name}: {said}" if len(networks) > 1 else f"\n\n{said}"
+    _deliver(documents[0] if len(sheets) == 1 else documents, text, form, out)
 
 
 def _read(net: str, classes: int | None, size: str | None) -> Network:

@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from striate.cli.output import duration
 from striate.design.table import spell_bytes
 from striate.errors import UsageError
 
 if TYPE_CHECKING:
+    from striate.design import Network
     from striate.train import Estimate
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+class Wish(NamedTuple):
+    """What was asked for about training: the options of `striate design --train`."""
+
+    batch: int
+    optimiser: str
+    precision: str
+    memory: str | None
+    images: int
+    find: bool
+    device: str
+
+    def estimate(self, network: Network) -> tuple[dict[str, Any], str]:
+        """Return what training the network takes, as data and in lines."""
+        from striate.design.forecast import Precision
+        from striate.records import decode
+        from striate.train import estimate
+
+        found = estimate(
+            network,
+            batch=self.batch,
+            optimiser=self.optimiser,
+            precision=decode(Precision, self.precision, "--precision"),
+            memory=None if self.memory is None else read_bytes(self.memory),
+            images=self.images,
+            find=self.find,
+            device=self.device,
+        )
+        return found.document(), estimate_text(found)
 
 
 def estimate_text(estimate: Estimate) -> str:

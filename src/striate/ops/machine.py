@@ -56,7 +56,7 @@ def machine() -> Machine:
         threads=torch.get_num_threads(),
         vector=vector,
         vector_bits=_VECTOR_BITS.get(vector, 128),
-        memory_bytes=_memory_bytes(),
+        memory_bytes=total_bytes(),
         gpus=tuple(torch.cuda.get_device_name(index) for index in gpus),
         cuda=torch.version.cuda,
     )
@@ -112,41 +112,9 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _memory_bytes() -> int:
+def total_bytes() -> int:
+    """Return the computer's memory; 0 where the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return 0
-
-
-def free_bytes(device: torch.device) -> int:
-    """Return the memory of a device that is free, for a process that begins now.
-
-    Args:
-        device: a CUDA device's own memory; for the CPU what Linux calls available, at most what
-            the container may still take.
-    """
-    if device.type == "cuda":
-        free: int = torch.cuda.mem_get_info(device)[0]
-        return free
-    return min(_available(Path("/proc/meminfo")), _container_rest(Path("/sys/fs/cgroup")))
-
-
-def _available(path: Path) -> int:
-    try:
-        for line in path.read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key == "MemAvailable":
-                return 1024 * int(value.split()[0])
-    except (OSError, ValueError):
-        pass
-    return _memory_bytes()
-
-
-def _container_rest(group: Path) -> int:
-    """Return what a Linux control group may still take; without a limit, more than anybody has."""
-    try:
-        limit, taken = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
-        return max(0, limit - taken)
-    except (OSError, ValueError):
-        return 1 << 62

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -22,6 +21,7 @@ from striate.design import Network, Sketch
 from striate.design.forecast import Layout, Precision, largest_batch
 from striate.errors import StriateError, TrainingError
 from striate.layers import build
+from striate.ops import Meter
 from striate.records import Record, from_json, to_json
 from striate.train.objective import CrossEntropy, Objective
 from striate.train.optimiser import SGD, Adam, AdamW, Optimiser, Stepper
@@ -30,7 +30,6 @@ from striate.train.recipe import DataChoice, Preprocessing, Recipe
 from striate.train.step import Step, place
 
 _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 OPTIMISERS: dict[str, Optimiser] = {
     "sgd": SGD(rate=1e-4),
     "sgd_plain": SGD(rate=1e-4, momentum=0.0),
@@ -139,7 +138,7 @@ def _run(trial: Trial) -> Footprint:
 
 
 def _steps(trial: Trial, together: Processes) -> Footprint:
-    network, meter = trial.network, _Meter(together.device)
+    network, meter = trial.network, Meter(together.device)
     recipe = Recipe(
         name="footprint",
         network=network,
@@ -188,40 +187,6 @@ def _small() -> Network:
     pen.flatten()
     pen.linear("fc", 2)
     return pen.finish()
-
-
-class _Meter:
-    """Memory of this process: resident on a CPU, allocated on a GPU."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-
-    def start(self) -> None:
-        """Forget the peak so far."""
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        else:
-            Path("/proc/self/clear_refs").write_text("5")
-
-    def held(self) -> int:
-        """Return the bytes held now."""
-        if self.device.type == "cuda":
-            return torch.cuda.memory_allocated(self.device)
-        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
-
-    def peak(self) -> int:
-        """Return the most bytes held since the start."""
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device)
-        return peak_resident()
-
-
-def peak_resident() -> int:
-    """Return the most resident bytes of this process since it began, or since that was reset."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 if __name__ == "__main__":

@@ -30,6 +30,11 @@ class Optimiser(Family, frozen=True, kw_only=True):
     rate: float
     decay: float = 0.0
 
+    @property
+    def name(self) -> str:
+        """What the forecast of memory calls it."""
+        return str(type(self).__struct_config__.tag)
+
     def build(self, groups: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
         """Return torch's optimiser over parameter groups that carry their own decay."""
         raise NotImplementedError
@@ -52,6 +57,11 @@ class SGD(Optimiser, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.nesterov and self.momentum <= 0:
             raise ValueError("expected a positive momentum with nesterov, received momentum=0")
+
+    @property
+    def name(self) -> str:
+        """Without momentum nothing is kept."""
+        return "sgd" if self.momentum else "sgd_plain"
 
     def build(self, groups: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
         """Return torch.optim.SGD."""

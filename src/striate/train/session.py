@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 from striate import inference, progress, runs
 from striate.data import Dataset
 from striate.design import BatchNorm
+from striate.design.forecast import forecast
 from striate.errors import CheckpointError, NotFiniteError, StriateError
-from striate.ops import environment
+from striate.ops import Meter, environment
 from striate.records import decode
 from striate.runs import Run
 from striate.train import checkpoint
@@ -160,6 +161,9 @@ class _Session(NamedTuple):
 
     def carry_on(self, prepared: Prepared, *, resumed: bool = False) -> TrainResult:
         """Train from the start or the newest checkpoint to the end, and evaluate."""
+        meter = Meter(self.together.device)
+        meter.start()
+        before = meter.held()
         with interruptible() as interrupt:
             training = Training(
                 self.recipe,
@@ -178,6 +182,7 @@ class _Session(NamedTuple):
                 ending = fit(training)
             except NotFiniteError as error:
                 raise self._with_remedy(error) from error
+            self._note_memory(training, meter.peak() - before)
             return (self._finish if ending == "finished" else self._pause)(training, prepared)
 
     def _note_micro_batches(self, training: Training) -> None:
@@ -191,6 +196,21 @@ class _Session(NamedTuple):
             )
             training.note_event("note", text=text)
             self.say(f"Note: {text}")
+
+    def _note_memory(self, training: Training, measured: int) -> None:
+        """Put the memory that training took beside its forecast; loaders are in what it took."""
+        recipe = self.recipe
+        network = recipe.network
+        largest = max(recipe.size_at(epoch) for epoch in range(recipe.epochs))
+        paper = forecast(
+            network.with_input((network.input_shape[0], *largest)),
+            batch=-(-recipe.batch // (recipe.accumulate * self.together.world)),
+            optimiser=recipe.optimiser.name,
+            precision=recipe.precision,
+            average=recipe.ema is not None,
+            layout=recipe.layout,
+        )
+        training.note_event("memory", forecast=paper.peak, measured=measured)
 
     def _go_back(self, training: Training) -> None:
         """Put training, best weights and history back to the newest checkpoint, or the start."""
