@@ -127,7 +127,7 @@ def saved_bytes(network: Network, *, batch: int, precision: Precision = "float32
     walk = _Walk(network, batch, precision)
     walk.forward()
     unread = [each.name for each in network.inputs if walk.holders[each.name] == 1]
-    return walk.held() - sum(walk.size[name] for name in unread)
+    return walk.kept - sum(walk.size[name] for name in unread)
 
 
 def largest_batch(
@@ -176,121 +176,125 @@ class _Moment(NamedTuple):
 
 
 class _Walk:
-    """One step, value by value; sizes in bytes of the whole batch."""
+    """One step, value by value; sizes in bytes of the whole batch.
+
+    A value is loose while something will still read it, and kept while a layer holds it for the way
+    back; kept values are not counted as loose.
+    """
 
     def __init__(self, network: Network, batch: int, precision: Precision) -> None:
         self.network, self.batch = network, batch
         self.half = precision != "float32"
         needed = network.needed(train=True)
         self.layers = [layer for layer in network.layers if layer.name in needed]
-        self.storage = {each.name: each.name for each in network.inputs}  # value -> its memory
-        self.width = {each.name: 4 for each in network.inputs}
-        self.size = {each.name: batch * 4 * volume(each.shape) for each in network.inputs}
-        self.holders: Counter[str] = Counter(list(self.size))  # the caller holds the batch
-        self.extra: dict[str, int] = {}
+        self.last = {
+            name: index for index, layer in enumerate(self.layers) for name in layer.inputs
+        }
+        self.last |= {output.source: len(self.layers) for output in network.outputs}
+        self.memory: dict[str, str] = {}  # value -> the value whose memory it lies in
+        self.width: dict[str, int] = {}
+        self.size: dict[str, int] = {}
+        self.until: dict[str, int] = {}  # memory -> index of its last reader
+        self.holders: Counter[str] = Counter()
         self.tracked: set[str] = set()  # values that a gradient flows back to
-        self.alive = set(self.size)
-        self.gradients = 0
-        self.casts = 0
+        self.extra: dict[str, int] = {}
+        self.loose = self.kept = self.gradients = self.casts = 0
         self.peak = _Moment(0, 0, 0, "", "forward")
+        for each in network.inputs:
+            self._add(each.name, 4, volume(each.shape))
+            self._hold(each.name)  # by the caller
 
     def forward(self) -> None:
         """Run forward; what nothing reads or keeps any more is dropped."""
-        last = {name: index for index, layer in enumerate(self.layers) for name in layer.inputs}
-        last |= {output.source: len(self.layers) for output in self.network.outputs}
         for index, layer in enumerate(self.layers):
             self._give(layer)
-            held = self._held(layer)
-            self.holders.update(held)
-            self._see(layer, "forward", passing=self._unkept())
-            for name in {*layer.inputs, layer.name}:
-                if last.get(name, index) <= index:
-                    self._drop(self.storage[name], last, index)
+            for memory in self._held(layer):
+                self._hold(memory)
+            self._see(layer, "forward", passing=self.loose)
+            for memory in {self.memory[name] for name in (*layer.inputs, layer.name)}:
+                if self.until[memory] <= index and not self.holders[memory]:
+                    self.loose -= self.size[memory]
 
     def backward(self) -> None:
         """Run back; gradients come and go, kept values are let go layer by layer."""
-        gradient: dict[str, int] = {}
-        for output in self.network.outputs:
-            memory = self.storage[output.source]
-            gradient[memory] = self.size[memory]
+        coming = {self.memory[output.source] for output in self.network.outputs}
+        total = sum(self.size[memory] for memory in coming)
         for layer in reversed(self.layers):
             if layer.name not in self.tracked:
                 continue
-            own = self.storage[layer.name]
-            sources = [self.storage[name] for name in layer.inputs if name in self.tracked]
             shapes = self.network.input_shapes(layer)
-            moves = [source for source in sources if source != own]
-            arriving = sum(self.size[source] for source in moves)
-            if isinstance(layer, wiring.Add):
-                arriving = 0  # both sides get the very gradient that came
+            own = self.memory[layer.name]
+            sources = {self.memory[name] for name in layer.inputs if name in self.tracked} - {own}
+            new = sum(self.size[memory] for memory in sources)
             self.gradients += sum(
                 4 * each.size for each in layer.parameters(*shapes) if each.trainable
             )
-            passing = self._unkept() + sum(gradient.values()) + arriving
+            passing = self.loose + total
+            if not isinstance(layer, wiring.Add):  # both its sides get the very gradient that came
+                passing += new
             if isinstance(layer, linear.Conv):  # its gradient, in the order of the kernel
                 passing += 4 * volume(layer.parameters_of_weight(shapes[0]))
             self._see(layer, "backward", passing)
-            for source in moves:
-                gradient[source] = self.size[source]
-            if own not in sources:
-                gradient.pop(own, None)
-            self._release(layer)
+            total += sum(self.size[memory] for memory in sources - coming)
+            coming |= sources
+            if own in coming and self.memory[layer.name] == layer.name:
+                coming.discard(own)
+                total -= self.size[own]
+            self.kept -= self.extra.pop(layer.name, 0)
+            for memory in self._held(layer, again=True):
+                self._release(memory)
 
     def _give(self, layer: Layer) -> None:
         shape = self.network.shapes()[layer.name]
         parameters = layer.parameters(*self.network.input_shapes(layer))
         if self.tracked.intersection(layer.inputs) or any(each.trainable for each in parameters):
             self.tracked.add(layer.name)
-        width = self.width[layer.inputs[0]]
+        source = layer.inputs[0]
+        width = self.width[source]
         if self.half and isinstance(layer, linear.Conv | linear.Linear):
             width = 2
             self.casts += sum(2 * each.size for each in parameters)
-        self.width[layer.name] = width
         if isinstance(layer, wiring.Flatten | wiring.Identity):
-            self.storage[layer.name] = self.storage[layer.inputs[0]]
-            return
-        self.storage[layer.name] = layer.name
-        self.size[layer.name] = self.batch * width * volume(shape)
-        self.alive.add(layer.name)
+            memory = self.memory[layer.name] = self.memory[source]
+            self.width[layer.name] = width
+            self.until[memory] = max(self.until[memory], self.last.get(layer.name, -1))
+        else:
+            self._add(layer.name, width, volume(shape))
 
-    def _held(self, layer: Layer) -> list[str]:
+    def _held(self, layer: Layer, *, again: bool = False) -> list[str]:
         """Return the memories that a layer keeps, and note what it keeps beside them."""
         if layer.name not in self.tracked:
             return []
         shapes = self.network.input_shapes(layer)
         keeps = kept(layer, *shapes)
         width = self.width[layer.inputs[0]]
-        extra = keeps.copies * width + keeps.bytes
         casted = self.half and width == 4 and isinstance(layer, linear.Conv | linear.Linear)
-        if casted:
-            extra += 2 * volume(shapes[0])
-        self.extra[layer.name] = self.batch * extra + keeps.once
-        held = [self.storage[name] for name in layer.inputs] if keeps.inputs and not casted else []
-        return held + ([self.storage[layer.name]] if keeps.output else [])
+        if not again:
+            one = keeps.copies * width + keeps.bytes + (2 * volume(shapes[0]) if casted else 0)
+            self.extra[layer.name] = self.batch * one + keeps.once
+            self.kept += self.extra[layer.name]
+        held = [self.memory[name] for name in layer.inputs] if keeps.inputs and not casted else []
+        return held + ([self.memory[layer.name]] if keeps.output else [])
 
-    def _drop(self, memory: str, last: dict[str, int], index: int) -> None:
-        readers = [name for name, where in self.storage.items() if where == memory]
-        if not self.holders[memory] and all(last.get(name, index) <= index for name in readers):
-            self.alive.discard(memory)
+    def _add(self, name: str, width: int, elements: int) -> None:
+        self.memory[name], self.width[name] = name, width
+        self.size[name] = self.batch * width * elements
+        self.until[name] = self.last.get(name, -1)
+        self.loose += self.size[name]
 
-    def _release(self, layer: Layer) -> None:
-        self.extra.pop(layer.name, None)
-        for memory in self._held(layer):
-            self.holders[memory] -= 1
-            if not self.holders[memory]:
-                self.alive.discard(memory)
-        self.extra.pop(layer.name, None)
+    def _hold(self, memory: str) -> None:
+        self.holders[memory] += 1
+        if self.holders[memory] == 1:
+            self.loose -= self.size[memory]
+            self.kept += self.size[memory]
 
-    def held(self) -> int:
-        """Return the bytes that are kept for the way back, the batch itself among them."""
-        values = sum(self.size[each] for each in self.alive if self.holders[each])
-        return values + sum(self.extra.values())
-
-    def _unkept(self) -> int:
-        return sum(self.size[each] for each in self.alive if not self.holders[each])
+    def _release(self, memory: str) -> None:
+        self.holders[memory] -= 1
+        if not self.holders[memory]:
+            self.kept -= self.size[memory]
 
     def _see(self, layer: Layer, phase: Literal["forward", "backward"], passing: int) -> None:
-        moment = _Moment(self.held(), passing, self.gradients, layer.name, phase)
+        moment = _Moment(self.kept, passing, self.gradients, layer.name, phase)
         self.peak = max(self.peak, moment, key=lambda each: each.total)
 
 
