@@ -53,6 +53,9 @@ def _everything(network: Network) -> int:
 
 def test_a_batch_multiplies_values_and_not_parameters() -> None:
     one, many = (sheet(zoo.network("vgg16"), batch=batch).memory for batch in (1, 32))
-    assert one.forward == 4 * 2 * 64 * 224 * 224 and one.kept == 4 * 15_237_608
+    pooled = 64 * 112**2 + 128 * 56**2 + 256 * 28**2 + 512 * 14**2 + 512 * 7**2
+    copies = 25_088 + 4 * 4096 - 1000  # pooling to 7x7, dropout and its masks, not the logits
+    assert one.forward == 4 * 2 * 64 * 224 * 224
+    assert one.kept == 4 * (15_237_608 + copies) + 8 * pooled  # with the places of maxima
     assert (many.forward, many.kept) == (32 * one.forward, 32 * one.kept)
     assert many.parameters == one.parameters == 4 * 138_357_544

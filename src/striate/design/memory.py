@@ -1,13 +1,13 @@
-"""Memory on paper, in bytes of float32: what a pass forward needs, and what training keeps.
+"""Memory on paper, in bytes of float32: what a pass forward needs, and what training takes.
 
-Activations and dropout work in place where nothing else reads what they overwrite; everything else
-has an output of its own. A forecast of what a process really takes is another matter: it knows the
-optimiser, the precision and the algorithms' workspace.
+In evaluation, activations and dropout may work in place where nothing else reads what they
+overwrite; everything else has an output of its own. Training is forecast from what torch keeps.
 """
 
 from __future__ import annotations
 
 from striate.design.arithmetic import volume
+from striate.design.forecast import forecast, saved_bytes
 from striate.design.network import Network
 from striate.records import Record
 
@@ -22,22 +22,25 @@ class Memory(Record, frozen=True, kw_only=True):
         parameters: of all trained values.
         forward: the most that is alive at once in evaluation, the input with it, without
             parameters: each value is dropped after its last reader.
-        kept: all activations, which training keeps for the way back.
+        kept: what training keeps for the way back.
+        training: the peak of a training step, with SGD and momentum.
     """
 
     batch: int
     parameters: int
     forward: int
     kept: int
+    training: int
 
 
-def memory(network: Network, activations: int, batch: int = 1) -> Memory:
-    """Return the memory of a batch; `activations` are those of one image."""
+def memory(network: Network, batch: int = 1) -> Memory:
+    """Return the memory of a batch."""
     return Memory(
         batch=batch,
         parameters=BYTES * network.parameter_count(),
         forward=BYTES * batch * peak(network),
-        kept=BYTES * activations * batch,
+        kept=saved_bytes(network, batch=batch),
+        training=forecast(network, batch=batch).peak,
     )
 
 

@@ -157,7 +157,7 @@ def sheet(network: Network, *, batch: int = 1) -> Sheet:
             activation_bytes=BYTES * activations,
             receptive_field=fields[last_with_places(network)],
         ),
-        memory=memory(network, activations, batch),
+        memory=memory(network, batch),
         notes=(*remarks(rows), *leftovers(network), *_known(network)),
     )
 

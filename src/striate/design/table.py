@@ -102,7 +102,7 @@ def totals(sheet: Sheet) -> Iterator[str]:
     images = "one image" if memory.batch == 1 else f"{memory.batch} images"
     yield (
         f"  memory for {images}: forward {spell_bytes(memory.forward)} at once; training keeps "
-        f"{spell_bytes(memory.kept)}"
+        f"{spell_bytes(memory.kept)}, {spell_bytes(memory.training)} in all at its peak"
     )
     yield f"  {_field_in_words(total.receptive_field)}"
 
