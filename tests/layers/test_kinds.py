@@ -70,6 +70,29 @@ EXAMPLES: dict[str, tuple[dict[str, object], Oracle | None]] = {
         {"features": 7, "stride": (2, 2)},
         lambda x: functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 1, 2)),
     ),
+    "elementwise": ({"function": "hardswish"}, functional.hardswish),
+    "prelu": ({"each": True}, functional.prelu),
+    "log_softmax": ({}, lambda x: torch.log_softmax(x, 1)),
+    "channel_dropout": ({"p": 0.3}, lambda x: x),
+    "multiply": ({}, lambda x, y: x * y),
+    "combine": ({"operation": "divide", "shape": (4, 1, 1)}, lambda x, w: x / w),
+    "group_norm": (
+        {"groups": 2, "eps": 1e-3},
+        lambda x, w, b: functional.group_norm(x, 2, w, b, 1e-3),
+    ),
+    "layer_norm": (
+        {"axes": 2, "bias": False},
+        lambda x, w: functional.layer_norm(x, (9, 8), w, None),
+    ),
+    "reshape": ({"shape": (2, 2, 9, 8), "kept": 2}, lambda x: x.view(-1, 2, 2, 9, 8)),
+    "permute": ({"order": (1, 2, 0)}, lambda x: x.permute(0, 2, 3, 1)),
+    "slice": ({"ranges": ((1, 3, 1), (0, None, 2))}, lambda x: x[:, 1:3, ::2]),
+    "resize": (
+        {"scale": (2.0, 1.5), "mode": "linear"},
+        lambda x: functional.interpolate(x, scale_factor=(2.0, 1.5), mode="bilinear"),
+    ),
+    "reduce": ({"function": "max", "axes": (0,)}, lambda x: x.amax(1, True)),
+    "linear_last": ({"features": 5}, functional.linear),
     "opaque": ({"op": "somebody.Attention", "shape": (3,)}, None),
 }
 

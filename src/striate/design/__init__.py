@@ -3,9 +3,19 @@
 Integers only; nothing here imports torch.
 """
 
+from striate.design.elementwise import (
+    ChannelDropout,
+    Combine,
+    Elementwise,
+    LogSoftmax,
+    Multiply,
+    PReLU,
+)
+from striate.design.grouping import GroupNorm, LayerNorm
 from striate.design.init import Constant, FanInUniform, He, Init, Normal, Uniform, Xavier
 from striate.design.layer import Layer, Parameter, Shape, Window
 from striate.design.linear import Conv, Linear
+from striate.design.moving import LinearLast, Permute, Reduce, Reshape, Resize, Slice
 from striate.design.network import Input, Network, Output
 from striate.design.pointwise import (
     GELU,
@@ -47,37 +57,51 @@ __all__ = [
     "Affine",
     "AvgPool",
     "BatchNorm",
+    "ChannelDropout",
+    "Combine",
     "Concat",
     "Constant",
     "Conv",
     "DesignError",
     "Dropout",
+    "Elementwise",
     "FanInUniform",
     "Field",
     "Flatten",
+    "GroupNorm",
     "He",
     "Identity",
     "Init",
     "Input",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LinearLast",
+    "LogSoftmax",
     "MaxPool",
+    "Multiply",
     "Network",
     "Normal",
     "Opaque",
     "Output",
+    "PReLU",
     "Pad",
     "Parameter",
+    "Permute",
     "Pool",
     "ReLU",
     "ReLU6",
+    "Reduce",
+    "Reshape",
+    "Resize",
     "Shape",
     "Sheet",
     "Shortcut",
     "SiLU",
     "Sigmoid",
     "Sketch",
+    "Slice",
     "Softmax",
     "Tanh",
     "Uniform",

@@ -7,9 +7,19 @@ from functools import singledispatch
 from typing import Literal
 
 from striate.design.arithmetic import Padding
+from striate.design.elementwise import (
+    ChannelDropout,
+    Combine,
+    Elementwise,
+    LogSoftmax,
+    Multiply,
+    PReLU,
+)
 from striate.design.fit import spell_padding
+from striate.design.grouping import GroupNorm, LayerNorm
 from striate.design.layer import Layer
 from striate.design.linear import Conv, Linear, by
+from striate.design.moving import LinearLast, Permute, Reduce, Reshape, Resize, Slice
 from striate.design.pointwise import LRN, Activation, Affine, BatchNorm, Dropout, LeakyReLU
 from striate.design.pooling import AdaptivePool, AvgPool, MaxPool, Pool
 from striate.design.wiring import Add, Concat, Flatten, Identity, Opaque, Pad, Shortcut
@@ -98,7 +108,84 @@ def _(layer: Opaque) -> str:
     return f"opaque {layer.op}"
 
 
+@caption.register
+def _(layer: Elementwise) -> str:
+    if layer.function == "scale":
+        slope, offset = layer.arguments
+        return f"{slope:g} x" + (f" {offset:+g}" if offset else "")
+    return " ".join([layer.function.replace("_", " "), *(f"{each:g}" for each in layer.arguments)])
+
+
+@caption.register
+def _(layer: ChannelDropout) -> str:
+    return f"channel dropout {layer.p:g}"
+
+
+@caption.register
+def _(layer: Combine) -> str:
+    return f"{layer.operation} own {by(layer.shape)}"
+
+
+@caption.register
+def _(layer: GroupNorm) -> str:
+    return "instance norm" if layer.groups is None else f"group norm {layer.groups}"
+
+
+@caption.register
+def _(layer: LayerNorm) -> str:
+    return "layer norm" if layer.axes == 1 else f"layer norm of {layer.axes} axes"
+
+
+@caption.register
+def _(layer: LinearLast) -> str:
+    return f"fc {layer.features} at each place"
+
+
+@caption.register
+def _(layer: Reshape) -> str:
+    return f"reshape {by(layer.shape)}"
+
+
+@caption.register
+def _(layer: Permute) -> str:
+    return f"permute {' '.join(map(str, layer.order))}"
+
+
+@caption.register
+def _(layer: Slice) -> str:
+    parts = (
+        f"{start or ''}:{'' if stop is None else stop}" + (f":{step}" if step > 1 else "")
+        for start, stop, step in layer.ranges
+    )
+    return f"slice {', '.join(parts)}"
+
+
+@caption.register
+def _(layer: Resize) -> str:
+    to = f"to {by(layer.size)}" if layer.size else "x".join(f"{each:g}" for each in layer.scale)
+    return f"resize {layer.mode} {to}"
+
+
+@caption.register
+def _(layer: Reduce) -> str:
+    return f"{layer.function} over axes {' '.join(map(str, layer.axes))}"
+
+
 for _kind, _kin in (
+    (Elementwise, "activation"),
+    (PReLU, "activation"),
+    (LogSoftmax, "activation"),
+    (GroupNorm, "norm"),
+    (LayerNorm, "norm"),
+    (Combine, "norm"),
+    (ChannelDropout, "dropout"),
+    (Multiply, "join"),
+    (LinearLast, "fc"),
+    (Reshape, "shape"),
+    (Permute, "shape"),
+    (Slice, "shape"),
+    (Resize, "pool"),
+    (Reduce, "pool"),
     (Conv, "conv"),
     (Linear, "fc"),
     (Pool, "pool"),

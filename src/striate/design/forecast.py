@@ -12,7 +12,7 @@ from collections import Counter
 from functools import singledispatch
 from typing import Literal, NamedTuple
 
-from striate.design import linear, pointwise, pooling, wiring
+from striate.design import linear, moving, pointwise, pooling, wiring
 from striate.design.arithmetic import volume
 from striate.design.layer import Layer, Shape
 from striate.design.network import Network
@@ -331,6 +331,9 @@ def _(layer: pointwise.Tanh, *shapes: Shape) -> Kept:
     return Kept(copies=volume(shapes[0])) if scaled else Kept(output=True)
 
 
+@kept.register(moving.Reshape)
+@kept.register(moving.Permute)
+@kept.register(moving.Slice)
 @kept.register(wiring.Add)
 @kept.register(wiring.Concat)
 @kept.register(wiring.Flatten)

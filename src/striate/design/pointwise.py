@@ -66,6 +66,7 @@ class BatchNorm(Layer, frozen=True, kw_only=True):
         eps: added to the variance.
         momentum: share of the new batch in the running statistics (torch's convention).
         affine: whether scale and shift are trained.
+        running: whether statistics are kept for evaluation, which else takes those of its batch.
         weight_init, bias_init: how scale and shift start.
 
     Input shape: (channels,) or (channels, *space)
@@ -79,6 +80,7 @@ class BatchNorm(Layer, frozen=True, kw_only=True):
     eps: float = 1e-5
     momentum: float = 0.1
     affine: bool = True
+    running: bool = True
     weight_init: Init = Constant(value=1.0)
     bias_init: Init = Constant(value=0.0)
 
@@ -94,7 +96,7 @@ class BatchNorm(Layer, frozen=True, kw_only=True):
 
     def buffers(self, *inputs: Shape) -> int:
         """Return running mean and variance, and the counter."""
-        return 2 * inputs[0][0] + 1
+        return 2 * inputs[0][0] + 1 if self.running else 0
 
 
 class Affine(Layer, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@ from striate.errors import DesignError
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.convolution import Conv2d, Convolution
 from striate.layers.dropout import Dropout
+from striate.layers.elementwise import ChannelDropout, Combine, Elementwise, Multiply
+from striate.layers.moving import Permute, Reduce, Reshape, Resize, Slice
 from striate.layers.pointwise import Affine, ScaledTanh
 from striate.layers.wiring import Add, Concat, Pad, PaddedPool, Shortcut
 
@@ -63,12 +65,29 @@ def _(record: design.Linear, *shapes: Shape) -> nn.Module:
 
 @module.register
 def _(record: design.BatchNorm, *shapes: Shape) -> nn.Module:
-    return BatchNorm(shapes[0][0], record.eps, record.momentum, record.affine)
+    return BatchNorm(shapes[0][0], record.eps, record.momentum, record.affine, record.running)
+
+
+@module.register
+def _(record: design.GroupNorm, *shapes: Shape) -> nn.Module:
+    channels = shapes[0][0]
+    return nn.GroupNorm(record.groups or channels, channels, record.eps, record.affine)
+
+
+@module.register
+def _(record: design.LayerNorm, *shapes: Shape) -> nn.Module:
+    own = shapes[0][-record.axes :]
+    return nn.LayerNorm(own, record.eps, record.affine, bias=record.bias)
 
 
 @module.register
 def _(record: design.Dropout, *shapes: Shape) -> nn.Module:
     return Dropout(record.p, record.name)
+
+
+@module.register
+def _(record: design.ChannelDropout, *shapes: Shape) -> nn.Module:
+    return ChannelDropout(record.p, record.name)
 
 
 @module.register
@@ -129,6 +148,51 @@ def _(record: design.Affine, *shapes: Shape) -> nn.Module:
 
 
 @module.register
+def _(record: design.PReLU, *shapes: Shape) -> nn.Module:
+    return nn.PReLU(shapes[0][0] if record.each else 1)
+
+
+@module.register
+def _(record: design.Elementwise, *shapes: Shape) -> nn.Module:
+    return Elementwise(record.function, record.arguments)
+
+
+@module.register
+def _(record: design.Combine, *shapes: Shape) -> nn.Module:
+    return Combine(record.operation, record.shape, record.constant)
+
+
+@module.register
+def _(record: design.LinearLast, *shapes: Shape) -> nn.Module:
+    return nn.Linear(shapes[0][-1], record.features, record.bias)
+
+
+@module.register
+def _(record: design.Reshape, *shapes: Shape) -> nn.Module:
+    return Reshape(record.shape, record.kept)
+
+
+@module.register
+def _(record: design.Permute, *shapes: Shape) -> nn.Module:
+    return Permute(record.order)
+
+
+@module.register
+def _(record: design.Slice, *shapes: Shape) -> nn.Module:
+    return Slice(record.ranges)
+
+
+@module.register
+def _(record: design.Resize, *shapes: Shape) -> nn.Module:
+    return Resize(record)
+
+
+@module.register
+def _(record: design.Reduce, *shapes: Shape) -> nn.Module:
+    return Reduce(record.function, record.axes, record.keep)
+
+
+@module.register
 def _(record: design.Pad, *shapes: Shape) -> nn.Module:
     modes = {"zero": "constant", "reflect": "reflect", "edge": "replicate"}
     return Pad(record.padding, modes[record.mode])
@@ -144,6 +208,8 @@ _register_plain(design.Sigmoid, nn.Sigmoid)
 _register_plain(design.GELU, nn.GELU)
 _register_plain(design.SiLU, nn.SiLU)
 _register_plain(design.Softmax, nn.Softmax, 1)
+_register_plain(design.LogSoftmax, nn.LogSoftmax, 1)
+_register_plain(design.Multiply, Multiply)
 _register_plain(design.Identity, nn.Identity)
 _register_plain(design.Flatten, nn.Flatten)
 _register_plain(design.Add, Add)

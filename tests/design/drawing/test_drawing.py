@@ -156,4 +156,5 @@ def test_which_kinds_have_a_colour() -> None:
     assert own_words <= {
         *("relu", "relu6", "tanh", "sigmoid", "gelu", "silu", "softmax"),
         *("batch_norm", "affine", "flatten", "identity"),
+        *("log_softmax", "prelu", "multiply"),
     }

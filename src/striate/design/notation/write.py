@@ -276,8 +276,10 @@ def _(layer: LRN, context: Context) -> str:
 
 @spell.register
 def _(layer: BatchNorm, context: Context) -> str:
-    if (layer.eps, layer.momentum, layer.affine) != (1e-5, 0.1, True):
-        raise layer.refuse("notation writes batch norm with eps 1e-5, momentum 0.1, affine only")
+    if (layer.eps, layer.momentum, layer.affine, layer.running) != (1e-5, 0.1, True, True):
+        raise layer.refuse(
+            "notation writes batch norm with eps 1e-5, momentum 0.1, affine and running only"
+        )
     return "BN"
 
 

@@ -218,6 +218,8 @@ def _(layer: AdaptivePool, *shapes: Shape) -> list[Part]:
 
 @caffe.register
 def _(layer: BatchNorm, *shapes: Shape) -> list[Part]:
+    if not layer.running:
+        raise layer.refuse("Caffe normalises by running statistics in evaluation")
     fields = [
         f"moving_average_fraction: {_number(round(1 - layer.momentum, 12))}",
         f"eps: {_number(layer.eps)}",

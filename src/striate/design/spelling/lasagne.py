@@ -129,6 +129,8 @@ def _(layer: AdaptivePool, *shapes: Shape) -> Said:
 
 @lasagne.register
 def _(layer: BatchNorm, *shapes: Shape) -> Said:
+    if not layer.running:
+        return lacking(layer, "Lasagne")
     affine = "" if layer.affine else ", beta=None, gamma=None"
     return Said(f"BatchNormLayer({{}}, epsilon={layer.eps:g}, alpha={layer.momentum:g}{affine})")
 

@@ -125,6 +125,7 @@ def _(layer: AdaptivePool, *shapes: Shape) -> Said:
 def _(layer: BatchNorm, *shapes: Shape) -> Said:
     axes = max(len(shapes[0]) - 1, 1)
     affine = "" if layer.affine else ", affine=False"
+    affine += "" if layer.running else ", track_running_stats=False"
     return Said(
         f"nn.BatchNorm{axes}d({shapes[0][0]}, eps={layer.eps:g}, momentum={layer.momentum:g}"
         f"{affine})"

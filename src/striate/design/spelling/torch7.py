@@ -124,6 +124,8 @@ def _(layer: AdaptivePool, *shapes: Shape) -> Said:
 
 @torch7.register
 def _(layer: BatchNorm, *shapes: Shape) -> Said:
+    if not layer.running:
+        return lacking(layer, "Torch7")
     kind = {1: "", 3: "Spatial", 4: "Volumetric"}.get(len(shapes[0]), "")
     affine = "" if layer.affine else ", false"
     return Said(
