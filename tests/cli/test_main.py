@@ -52,6 +52,15 @@ def test_help_names_every_command(run: Run) -> None:
     assert "...\n" not in shown.out.partition("Commands:")[2], "a one-line description is cut"
 
 
+@pytest.mark.parametrize("empty", ["", "   "])
+def test_an_empty_data_set_is_not_the_digits(run: Run, empty: str) -> None:
+    ended = run("train", empty)
+    assert ended.code == 2
+    assert ended.err == (
+        "striate: Expected the name or path of a data set, received an empty text.\n"
+    )
+
+
 def test_design_of_anything_on_paper_loads_no_torch() -> None:
     code = (
         "import sys; from striate.cli.main import main\n"

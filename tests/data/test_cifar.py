@@ -55,6 +55,55 @@ def test_both_forms_give_the_same(tmp_path: Path, write: Any) -> None:
     assert (test.images == images(3)).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("cifar-10-batches-bin", write_binary), ("cifar-10-batches-py", write_pickles)],
+)
+def test_the_folder_an_archive_was_unpacked_in(tmp_path: Path, name: str, write: Any) -> None:
+    root = tmp_path / "photos.v1"
+    (root / name).mkdir(parents=True)
+    inner = data.open(write(root / name))
+    (root / "cifar.tar.gz").write_bytes(b"")
+    outer = data.open(root)
+    assert (outer.name, outer.spec, outer.classes) == ("photos.v1", str(root), inner.classes)
+    assert outer.parts["train"].labels.tolist() == inner.parts["train"].labels.tolist()
+
+
+def test_several_archives_unpacked_in_one_folder(tmp_path: Path) -> None:
+    for name, write in (("cifar-10-batches-py", write_pickles), ("cifar-100-binary", write_binary)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name)
+    with pytest.raises(DataError) as caught:
+        data.open(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path} holds more than one CIFAR: cifar-10-batches-py, cifar-100-binary; open one of "
+        f"them, for example {tmp_path / 'cifar-10-batches-py'}."
+    )
+
+
+def test_missing_batches_are_said(tmp_path: Path) -> None:
+    note = f"{tmp_path} lacks data_batch_3.bin, data_batch_4.bin, data_batch_5.bin."
+    assert note in data.open(write_binary(tmp_path)).notes
+
+
+def test_a_pickle_with_another_number_of_labels(tmp_path: Path) -> None:
+    """One too few here and one too many there would shift all labels between them."""
+    write_pickles(tmp_path)
+    for name, labels in (("data_batch_1", [1, 2, 3]), ("data_batch_2", [4, 5, 6, 7, 8])):
+        batch = {b"data": rows(images(0)), b"labels": labels}
+        (tmp_path / name).write_bytes(pickle.dumps(batch))
+    with pytest.raises(DataError) as caught:
+        data.open(tmp_path)
+    assert str(caught.value) == f"{tmp_path / 'data_batch_1'} has 4 images, but 3 labels."
+
+
+def test_a_pickle_with_a_negative_label(tmp_path: Path) -> None:
+    path = write_pickles(tmp_path) / "test_batch"
+    path.write_bytes(pickle.dumps({b"data": rows(images(0)), b"labels": [1, -1, 2, 3]}))
+    with pytest.raises(DataError, match=f"^{path} has a label -1; expected 0 to 9\\.$"):
+        data.open(tmp_path)
+
+
 def test_cifar_100(tmp_path: Path) -> None:
     labels = np.array([[3, 77], [4, 99]], np.uint8)
     for name in ("train.bin", "test.bin"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,60 @@ def test_lossless_formats_come_back_exactly(format: str) -> None:
     assert np.array_equal(decode(encoded(image, format, **options), contract()), np.asarray(image))
 
 
-def test_jpeg_is_pillows() -> None:
-    content = encoded(picture(33, 41), "JPEG", quality=80)
-    expected = np.asarray(Image.open(io.BytesIO(content)))
-    assert np.array_equal(decode(content, contract()), expected)
+JPEGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "colour": ("RGB", {"quality": 80}),
+    "full chroma": ("RGB", {"quality": 95, "subsampling": 0}),
+    "half chroma": ("RGB", {"subsampling": 1}),
+    "progressive": ("RGB", {"progressive": True}),
+    "restarts": ("RGB", {"restart_marker_blocks": 2}),
+    "stored as RGB": ("RGB", {"keep_rgb": True}),
+    "grey": ("L", {}),
+    "CMYK": ("CMYK", {}),
+}
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_jpeg_is_pillows(kind: str) -> None:
+    mode, options = JPEGS[kind]
+    content = encoded(picture(33, 41).convert(mode), "JPEG", **options)
+    stored = Image.open(io.BytesIO(content))
+    expected = np.asarray(stored.convert("L" if mode == "L" else "RGB"))
+    assert np.array_equal(decode_as(content, Decoding()).squeeze(), expected)
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_damaged_jpeg_is_taken_or_refused_as_pillow_does(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut short, flipped, longer, with bytes put in: the same pixels or the same sentence."""
+    mode, options = JPEGS[kind]
+    whole = encoded(picture(33, 41).convert(mode), "JPEG", **options)
+
+    def decline(content: bytes) -> None:
+        raise ValueError
+
+    def found(content: bytes) -> list[Any] | str:
+        try:
+            return decode_as(content, Decoding()).tolist()
+        except DataError as error:
+            return str(error)
+
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        content, place = bytearray(whole), int(rng.integers(1, len(whole)))
+        how = rng.integers(4)
+        if how == 0:
+            del content[place:]
+        elif how == 1:
+            content[place] ^= 1 << int(rng.integers(8))
+        elif how == 2:
+            content += rng.bytes(9)
+        else:
+            content[place:place] = rng.bytes(3)
+        quick = found(bytes(content))
+        with monkeypatch.context() as patch:
+            patch.setattr("simplejpeg.decode_jpeg_header", decline)
+            assert found(bytes(content)) == quick
 
 
 def test_channels_are_the_contracts() -> None:
@@ -139,12 +190,38 @@ def test_grey_over_a_grey_background_stays_grey() -> None:
     assert decode_as(content, Decoding(background=(9, 8, 7))).tolist() == [[[9, 8, 7]]]
 
 
-def test_floating_point_is_scaled_by_its_own_range() -> None:
-    levels = np.array([[-1.0, 0.0, 1.0]], np.float32)
-    content = encoded(Image.fromarray(levels), "TIFF")
-    assert decode(content, contract(channels="grey"))[0, :, 0].tolist() == [0, 128, 255]
-    flat = encoded(Image.fromarray(np.full((2, 2), 3.5, np.float32)), "TIFF")
-    assert not decode(flat, contract(channels="grey")).any()
+def test_thirty_two_bits_that_hold_sixteen_are_on_the_same_scale() -> None:
+    levels = np.array([[0, 255, 256, 40000, 65535]], np.int32)
+    narrow = encoded(Image.fromarray(levels.astype(np.uint16)), "TIFF")
+    for format in ("TIFF", "PPM"):
+        content = encoded(Image.fromarray(levels), format)
+        for rule in ("high_byte", "scale"):
+            as_is = contract(channels="grey", sixteen_bit=rule)
+            assert np.array_equal(decode(content, as_is), decode(narrow, as_is))
+
+
+@pytest.mark.parametrize("levels", [[[-1, 5]], [[0, 65536]], [[0, 2**31 - 1]]])
+@pytest.mark.parametrize("rule", ["high_byte", "scale"])
+def test_integers_beyond_sixteen_bits_are_refused(levels: list[list[int]], rule: str) -> None:
+    content = encoded(Image.fromarray(np.array(levels, np.int32)), "TIFF")
+    with pytest.raises(DataError) as caught:
+        decode(content, contract(channels="grey", sixteen_bit=rule))
+    assert str(caught.value) == (
+        "The image has integers that do not fit into 16 bits, and nothing says which one is white; "
+        "save it with 8 or 16 bits."
+    )
+
+
+@pytest.mark.parametrize("rule", ["high_byte", "scale"])
+def test_floating_point_is_refused(rule: str, tmp_path: Path) -> None:
+    path = tmp_path / "float.tif"
+    Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)).save(path)
+    with pytest.raises(DataError) as caught:
+        decode(path, contract(sixteen_bit=rule))
+    assert str(caught.value) == (
+        f"{path} has floating-point values, and nothing says which one is white; save it with 8 or "
+        "16 bits."
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -152,10 +229,26 @@ def test_exif_turns_the_image(orientation: int) -> None:
     image = picture()
     exif = Image.Exif()
     exif[0x0112] = orientation
-    content = encoded(image, exif=exif)
-    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
-    assert np.array_equal(decode(content, contract()), expected)
-    assert np.array_equal(decode(content, contract(exif=False)), np.asarray(image))
+    for format, options in (("PNG", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"})):
+        content = encoded(image, format, exif=exif, **options)
+        expected = np.asarray(
+            ImageOps.exif_transpose(Image.open(io.BytesIO(encoded(image, exif=exif))))
+        )
+        assert np.array_equal(decode(content, contract()), expected)
+        assert np.array_equal(decode(content, contract(exif=False)), np.asarray(image))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_exif_turns_a_jpeg(orientation: int, mode: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(picture(40, 24).convert(mode), "JPEG", exif=exif)
+    stored = Image.open(io.BytesIO(content))
+    found = decode_as(content, Decoding(exif=False))
+    assert np.array_equal(found.squeeze(), np.asarray(stored))
+    turned = decode_as(content, Decoding())
+    assert np.array_equal(turned.squeeze(), np.asarray(ImageOps.exif_transpose(stored)))
 
 
 def test_the_first_frame_of_several() -> None:
@@ -220,13 +313,28 @@ def test_a_decompression_bomb_is_never_unpacked(side: int, tmp_path: Path) -> No
         decode(path, contract())
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("how", ["error", "always", "default"])
+def test_pillows_own_warnings_are_never_heard(how: Any, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    Image.new("1", (9_500, 9_500)).save(path)
+    odd = encoded(picture(16, 16), "JPEG", exif=b"Exif\0\0" + b"II*\0" + b"\xff" * 40)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.resetwarnings()
+        warnings.simplefilter(how)
+        with pytest.raises(DataError, match="a decompression bomb"):
+            decode(path, contract())
+        decode(odd, contract())
+        filters = list(warnings.filters)
+        decode(odd, contract())
+    assert not heard
+    assert warnings.filters is not filters and len(filters) == 2  # said once, not at every image
+
+
 def test_a_broken_exif_block_does_not_spoil_the_pixels() -> None:
     content = encoded(picture(16, 16), "JPEG", exif=b"Exif\0\0" + b"II*\0" + b"\xff" * 40)
     assert decode(content, contract()).shape == (16, 16, 3)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # what Pillow says of odd metadata
 def test_damaged_files_give_an_image_or_one_error(whole: bytes) -> None:
     """Bit flips and header edits: an image or a DataError, nothing else and no hang."""
     rng = np.random.default_rng(1)

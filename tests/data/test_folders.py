@@ -132,6 +132,70 @@ def test_two_folders_for_one_part(make_folder: MakeFolder) -> None:
         data.open(root)
 
 
+def test_one_image_without_class_folders(make_folder: MakeFolder) -> None:
+    with pytest.raises(DataError, match="has 1 image but no class folder"):
+        data.open(make_folder({".": 1}))
+
+
+# -- links -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["loop", "cat/loop", "cat/2019/loop"])
+@pytest.mark.parametrize("target", ["..", ".", "/"])
+def test_a_link_that_leads_back_is_ignored_and_said_so(
+    make_folder: MakeFolder, place: str, target: str
+) -> None:
+    root = make_folder({"cat": 1, "cat/2019": 1, "dog": 1})
+    link = root / place
+    link.symlink_to(target)
+    dataset = data.open(root)
+    assert dataset.parts["all"].ids == ["cat/0.png", "cat/2019/0.png", "dog/0.png"]
+    back = (link.parent / target).resolve()
+    assert dataset.notes == (
+        f"Ignored the link {link}, which leads back to {back}, where it lies.",
+    )
+
+
+def test_links_that_lead_back_together_end(make_folder: MakeFolder, tmp_path: Path) -> None:
+    root = make_folder(cat=1, dog=1)
+    away = tmp_path / "away"
+    away.mkdir()
+    (root / "cat" / "out").symlink_to(away)
+    (away / "in").symlink_to(root / "cat")
+    dataset = data.open(root)
+    assert len(dataset.parts["all"]) == 2
+    (note,) = dataset.notes
+    assert note.startswith(f"Ignored the link {root / 'cat' / 'out' / 'in'}, which leads back to ")
+
+
+def test_links_to_folders_and_files_elsewhere_are_followed(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    root = make_folder(cat=2)
+    away = root.rename(tmp_path / "away") / "cat"
+    root = tmp_path / "linked"
+    (root / "cat" / "below").mkdir(parents=True)
+    (root / "dog").symlink_to(away)
+    (root / "cat" / "more").symlink_to(away)
+    (root / "cat" / "one.png").symlink_to(away / "0.png")
+    dataset = data.open(root)
+    assert [one.id for one in dataset.classes] == ["cat", "dog"]
+    assert sorted(dataset.parts["all"].ids) == [
+        "cat/more/0.png",
+        "cat/more/1.png",
+        "cat/one.png",
+        "dog/0.png",
+        "dog/1.png",
+    ]
+    assert dataset.notes == ()
+
+
+def test_a_class_linked_to_nowhere_is_said(make_folder: MakeFolder) -> None:
+    root = make_folder(cat=1, dog=1)
+    (root / "cow").symlink_to("/nowhere/at/all")
+    assert data.open(root).notes == (f"Ignored the link {root / 'cow'}, which leads nowhere.",)
+
+
 # -- bad files -------------------------------------------------------------------------------------
 
 
@@ -153,7 +217,17 @@ def small_bomb(path: Path) -> None:
     Image.new("1", (10_000, 10_000)).save(path, "PNG")
 
 
+def floating(path: Path) -> None:
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(path, "TIFF")
+
+
+def wide(path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 1 << 20, np.int32)).save(path, "TIFF")
+
+
 BAD = {
+    "floating point": (floating, "has floating-point values, and nothing says which one is white"),
+    "32 bits": (wide, "has integers that do not fit into 16 bits"),
     "PNG cut short": (truncate, "is cut short or damaged: "),
     "JPEG cut short": (truncate_jpeg, "is cut short or damaged: image file is truncated"),
     "text": (
@@ -227,6 +301,23 @@ def test_a_bad_file_is_fatal_when_strict(make_folder: MakeFolder, kind: str) -> 
     with pytest.raises(DataError) as caught:
         data.open(root, strict=True)
     assert str(caught.value).startswith(f"{path} {sentence}")
+
+
+def test_a_folder_that_may_not_be_read_is_no_empty_one(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_folder({"cat": 1, "cat/2019": 1, "dog": 1})
+    scan = os.scandir
+
+    def refuse(path: object) -> object:
+        if str(path).endswith("2019"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError) as caught:
+        data.open(root)
+    assert str(caught.value) == f"{root / 'cat' / '2019'} cannot be read: Permission denied."
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")

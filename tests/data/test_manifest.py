@@ -67,6 +67,14 @@ def test_other_words_marks_and_order(manifest: Write) -> None:
             "{path}: cat/1.png of the validation part has the label 'b', which no training image "
             "has.",
         ),
+        (
+            "path,label\ncat/0.png,a\ndog/0.png,b\n./cat/0.png,b\n",
+            "{path} gives ./cat/0.png two labels: 'a' in line 2 and 'b' in line 4.",
+        ),
+        (
+            "path,label,split\ncat/0.png,a,train\ndog/0.png,b,train\ncat/0.png,a,test\n",
+            "{path} puts cat/0.png into two parts: train in line 2 and test in line 4.",
+        ),
     ],
 )
 def test_each_fault_has_its_sentence(manifest: Write, text: str, sentence: str) -> None:
@@ -89,3 +97,15 @@ def test_not_text(manifest: Write) -> None:
     path.write_bytes(b"path,label\n\xff\xfe,a\n")
     with pytest.raises(DataError, match=f"{path} is not a CSV file in UTF-8"):
         data.open(path)
+
+
+@pytest.mark.parametrize(("again", "images"), [(1, "1 image"), (2, "2 images")])
+def test_a_file_listed_again_counts_once(manifest: Write, again: int, images: str) -> None:
+    rows = "path,label\ncat/0.png,a\ndog/0.png,b\n" + "dog/../cat/0.png,a\n" * again
+    path = manifest(rows)
+    dataset = data.open(path)
+    assert dataset.parts["all"].ids == ["cat/0.png", "dog/0.png"]
+    assert dataset.notes == (
+        f"Listed again in {path}, and counted once: {images}; the first in line 4, "
+        "dog/../cat/0.png.",
+    )

@@ -53,9 +53,18 @@ def test_channels_first_and_text_labels(tmp_path: Path) -> None:
 def test_class_names(tmp_path: Path) -> None:
     path = write(tmp_path, images=IMAGES, labels=LABELS, classes=np.array(["ant", "bee", "cow"]))
     assert [one.id for one in data.open(path).classes] == ["ant", "bee", "cow"]
+    path = write(tmp_path, images=IMAGES, labels=LABELS, classes=np.array([b"ant", b"bee", b"cow"]))
+    assert [one.id for one in data.open(path).classes] == ["ant", "bee", "cow"]
     path = write(tmp_path, images=IMAGES, labels=LABELS, classes=np.array(["ant", "bee"]))
     with pytest.raises(DataError, match="has a label 2; expected 0 to 1, one of 2 classes"):
         data.open(path)
+
+
+def test_labels_that_never_occur_are_said(tmp_path: Path) -> None:
+    """Labels that count from 1 make a class 0, which nothing is learnt about."""
+    dataset = data.open(write(tmp_path, images=IMAGES, labels=LABELS * 2 + 1))
+    assert [one.id for one in dataset.classes] == ["0", "1", "2", "3", "4", "5"]
+    assert dataset.notes == ("There are no images of 0, 2, 4.",)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +80,21 @@ def test_class_names(tmp_path: Path) -> None:
         ({"images": IMAGES, "labels": LABELS - 1}, "has a label -1; expected 0 to 1"),
         ({"images": IMAGES, "labels": LABELS / 2}, "Expected labels of integers or text"),
         ({"images": IMAGES, "labels": np.array([{}] * 6)}, "is not an npz file of plain arrays"),
+        ({"images": IMAGES[:1], "labels": LABELS}, "has 1 image, but .* labels of shape"),
+        ({"images": IMAGES, "labels": LABELS, "y": LABELS}, "has labels for the all part twice"),
+        (
+            {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES, "y_test": np.array(["a"] * 6)},
+            "'y_test' of .* has text as labels, but 'y_train' of .* has integers",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "classes": np.array(3)},
+            r"Expected a list of different class names in 'classes' of .*, received int64 of shape "
+            r"\(\)",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "classes": np.array(["a", "b", "a"])},
+            "Expected a list of different class names",
+        ),
         ({"images": IMAGES[0, 0], "labels": LABELS}, r"Expected images of shape \(n, height"),
     ],
 )

@@ -21,6 +21,13 @@ def test_a_file_of_no_known_form(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("spec", ["", "   "])
+def test_an_empty_text_is_no_data_set(spec: str) -> None:
+    with pytest.raises(DataError) as caught:
+        data.open(spec)
+    assert str(caught.value) == ("Expected the name or path of a data set, received an empty text.")
+
+
 def test_the_spec_opens_it_again_from_anywhere(
     make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

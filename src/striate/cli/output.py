@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from striate.progress import Display, Task
+from striate.wording import count as count
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -127,12 +128,6 @@ def _cell(value: Any) -> tuple[str, bool]:
         return f"{value:g}", True
     text = str(value)
     return text, text[:1].isdigit() and text.rstrip("%").replace(".", "", 1).isdigit()
-
-
-def count(number: int, one: str) -> str:
-    """Spell how many there are: 1 epoch, 40 epochs, 10 classes."""
-    ending = "" if number == 1 else "es" if one.endswith("s") else "s"
-    return f"{number:,} {one}{ending}"
 
 
 def percent(share: float, digits: int = 2) -> str:

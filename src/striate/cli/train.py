@@ -112,7 +112,7 @@ def train(
     if out is not None and output.first_process():
         runs.check_free(out, overwrite)
     recipes.check(recipe, network=net, device=device, settings=changes)
-    dataset = sources.open(data or "digits", strict=strict)
+    dataset = sources.open("digits" if data is None else data, strict=strict)
     chosen = recipes.make(
         recipe, dataset, network=net, size=pixels, device=device, settings=changes
     )

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from striate import wording
 from striate.contract import Class
-from striate.data.dataset import PARTS, classes_of, in_order
+from striate.data.dataset import PARTS, classes_of, in_order, some
 from striate.data.samples import ArraySamples, Samples
 from striate.errors import DataError
 
@@ -31,10 +32,11 @@ class Part(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a reader gives: classes and samples by part."""
+    """What a reader gives: classes, samples by part, and what a reader should know of them."""
 
     classes: tuple[Class, ...]
     parts: dict[str, Samples]
+    notes: tuple[str, ...] = ()
 
 
 def collect(parts: Mapping[str, Part], names: Sequence[str] | None = None) -> Source:
@@ -46,12 +48,13 @@ def collect(parts: Mapping[str, Part], names: Sequence[str] | None = None) -> So
             are their own names, and text is sorted.
 
     Raises:
-        DataError: as many images as labels were expected, or a label has no name.
+        DataError: as many images as labels were expected, a label has no name, or some parts have
+            text as labels and others integers.
     """
     for part in parts.values():
         _check(part)
+    text = _are_text(parts)
     ids = _ids(parts) if names is None else list(names)
-    text = any(part.labels.dtype.kind == "U" for part in parts.values())
     place = {id: index for index, id in enumerate(ids)}
     samples: dict[str, Samples] = {}
     for name, part in sorted(parts.items(), key=lambda item: PARTS.index(item[0])):
@@ -62,7 +65,25 @@ def collect(parts: Mapping[str, Part], names: Sequence[str] | None = None) -> So
             _check_range(labels, len(ids), part)
         numbers = [f"{name}/{index}" for index in range(len(labels))]
         samples[name] = ArraySamples(part.images, labels, numbers)
-    return Source(classes_of(ids), samples)
+    return Source(classes_of(ids), samples, _absent(samples, ids))
+
+
+def _absent(samples: Mapping[str, Samples], ids: Sequence[str]) -> tuple[str, ...]:
+    """Note the classes that a network would be given without an image to learn them from."""
+    part = next((name for name in ("train", "all") if name in samples), None)
+    if part is None or not len(samples[part]):
+        return ()
+    gone = np.flatnonzero(np.bincount(samples[part].labels, minlength=len(ids)) == 0)
+    where = "" if part == "all" else f" in the {part} part"
+    named = some([ids[label] for label in gone.tolist()])
+    return (f"There are no images of {named}{where}.",) if len(gone) else ()
+
+
+def _are_text(parts: Mapping[str, Part]) -> bool:
+    kinds = {part.labels.dtype.kind == "U": part.labels_from for part in parts.values()}
+    if len(kinds) > 1:
+        raise DataError(f"{kinds[True]} has text as labels, but {kinds[False]} has integers.")
+    return True in kinds
 
 
 def _check(part: Part) -> None:
@@ -74,8 +95,8 @@ def _check(part: Part) -> None:
         )
     if part.labels.shape != shape[:1]:
         raise DataError(
-            f"{part.images_from} has {shape[0]:,} images, but {part.labels_from} has labels of "
-            f"shape {part.labels.shape}."
+            f"{part.images_from} has {wording.count(shape[0], 'image')}, but {part.labels_from} "
+            f"has labels of shape {part.labels.shape}."
         )
 
 
@@ -84,7 +105,7 @@ def _check_range(labels: npt.NDArray[np.int64], count: int, part: Part) -> None:
         wrong = int(labels.max() if labels.max() >= count else labels.min())
         raise DataError(
             f"{part.labels_from} has a label {wrong}; expected 0 to {count - 1}, one of "
-            f"{count} classes."
+            f"{wording.count(count, 'class')}."
         )
 
 

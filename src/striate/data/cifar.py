@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from striate import wording
 from striate.data.arrays import Part, Source, collect
 from striate.data.decode import read_bytes
 from striate.errors import DataError
@@ -61,9 +62,35 @@ _FORMS = (
 )
 
 
+# What the archives unpack to.
+_UNPACKED = (
+    "cifar-10-batches-bin",
+    "cifar-10-batches-py",
+    "cifar-100-binary",
+    "cifar-100-python",
+)
+
+
 def is_cifar(path: Path) -> bool:
     """Tell whether a folder holds CIFAR in one of its forms."""
     return _form(path) is not None
+
+
+def cifar_below(path: Path) -> Path | None:
+    """Return the folder of CIFAR that an archive was unpacked to in another folder, if any.
+
+    Raises:
+        DataError: there are several; names them.
+    """
+    if not path.is_dir():
+        return None
+    found = [name for name in _UNPACKED if is_cifar(path / name)]
+    if len(found) > 1:
+        raise DataError(
+            f"{path} holds more than one CIFAR: {', '.join(found)}; open one of them, for example "
+            f"{path / found[0]}."
+        )
+    return path / found[0] if found else None
 
 
 def read_cifar(path: Path) -> Source:
@@ -84,7 +111,10 @@ def read_cifar(path: Path) -> Source:
             images, labels = zip(*(read(file, form) for file in files), strict=True)
             where = ", ".join(str(file) for file in files)
             parts[part] = Part(np.concatenate(images), np.concatenate(labels), where, where)
-    return collect(parts, _names(path, form))
+    source = collect(parts, _names(path, form))
+    lacking = [name for name in form.train if "train" in parts and not (path / name).is_file()]
+    notes = (f"{path} lacks {', '.join(lacking)}.",) if lacking else ()
+    return source._replace(notes=source.notes + notes)
 
 
 def _form(path: Path) -> _Form | None:
@@ -107,7 +137,8 @@ def _names(path: Path, form: _Form) -> list[str]:
         found = _unpickle(file)
         names = [_text(name) for name in _entry(found, form.names_key, file)]
     if len(set(names)) != form.classes:
-        raise DataError(f"{file} names {len(set(names))} classes; expected {form.classes}.")
+        named = wording.count(len(set(names)), "class")
+        raise DataError(f"{file} names {named}; expected {form.classes}.")
     return names
 
 
@@ -134,8 +165,9 @@ def _planes_last(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _check_labels(labels: npt.NDArray[np.int64], form: _Form, file: Path) -> None:
-    if len(labels) and not 0 <= labels.min() <= labels.max() < form.classes:
-        raise DataError(f"{file} has a label {labels.max()}; expected 0 to {form.classes - 1}.")
+    wrong = labels[(labels < 0) | (labels >= form.classes)]
+    if len(wrong):
+        raise DataError(f"{file} has a label {wrong[0]}; expected 0 to {form.classes - 1}.")
 
 
 # -- pickle ----------------------------------------------------------------------------------------
@@ -230,6 +262,11 @@ def _read_pickle(file: Path, form: _Form) -> tuple[npt.NDArray[np.uint8], npt.ND
         raise DataError(f"{file}: expected data of n x {_PIXELS} bytes, received {shape}.")
     if not all(isinstance(label, int | np.integer) for label in labels):
         raise DataError(f"{file}: expected integers as labels.")
+    if len(labels) != len(rows):
+        raise DataError(
+            f"{file} has {wording.count(len(rows), 'image')}, but "
+            f"{wording.count(len(labels), 'label')}."
+        )
     numbers = np.asarray(labels, np.int64)
     _check_labels(numbers, form, file)
     return _planes_last(rows), numbers

@@ -6,7 +6,7 @@ them knows where the images came from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -96,6 +96,17 @@ def in_order(ids: set[str]) -> list[str]:
     if all(id.isascii() and id.isdigit() for id in ids):
         return sorted(ids, key=lambda id: (int(id), id))
     return sorted(ids)
+
+
+def some(ids: Sequence[str]) -> str:
+    """Name up to five class ids, and say how many more there are.
+
+    Example:
+        >>> some(["a", "b"]), some([str(number) for number in range(8)])
+        ('a, b', '0, 1, 2, 3, 4 and 3 more')
+    """
+    shown = ", ".join(ids[:5])
+    return shown if len(ids) <= 5 else f"{shown} and {len(ids) - 5} more"
 
 
 def _pair(values: npt.NDArray[np.int64]) -> tuple[int, int]:

@@ -1,12 +1,17 @@
 """From an image file to 8-bit pixels, in every mode a camera, scanner or script writes.
 
 Palette, CMYK, transparency, 16 bits and EXIF rotation are resolved here as the contract says;
-whatever is wrong with a file becomes one `DataError` that names it.
+whatever is wrong with a file becomes one `DataError` that names it. Pillow decides what is an
+image and decodes it; only sound JPEGs in grey or colour go through simplejpeg, which gives the same
+pixels in two thirds of the time. A value is refused where nothing says which one is white: of
+floating-point images, and of integers that do not fit into 16 bits.
 """
 
 from __future__ import annotations
 
 import io
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from striate.contract import Contract
@@ -31,6 +37,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_BACK = {**_TURNS, 6: _TURNS[8], 8: _TURNS[6]}  # undoes a turn
+_SIXTEEN_BITS = 65535
+_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # an entry of warnings.filters
 _LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601-2 in 1/65536, as Pillow has it
 
 Pixels = npt.NDArray[np.uint8]
@@ -61,7 +70,8 @@ def decode(source: Path | str | bytes, contract: Contract) -> Pixels:
         (height, width, channels) uint8.
 
     Raises:
-        DataError: it is missing, empty, no image, cut short, damaged or a decompression bomb.
+        DataError: it is missing, empty, no image, cut short, damaged, a decompression bomb, or of
+            numbers whose range nobody knows.
     """
     return to_channels(decode_as(source, Decoding.of(contract)), contract.channels)
 
@@ -82,12 +92,17 @@ def decode_as(
     Raises:
         DataError: as `decode`.
     """
+    if not isinstance(source, bytes):
+        name, source = source, read_bytes(source)
     with _opened(source, name) as image:
-        image.load()
-        turn = _TURNS.get(_orientation(image)) if decoding.exif else None
-        flat = _flatten(image, decoding)
-        turned = flat if turn is None else flat.transpose(turn)
-        pixels = np.asarray(turned, np.uint8)
+        loaded_turned = _orientation(image) if image.format == "TIFF" else 1  # Pillow does that
+        pixels = _jpeg(image, source)
+        if pixels is None:
+            image.load()
+            pixels = np.asarray(_flatten(image, decoding, name), np.uint8)
+        turn = _TURNS.get(_orientation(image)) if decoding.exif else _BACK.get(loaded_turned)
+        if turn is not None:
+            pixels = np.asarray(Image.fromarray(pixels).transpose(turn))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
@@ -111,17 +126,20 @@ def to_channels(pixels: Pixels, channels: Channels) -> Pixels:
 
 
 @contextmanager
-def _opened(source: Path | str | bytes, name: Path | str) -> Iterator[Image.Image]:
+def _opened(content: bytes, name: Path | str) -> Iterator[Image.Image]:
     """Open an image, and turn all that may go wrong inside the block into a DataError."""
-    name, content = (name, source) if isinstance(source, bytes) else (source, read_bytes(source))
     if not content:
         raise DataError(f"{name} is empty (0 bytes).")
+    if _QUIET not in warnings.filters:  # Pillow's warnings cannot name the file; our errors do
+        warnings.filterwarnings("ignore", module=_QUIET[3].pattern)  # for good: threads share it
     try:
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
             yield image
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except DataError:
+        raise
+    except Image.DecompressionBombError as error:
         raise DataError(
             f"{name} would unpack to more than {MOST_PIXELS:,} pixels: a decompression bomb?"
         ) from error
@@ -144,6 +162,21 @@ def read_bytes(path: Path | str) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
+def _jpeg(image: Image.Image, content: bytes) -> Pixels | None:
+    """Decode a JPEG in grey or colour that is sound in every respect; None leaves it to Pillow."""
+    colours = {"L": "GRAY", "RGB": "RGB"}
+    if image.format != "JPEG" or image.mode not in colours:
+        return None
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(content)
+        if (width, height) != image.size:
+            return None
+        pixels: Pixels = simplejpeg.decode_jpeg(content, colours[image.mode], strict=True)
+    except ValueError:
+        return None
+    return pixels[..., 0] if image.mode == "L" else pixels
+
+
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
@@ -151,10 +184,19 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _flatten(image: Image.Image, decoding: Decoding) -> Image.Image:
-    """Return an 8-bit image, grey (L) or RGB, without palette, transparency or 16 bits."""
-    if image.mode == "F" or image.mode == "I" or image.mode.startswith("I;16"):
-        return _eight_bits(image, decoding.sixteen_bit)
+def _flatten(image: Image.Image, decoding: Decoding, name: Path | str) -> Image.Image:
+    """Return an 8-bit image, grey (L) or RGB, without palette, transparency or 16 bits.
+
+    Raises:
+        DataError: numbers whose range nobody knows.
+    """
+    if image.mode == "F":
+        raise DataError(
+            f"{name} has floating-point values, and nothing says which one is white; save it with "
+            "8 or 16 bits."
+        )
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _eight_bits(image, decoding.sixteen_bit, name)
     if image.has_transparency_data:
         below = Image.new("RGBA", image.size, (*decoding.background, 255))
         seen = Image.alpha_composite(below, image.convert("RGBA")).convert("RGB")
@@ -165,11 +207,18 @@ def _flatten(image: Image.Image, decoding: Decoding) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(image: Image.Image, rule: Literal["high_byte", "scale"]) -> Image.Image:
-    """Bring 16-bit or floating-point grey to 8 bits; the latter always by its own range."""
-    levels: npt.NDArray[Any] = np.asarray(image).astype(np.float64)
-    if rule == "high_byte" and image.mode != "F":
-        return Image.fromarray((levels.clip(0, 65535) // 256).astype(np.uint8))
-    least, most = float(levels.min()), float(levels.max())
+def _eight_bits(
+    image: Image.Image, rule: Literal["high_byte", "scale"], name: Path | str
+) -> Image.Image:
+    """Bring 16-bit grey to 8 bits; Pillow has it as 16-bit or as 32-bit integers."""
+    levels: npt.NDArray[Any] = np.asarray(image).astype(np.int64)
+    least, most = int(levels.min()), int(levels.max())
+    if least < 0 or most > _SIXTEEN_BITS:
+        raise DataError(
+            f"{name} has integers that do not fit into 16 bits, and nothing says which one is "
+            "white; save it with 8 or 16 bits."
+        )
+    if rule == "high_byte":
+        return Image.fromarray((levels >> 8).astype(np.uint8))
     scaled = (levels - least) * (255 / (most - least) if most > least else 0.0)
     return Image.fromarray(np.rint(scaled).astype(np.uint8))

@@ -2,6 +2,7 @@
 
 `FOLDER/CLASS/…/image.jpg`, or `FOLDER/train/CLASS/…` with `val` and `test` beside `train`. A class
 is known by its folder's name, in every part: a class missing in one part never shifts the others.
+Links are followed, except those that lead back to a folder they lie in.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from striate.data.dataset import in_order
+from striate import wording
+from striate.data.dataset import in_order, some
 from striate.data.verify import File
 from striate.errors import DataError
 
@@ -79,13 +81,18 @@ def _folders(path: Path, notes: list[str]) -> list[Path]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     if not entries:
         raise DataError(f"The folder {path} is empty; expected a folder of images for each class.")
-    folders = [entry for entry in entries if entry.is_dir()]
+    folders = [entry for entry in entries if entry.is_dir() and not _leads_back(entry, notes)]
     hidden = [folder for folder in folders if _hidden(folder.name)]
+    gone = [entry for entry in entries if entry.is_symlink() and not entry.exists()]
+    gone = [link for link in gone if not _hidden(link.name)]
+    notes += [f"Ignored the link {link}, which leads nowhere." for link in gone]
     notes += [f"Ignored the hidden folder {folder}." for folder in hidden]
-    loose = sum(is_image_name(entry.name) for entry in entries if not entry.is_dir())
+    files = [entry for entry in entries if not entry.is_dir() and entry not in gone]
+    loose = sum(is_image_name(file.name) for file in files)
     shown = [folder for folder in folders if folder not in hidden]
     if not shown:
-        what = f"{loose:,} images but no class folder" if loose else "no class folder"
+        images = wording.count(loose, "image")
+        what = f"{images} but no class folder" if loose else "no class folder"
         raise DataError(f"{path} has {what}; expected a folder of images for each class.")
     if loose:
         notes.append(f"Images ignored in {path}, beside the class folders: {loose:,}.")
@@ -130,10 +137,11 @@ def _classes(
 
 def _images(folder: Path, notes: list[str]) -> Iterator[Path]:
     others = 0
-    for where, folders, names in os.walk(folder):
+    for where, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         hidden = [name for name in folders if _hidden(name)]
         notes += [f"Ignored the hidden folder {Path(where, name)}." for name in hidden]
-        folders[:] = sorted(name for name in folders if not _hidden(name))
+        shown = sorted(name for name in folders if not _hidden(name))
+        folders[:] = [name for name in shown if not _leads_back(Path(where, name), notes)]
         for name in sorted(names):
             if is_image_name(name):
                 yield Path(where, name)
@@ -141,6 +149,21 @@ def _images(folder: Path, notes: list[str]) -> Iterator[Path]:
                 others += 1
     if others:
         notes.append(f"Files ignored in {folder}, no images by their names: {others:,}.")
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be read: {error.strerror or error}.") from error
+
+
+def _leads_back(folder: Path, notes: list[str]) -> bool:
+    """Tell (and note) whether a folder is a link to one that it lies in, so that none ends."""
+    if not folder.is_symlink():
+        return False
+    target = folder.resolve()
+    back = any(above.resolve().is_relative_to(target) for above in folder.parents)
+    if back:
+        notes.append(f"Ignored the link {folder}, which leads back to {target}, where it lies.")
+    return back
 
 
 def _agree(path: Path, found: dict[str, dict[str, list[Path]]], notes: list[str]) -> list[str]:
@@ -151,13 +174,13 @@ def _agree(path: Path, found: dict[str, dict[str, list[Path]]], notes: list[str]
         more = sorted(set(found[part]) - set(ids))
         fewer = [id for id in ids if id not in found[part]]
         if more:
-            lacks = f"; it lacks {_some(fewer)}" if fewer else ""
+            lacks = f"; it lacks {some(fewer)}" if fewer else ""
             raise DataError(
                 f"The {part} part of {path} has classes that the {first} part has not: "
-                f"{_some(more)}{lacks}."
+                f"{some(more)}{lacks}."
             )
         if fewer:
-            notes.append(f"The {part} part of {path} has no images of {_some(fewer)}.")
+            notes.append(f"The {part} part of {path} has no images of {some(fewer)}.")
     return ids
 
 
@@ -175,8 +198,3 @@ def _suffixes() -> frozenset[str]:
     Image.init()
     kinds = {suffix for suffix, kind in Image.EXTENSION.items() if kind in Image.OPEN}
     return frozenset(kinds - {".pdf", ".mpg", ".mpeg", ".h5", ".hdf"})
-
-
-def _some(ids: Sequence[str]) -> str:
-    shown = ", ".join(ids[:5])
-    return shown if len(ids) <= 5 else f"{shown} and {len(ids) - 5} more"

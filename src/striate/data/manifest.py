@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from striate import wording
 from striate.data.dataset import in_order
 from striate.data.folders import PART_NAMES, Listing
 from striate.data.verify import File
@@ -16,14 +19,24 @@ _LABEL = ("label", "class", "category", "target", "class_name")
 _PART = ("split", "part", "subset", "set")
 
 
+class _Row(NamedTuple):
+    """What a line says: a file, the id of its class, and its part."""
+
+    line: int
+    file: str
+    id: str
+    part: str
+
+
 def list_manifest(path: Path) -> Listing:
     """List the files of a CSV manifest; relative ones are looked for beside it.
 
     The first line names the columns: `path` and `label` (or a usual other word), and `split` where
-    there is one, of train, val and test.
+    there is one, of train, val and test. A file that is listed again counts once.
 
     Raises:
-        DataError: a column or a label is missing, or a split is none of the three.
+        DataError: a column or a label is missing, a split is none of the three, or a file has two
+            labels or is in two splits.
     """
     rows = _rows(path)
     if not rows:
@@ -38,18 +51,51 @@ def list_manifest(path: Path) -> Listing:
         for at in (file_at, label_at):
             if not cells.get(at):
                 raise DataError(f"{path}, line {line}: no {columns[at]}.")
-        found.append((cells[file_at], cells[label_at], _part(path, line, cells, part_at)))
+        part = _part(path, line, cells, part_at)
+        found.append(_Row(line, cells[file_at], cells[label_at], part))
     if not found:
         raise DataError(f"{path} has column names but no image.")
-    if len({part == "all" for _, _, part in found}) > 1:
+    if len({row.part == "all" for row in found}) > 1:
         raise DataError(f"{path} gives some images a {columns[part_at or 0]} and others none.")
-    training = {id for _, id, part in found if part in ("train", "all")}
-    ids = in_order(training or {id for _, id, _ in found})
-    _check_others(path, found, ids)
+    notes: list[str] = []
+    once = _once(path, found, notes)
+    training = {row.id for row in once if row.part in ("train", "all")}
+    ids = in_order(training or {row.id for row in once})
+    _check_others(path, once, ids)
     label = {id: index for index, id in enumerate(ids)}
-    return Listing(
-        ids, [File(path.parent / file, file, label[id], part) for file, id, part in found], []
-    )
+    files = [File(path.parent / row.file, row.file, label[row.id], row.part) for row in once]
+    return Listing(ids, files, notes)
+
+
+def _once(path: Path, rows: list[_Row], notes: list[str]) -> list[_Row]:
+    """Return the rows without those that say again what an earlier one said, and note those.
+
+    Raises:
+        DataError: two rows give a file two labels or two parts.
+    """
+    first: dict[str, _Row] = {}
+    again = []
+    for row in rows:
+        earlier = first.setdefault(os.path.abspath(path.parent / row.file), row)
+        if earlier is row:
+            continue
+        if row.id != earlier.id:
+            raise DataError(
+                f"{path} gives {row.file} two labels: {earlier.id!r} in line {earlier.line} and "
+                f"{row.id!r} in line {row.line}."
+            )
+        if row.part != earlier.part:
+            raise DataError(
+                f"{path} puts {row.file} into two parts: {earlier.part} in line {earlier.line} and "
+                f"{row.part} in line {row.line}."
+            )
+        again.append(row)
+    if again:
+        notes.append(
+            f"Listed again in {path}, and counted once: {wording.count(len(again), 'image')}; the "
+            f"first in line {again[0].line}, {again[0].file}."
+        )
+    return list(first.values())
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
@@ -85,10 +131,11 @@ def _part(path: Path, line: int, cells: Mapping[int, str], at: int | None) -> st
     return PART_NAMES[name.lower()]
 
 
-def _check_others(path: Path, found: list[tuple[str, str, str]], ids: list[str]) -> None:
-    for file, id, part in found:
-        if id not in ids:
+def _check_others(path: Path, rows: list[_Row], ids: list[str]) -> None:
+    known = set(ids)
+    for row in rows:
+        if row.id not in known:
             raise DataError(
-                f"{path}: {file} of the {part} part has the label {id!r}, which no training image "
-                "has."
+                f"{path}: {row.file} of the {row.part} part has the label {row.id!r}, which no "
+                "training image has."
             )

@@ -101,7 +101,7 @@ def read_named(name: str) -> Source:
     if len(labels) != len(source.classes):
         return source
     named = zip(source.classes, labels, strict=True)
-    return Source(tuple(Class(id=one.id, label=label) for one, label in named), source.parts)
+    return source._replace(classes=tuple(Class(id=one.id, label=label) for one, label in named))
 
 
 def _digits() -> Source:

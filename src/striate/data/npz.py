@@ -38,6 +38,8 @@ def read_npz(path: Path) -> Source:
         labels = [name for name in arrays if _part_of(name, _LABELS) == found]
         if not labels:
             raise DataError(f"{path} has images in {key!r}, but no labels for them: {_has(arrays)}")
+        if len(labels) > 1:
+            raise DataError(f"{path} has labels for the {found} part twice: {_has(arrays)}")
         where = (f"{key!r} of {path}", f"{labels[0]!r} of {path}")
         if found in parts:
             raise DataError(f"{path} has images for the {found} part twice: {_has(arrays)}")
@@ -46,8 +48,8 @@ def read_npz(path: Path) -> Source:
         )
     if not parts:
         raise DataError(f"Expected `images` and `labels` in {path}: {_has(arrays)}")
-    names = next((arrays[name] for name in _NAMES if name in arrays), None)
-    return collect(parts, None if names is None else [str(name) for name in names])
+    names = next((name for name in _NAMES if name in arrays), None)
+    return collect(parts, None if names is None else _names(arrays[names], f"{names!r} of {path}"))
 
 
 def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -92,6 +94,17 @@ def _labels(labels: npt.NDArray[Any], source: str) -> npt.NDArray[Any]:
             f"Expected labels of integers or text in {source}, received {labels.dtype}."
         )
     return labels
+
+
+def _names(names: npt.NDArray[Any], source: str) -> list[str]:
+    if names.dtype.kind == "S":
+        names = np.char.decode(names, "utf-8", "replace")
+    if names.ndim != 1 or names.dtype.kind not in "iuU" or len(set(names.tolist())) < len(names):
+        raise DataError(
+            f"Expected a list of different class names in {source}, received {names.dtype} of "
+            f"shape {names.shape}."
+        )
+    return [str(name) for name in names]
 
 
 def _has(arrays: dict[str, npt.NDArray[Any]]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from striate import progress
 from striate.data.arrays import Source
-from striate.data.cifar import is_cifar, read_cifar
+from striate.data.cifar import cifar_below, is_cifar, read_cifar
 from striate.data.dataset import Dataset, Skipped, classes_of
 from striate.data.folders import Listing, list_folders
 from striate.data.idx import is_idx, read_idx
@@ -27,8 +27,8 @@ def open(spec: str | Path, *, strict: bool = False) -> Dataset:
 
     Args:
         spec: a named set (`digits`, `mnist`, `fashion_mnist`, `cifar10`), or the path of a folder
-            of class folders (with or without train, val and test), of IDX files or of CIFAR, or of
-            an npz or CSV file.
+            of class folders (with or without train, val and test), of IDX files or of CIFAR (also
+            the folder its archive was unpacked in), or of an npz or CSV file.
         strict: a file that cannot be used is an error; otherwise it is left out, said and counted.
 
     Raises:
@@ -39,32 +39,41 @@ def open(spec: str | Path, *, strict: bool = False) -> Dataset:
         >>> len(digits.classes), len(digits.parts["all"]), digits.channels
         (10, 1797, 'grey')
     """
+    if not str(spec).strip():
+        raise DataError("Expected the name or path of a data set, received an empty text.")
     if str(spec) in NAMES:
-        source = read_named(str(spec))
-        return Dataset(str(spec), str(spec), source.classes, source.parts)
+        return _of_arrays(str(spec), str(spec), read_named(str(spec)))
     path = Path(os.path.abspath(Path(spec).expanduser()))
     if not path.exists():
         close = nearest(str(spec), NAMES)
         hint = f"Did you mean {' or '.join(close)}?" if close else f"Named: {', '.join(NAMES)}."
         raise DataError(f"There is no file or folder {spec}, and no data set of that name. {hint}")
-    if path.is_dir() and not (is_idx(path) or is_cifar(path)):
+    source = _arrays(path)
+    if source is not None:
+        return _of_arrays(path.name if path.is_dir() else path.stem, str(path), source)
+    if path.is_dir():
         return _of_files(path, list_folders(path), strict)
     if path.suffix.lower() in (".csv", ".tsv"):
         return _of_files(path, list_manifest(path), strict)
-    source = _of_arrays(path)
-    return Dataset(path.stem, str(path), source.classes, source.parts)
-
-
-def _of_arrays(path: Path) -> Source:
-    if is_idx(path):
-        return read_idx(path)
-    if is_cifar(path):
-        return read_cifar(path)
-    if path.suffix.lower() == ".npz":
-        return read_npz(path)
     raise DataError(
         f"{path} is not data that is known: expected a folder, or a file of IDX, npz or CSV."
     )
+
+
+def _arrays(path: Path) -> Source | None:
+    """Read what has all its images in a few files; None for everything else."""
+    if is_idx(path):
+        return read_idx(path)
+    cifar = path if is_cifar(path) else cifar_below(path)
+    if cifar is not None:
+        return read_cifar(cifar)
+    return read_npz(path) if path.is_file() and path.suffix.lower() == ".npz" else None
+
+
+def _of_arrays(name: str, spec: str, source: Source) -> Dataset:
+    dataset = Dataset(name, spec, source.classes, source.parts, notes=source.notes)
+    _say((), source.notes)
+    return dataset
 
 
 def _of_files(path: Path, listing: Listing, strict: bool) -> Dataset:

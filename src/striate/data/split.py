@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from striate import wording
 from striate.data.dataset import Dataset
 from striate.data.samples import Samples
 from striate.errors import DataError
@@ -129,8 +130,8 @@ def _hold_out(
     quotas = _quotas(counts, wanted if most is None else min(wanted, most))
     if share and not quotas.sum():
         raise DataError(
-            f"{dataset.spec} has too few images to hold out a {part} part: {len(labels)} of "
-            f"{len(dataset.classes)} classes."
+            f"{dataset.spec} has too few images to hold out a {part} part: {len(labels):,} of "
+            f"{wording.count(len(dataset.classes), 'class')}."
         )
     held = []
     for label, quota in enumerate(quotas.tolist()):

@@ -7,7 +7,6 @@ decoded images as fit stay in memory.
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -72,8 +71,7 @@ def verify(
     """
     good = {file.part: _Gathered() for file in files}
     skipped, room = [], MEMORY
-    with closing(_in_threads(_read, files)) as results, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # it cannot name the file; we do
+    with closing(_in_threads(_read, files)) as results:
         for file, read in progress.track(results, "checking", "images", len(files)):
             if isinstance(read, DataError):
                 if strict:

@@ -1,0 +1,20 @@
+"""Counts in sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from striate import wording
+
+
+@pytest.mark.parametrize(
+    ("number", "one", "spelled"),
+    [
+        (0, "image", "0 images"),
+        (1, "class", "1 class"),
+        (2, "class", "2 classes"),
+        (1234, "image", "1,234 images"),
+    ],
+)
+def test_a_count_has_its_noun(number: int, one: str, spelled: str) -> None:
+    assert wording.count(number, one) == spelled
