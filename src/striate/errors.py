@@ -114,7 +114,7 @@ class RunError(StriateError):
 
 
 class CheckpointError(RunError):
-    """A checkpoint that is cut short, altered, or of another network."""
+    """A checkpoint that is cut short, altered, or of another run."""
 
 
 class WeightsError(StriateError):

@@ -50,6 +50,27 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(self, **changes)
 
 
+def expect(condition: bool, what: str, **received: Any) -> None:
+    """Refuse a record's value, in its `__post_init__`.
+
+    Args:
+        condition: what has to hold.
+        what: the same in words: "a rate above 0".
+        received: the field and its value.
+
+    Raises:
+        ValueError: it does not hold; a decoded record's error adds where the value stands.
+
+    Example:
+        >>> expect(-1 > 0, "a rate above 0", rate=-1)
+        Traceback (most recent call last):
+        ValueError: expected a rate above 0, received rate=-1
+    """
+    if not condition:
+        values = ", ".join(f"{name}={value!r}" for name, value in received.items())
+        raise ValueError(f"expected {what}, received {values}")
+
+
 class Family(Record, frozen=True, kw_only=True, tag_field="kind", tag=kind_of):
     """Base of open families: subclasses are told apart in JSON by `"kind"`.
 

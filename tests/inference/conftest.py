@@ -75,7 +75,7 @@ def make_run(tmp_path: Path, folder: Path) -> Callable[..., runs.Run]:
                 planes = means[:, :, None].expand(3, 3, 256) / 256
                 weight.copy_(2 * planes.reshape(3, -1))
                 bias.copy_(-(means**2).sum(1))
-        save_file(net.state_dict(), made.weights)
+        save_file(net.state_dict(), made.weights, {"run": made.identity})
         return made
 
     return make

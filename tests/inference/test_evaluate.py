@@ -127,7 +127,8 @@ def test_weights_that_are_not_numbers_are_named(trained: runs.Run) -> None:
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(trained.weights)
-    save_file({name: value * float("nan") for name, value in tensors.items()}, trained.weights)
+    damaged = {name: value * float("nan") for name, value in tensors.items()}
+    save_file(damaged, trained.weights, {"run": trained.identity})
     with pytest.raises(WeightsError, match="not finite for 15 of 15 images"):
         inference.evaluate(trained)
 

@@ -103,3 +103,8 @@ def test_reliability_counts_every_prediction_once():
     parts = metrics.reliability(metrics.probabilities(logits), labels)
     assert len(parts) == 15
     assert sum(part.n for part in parts) == 400
+
+
+def test_a_score_that_is_no_number_is_never_right():
+    scores = np.array([[np.nan, 0.0, 0.0], [3.0, np.nan, 1.0], [np.nan] * 3, [1.0, 0.0, 0.0]])
+    assert metrics.rank(scores, np.array([0, 0, 1, 0])).tolist() == [3, 1, 3, 0]

@@ -124,6 +124,17 @@ def test_another_networks_weights_are_named(make_run: Callable[..., runs.Run]) -
         inference.load(run)
 
 
+def test_weights_of_another_run_of_the_same_network_are_named(
+    make_run: Callable[..., runs.Run],
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    run = make_run()
+    save_file(load_file(run.weights), run.weights, {"run": "0123456789abcdef" * 4})
+    with pytest.raises(WeightsError, match="another run of the same .*received 0123456789abcdef"):
+        inference.load(run)
+
+
 def test_an_absent_device_is_refused(trained: runs.Run, folder: Path) -> None:
     with pytest.raises(UsageError, match="device='cuda:9'"):
         inference.predict(trained, [folder], device="cuda:9")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -201,6 +202,53 @@ def test_a_checkpoint_of_another_network_is_named(
         train.resume(interrupted)
 
 
+def test_a_checkpoint_of_another_run_of_the_same_network_is_named(
+    interrupted: Path, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    train.train(make_recipe(seed=1), out=tmp_path / "other", observers=[StopAt(7)])
+    _, newest = runs.open(interrupted).checkpoints()[-1]
+    _, foreign = runs.open(tmp_path / "other").checkpoints()[-1]
+    shutil.rmtree(newest)
+    shutil.copytree(foreign, newest)
+    with pytest.raises(CheckpointError, match=r"is of another run: its recipe\.json had another"):
+        train.resume(interrupted)
+
+
+def test_a_checkpoint_under_another_step_is_named(interrupted: Path) -> None:
+    _, newest = runs.open(interrupted).checkpoints()[-1]
+    moved = newest.rename(newest.with_name("00000009"))
+    with pytest.raises(CheckpointError, match=f"{moved} is damaged: it was written at step 7"):
+        train.resume(interrupted)
+
+
+def test_best_weights_are_verified_before_they_take_the_place_of_others(
+    interrupted: Path, undisturbed: Path
+) -> None:
+    run = runs.open(interrupted)
+    _, newest = run.checkpoints()[-1]
+    best = run.weights.read_bytes()
+    (newest / "model.safetensors").unlink()
+    (newest / "model.safetensors").write_bytes(best[:100])
+    run.weights.unlink()
+    run.weights.write_bytes(b"later weights")
+    with pytest.raises(CheckpointError, match=r"its model\.safetensors, the best .* is cut short"):
+        train.resume(interrupted)
+    assert run.weights.read_bytes() == b"later weights"
+    (newest / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"the best weights so far, is missing"):
+        train.resume(interrupted)
+    run.weights.write_bytes(best)  # one good copy is enough
+    train.resume(interrupted)
+    assert_identical(interrupted, undisturbed)
+
+
+def test_advice_never_names_a_checkpoint_that_is_damaged_too(interrupted: Path) -> None:
+    for _, folder in runs.open(interrupted).checkpoints():
+        (folder / "state.json").write_bytes(b"{")
+    with pytest.raises(CheckpointError, match=r"none of which is sound, to go on from the start"):
+        train.resume(interrupted)
+
+
 def test_a_run_in_use_is_refused(interrupted: Path) -> None:
     with (
         runs.open(interrupted).lock(),
@@ -234,6 +282,8 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(
     _, said = process.communicate(timeout=120)
     assert process.returncode == 2
     assert said.startswith("RunError: The disk is full: ") and said.count("\n") == 1
+    if (tmp_path / "run").exists():
+        assert f"striate train --resume {tmp_path / 'run'}" in said
     assert list(tmp_path.rglob("*.partial")) == []
     process = start(make_recipe(), tmp_path / "run")
     _, said = process.communicate(timeout=120)

@@ -87,11 +87,13 @@ def rank(scores: Floats, labels: Integers) -> npt.NDArray[np.int64]:
     """Return how many classes stand before the right one: 0 is a right answer; shape (images,).
 
     Equal scores are ordered by class number, as `argmax` does; so rank 0 is what `argmax` calls
-    right, and a network that answers the same for everything earns nothing by ties.
+    right, and a network that answers the same for everything earns nothing by ties. Nothing is
+    right by a score that is not a number: it stands before every class, and its own class last.
     """
     own = scores[np.arange(len(labels)), labels][:, None]
     earlier = np.arange(scores.shape[1])[None, :] < labels[:, None]
-    return np.asarray(((scores > own) | ((scores == own) & earlier)).sum(axis=1), np.int64)
+    before = (scores > own) | ((scores == own) & earlier) | np.isnan(scores) | np.isnan(own)
+    return np.asarray(before.sum(axis=1), np.int64)
 
 
 def wilson(hits: int, count: int, confidence: float = 0.95) -> Interval:

@@ -31,14 +31,28 @@ def load(run: runs.Run, device: torch.device | str = "cpu") -> Net:
 
     Raises:
         RunError: the run has no weights yet; says what to do.
-        WeightsError: the file is damaged, or holds another network's weights.
+        WeightsError: the file is damaged, or holds the weights of another network or run.
     """
     if not run.weights.exists():
+        again = f"striate train --resume {shlex.quote(str(run.path))}"
+        if run.state == "finished":
+            raise RunError(
+                f"{run.weights} is missing, though the run is finished: put it back, or train "
+                f"again into another folder."
+            )
         raise RunError(
             f"{run.path} has no weights yet ({run.state}): they are written after the first epoch. "
-            f"Continue it with: striate train --resume {shlex.quote(str(run.path))}"
+            f"Continue it with: {again}"
         )
-    return load_weights(run.network(), run.weights).to(device).eval()
+    net = load_weights(run.network(), run.weights)
+    with safetensors.safe_open(run.weights, "pt") as file:
+        owner = (file.metadata() or {}).get("run", "none")
+    if owner != run.identity:
+        raise WeightsError(
+            f"{run.weights} is of another run of the same network: expected run digest "
+            f"{run.identity[:16]}, received {owner[:16]}."
+        )
+    return net.to(device).eval()
 
 
 def load_weights(network: Network, path: Path) -> Net:

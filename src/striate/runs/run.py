@@ -59,6 +59,11 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.state})"
 
+    @property
+    def identity(self) -> str:
+        """What ties weights and checkpoints to this run: a digest of all that fixes it."""
+        return digest(self.info.digests)
+
     # -- state and lock
 
     @property

@@ -4,6 +4,9 @@
     checkpoints/STEP/tensors.safetensors   net/NAME, optimiser/NAME/KEY, average/NAME
     checkpoints/STEP/model.safetensors     a hard link to the best weights as of that step
 
+A checkpoint and the best weights say which run they are of, so that no copy between two runs of the
+same network passes unseen.
+
 Nothing is unpickled. A kill leaves the folder or no folder, so a checkpoint that does not match its
 digests was damaged from outside; it is refused by name, not passed over in silence.
 """
@@ -24,6 +27,7 @@ from torch import Tensor
 
 from striate.errors import CheckpointError, RecordError, UnknownName
 from striate.files import atomic_folder, atomic_write
+from striate.files import sha256 as sha256_of
 from striate.records import Record, digest, from_json, to_json
 from striate.runs import Run
 from striate.train.validation import Validation
@@ -41,7 +45,8 @@ class State(Record, frozen=True, kw_only=True):
         seconds: of training so far, over all resumes.
         validations: all so far.
         loss_scale: float16's, and how many steps it has stood; 0 with other precisions.
-        network: the network's digest.
+        run: digests of the run's network, contract and recipe.
+        weights: sha256 of the best weights as of this step; empty before there are any.
         tensors: the first 16 digits of each tensor's sha256, by name.
         digest: sha256 of this record with an empty digest.
     """
@@ -51,7 +56,8 @@ class State(Record, frozen=True, kw_only=True):
     seconds: float = 0.0
     validations: tuple[Validation, ...] = ()
     loss_scale: tuple[float, int] = (0.0, 0)
-    network: str
+    run: dict[str, str] = {}
+    weights: str = ""
     tensors: dict[str, str] = {}
     digest: str = ""
 
@@ -61,7 +67,7 @@ def save(run: Run, state: State, tensors: Mapping[str, Tensor]) -> State:
 
     Args:
         run: whose; its history is forced to disk first.
-        state: `tensors` and `digest` are filled in.
+        state: `run`, `weights`, `tensors` and `digest` are filled in.
         tensors: by name; copied to the CPU.
 
     Returns:
@@ -71,7 +77,11 @@ def save(run: Run, state: State, tensors: Mapping[str, Tensor]) -> State:
         RunError: the disk is full; the checkpoints before stay as they are.
     """
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    state = state.replace(tensors={name: tensor_digest(value) for name, value in held.items()})
+    state = state.replace(
+        run=run.info.digests,
+        weights=sha256_of(run.weights) if run.weights.exists() else "",
+        tensors={name: tensor_digest(value) for name, value in held.items()},
+    )
     state = state.replace(digest=digest(state.replace(digest="")))
     run.sync()
     place = run.path / "checkpoints" / f"{state.step:08d}"
@@ -85,15 +95,15 @@ def save(run: Run, state: State, tensors: Mapping[str, Tensor]) -> State:
     return state
 
 
-def load(path: Path, network: str) -> tuple[State, dict[str, Tensor]]:
+def load(run: Run, path: Path) -> tuple[State, dict[str, Tensor]]:
     """Read a checkpoint and verify every tensor.
 
     Args:
+        run: whose it should be.
         path: its folder.
-        network: digest of the network it should belong to.
 
     Raises:
-        CheckpointError: it is cut short, altered, or of another network.
+        CheckpointError: it is cut short, altered, or of another run.
     """
     try:
         state = from_json(State, (path / "state.json").read_bytes(), str(path / "state.json"))
@@ -104,10 +114,16 @@ def load(path: Path, network: str) -> tuple[State, dict[str, Tensor]]:
         ) from error
     if state.digest != digest(state.replace(digest="")):
         raise CheckpointError(f"The checkpoint {path} is damaged: its state.json was altered.")
-    if state.network != network:
+    differ = [name for name, each in run.info.digests.items() if state.run.get(name) != each]
+    if differ:
+        what = "network" if "network.json" in differ else "run"
         raise CheckpointError(
-            f"The checkpoint {path} is of another network: expected digest {network[:16]}, "
-            f"received {state.network[:16]}."
+            f"The checkpoint {path} is of another {what}: its {' and '.join(differ)} had another "
+            "digest."
+        )
+    if state.step != int(path.name):
+        raise CheckpointError(
+            f"The checkpoint {path} is damaged: it was written at step {state.step}."
         )
     for name in sorted(state.tensors.keys() | tensors.keys()):
         if name not in tensors or state.tensors.get(name) != tensor_digest(tensors[name]):
@@ -139,18 +155,35 @@ def fit_together(path: Path, ours: Mapping[str, Tensor], theirs: Mapping[str, Te
 
 
 def restore_weights(run: Run, path: Path | None) -> None:
-    """Put the run's model.safetensors back to what it was at a checkpoint, or at the start."""
-    kept = None if path is None else path / _WEIGHTS
-    if kept is None or not kept.exists():
+    """Put the run's model.safetensors back to what it was at a checkpoint, or at the start.
+
+    Args:
+        run: the run.
+        path: a checkpoint that has been verified by `load`; None for the start.
+
+    Raises:
+        CheckpointError: neither the checkpoint's copy nor the run's file is what it was then;
+            nothing is changed.
+    """
+    expected = "" if path is None else from_json(State, (path / "state.json").read_bytes()).weights
+    if path is None or not expected:
         run.weights.unlink(missing_ok=True)
-    else:
-        atomic_write(run.weights, lambda place: _link(kept, place))
+        return
+    if run.weights.exists() and sha256_of(run.weights) == expected:
+        return
+    kept = path / _WEIGHTS
+    if not kept.exists() or sha256_of(kept) != expected:
+        found = "is missing" if not kept.exists() else "is cut short or altered"
+        raise CheckpointError(
+            f"The checkpoint {path} is damaged: its {_WEIGHTS}, the best weights so far, {found}."
+        )
+    atomic_write(run.weights, lambda place: _link(kept, place))
 
 
-def save_weights(run: Run, tensors: Mapping[str, Tensor], network: str) -> None:
-    """Write model.safetensors, whole or not at all; `network` is the network's digest."""
+def save_weights(run: Run, tensors: Mapping[str, Tensor]) -> None:
+    """Write model.safetensors, whole or not at all, and say in it whose it is."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {"network": network}  # one key only: safetensors writes several in random order
+    metadata = {"run": run.identity}  # one key only: safetensors writes several in random order
     atomic_write(run.weights, lambda place: save_file(_unshared(held), place, metadata))
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.design import Network
-from striate.records import Family
+from striate.records import Family, expect
 
 
 class Optimiser(Family, frozen=True, kw_only=True):
@@ -29,6 +29,10 @@ class Optimiser(Family, frozen=True, kw_only=True):
 
     rate: float
     decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        expect(self.rate > 0, "a rate above 0", rate=self.rate)
+        expect(self.decay >= 0, "a decay of at least 0", decay=self.decay)
 
     @property
     def name(self) -> str:
@@ -55,8 +59,10 @@ class SGD(Optimiser, frozen=True, kw_only=True):
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        if self.nesterov and self.momentum <= 0:
-            raise ValueError("expected a positive momentum with nesterov, received momentum=0")
+        super().__post_init__()
+        expect(0 <= self.momentum < 1, "0 <= momentum < 1", momentum=self.momentum)
+        positive = self.momentum > 0 or not self.nesterov
+        expect(positive, "a positive momentum with nesterov", momentum=self.momentum)
 
     @property
     def name(self) -> str:
@@ -80,6 +86,10 @@ class Adam(Optimiser, frozen=True, kw_only=True):
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_moments(self.betas, self.epsilon)
+
     def build(self, groups: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
         """Return torch.optim.Adam."""
         return torch.optim.Adam(
@@ -98,11 +108,20 @@ class AdamW(Optimiser, frozen=True, kw_only=True, tag="adamw"):
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_moments(self.betas, self.epsilon)
+
     def build(self, groups: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
         """Return torch.optim.AdamW."""
         return torch.optim.AdamW(
             groups, lr=self.rate, betas=self.betas, eps=self.epsilon, fused=fused
         )
+
+
+def _check_moments(betas: tuple[float, float], epsilon: float) -> None:
+    expect(all(0 <= beta < 1 for beta in betas), "betas from 0 to below 1", betas=betas)
+    expect(epsilon > 0, "an epsilon above 0", epsilon=epsilon)
 
 
 class Stepper:

@@ -13,7 +13,7 @@ from typing import Literal
 from striate.contract import Class, Contract, Resize
 from striate.data import Augmentation
 from striate.design import Network
-from striate.records import Record
+from striate.records import Record, expect
 from striate.train.average import Ema
 from striate.train.objective import CrossEntropy, Objective
 from striate.train.optimiser import SGD, Optimiser
@@ -39,6 +39,13 @@ class DataChoice(Record, frozen=True, kw_only=True):
     validation_most: int = 5000
     test: float = 0.2
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        expect(0 <= self.validation < 1, "0 <= validation < 1", validation=self.validation)
+        expect(0 <= self.test < 1, "0 <= test < 1", test=self.test)
+        most = self.validation_most
+        expect(most >= 1, "validation_most of at least 1", validation_most=most)
+        expect(self.split_seed >= 0, "a split_seed of at least 0", split_seed=self.split_seed)
 
 
 class Preprocessing(Record, frozen=True, kw_only=True):
@@ -172,19 +179,17 @@ class Recipe(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"expected {name} of at least 1, received {getattr(self, name)}")
-        if self.batch % self.accumulate:
-            raise ValueError(
-                f"expected a batch that accumulate={self.accumulate} divides, "
-                f"received batch={self.batch}"
-            )
+            value = getattr(self, name)
+            expect(value >= 1, f"{name} of at least 1", **{name: value})
         for name in ("warmup_epochs", "workers", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"expected {name} of at least 0, received {getattr(self, name)}")
-        if self.clip is not None and self.clip <= 0:
-            raise ValueError(f"expected a positive clip, received {self.clip}")
-        if self.checkpoint_steps is not None and self.checkpoint_steps < 1:
-            raise ValueError(
-                f"expected checkpoint_steps of at least 1, received {self.checkpoint_steps}"
-            )
+            value = getattr(self, name)
+            expect(value >= 0, f"{name} of at least 0", **{name: value})
+        divided = self.batch % self.accumulate == 0
+        expect(divided, f"a batch that accumulate={self.accumulate} divides", batch=self.batch)
+        enough = self.warmup_epochs <= self.epochs
+        expect(enough, f"a warm-up within {self.epochs} epochs", warmup_epochs=self.warmup_epochs)
+        expect(self.clip is None or self.clip > 0, "a clip above 0", clip=self.clip)
+        minutes, steps = self.checkpoint_minutes, self.checkpoint_steps
+        expect(minutes > 0, "checkpoint_minutes above 0", checkpoint_minutes=minutes)
+        every = steps is None or steps >= 1
+        expect(every, "checkpoint_steps of at least 1", checkpoint_steps=steps)

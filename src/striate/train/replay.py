@@ -85,7 +85,7 @@ def replay(
         training = Training(recipe, prepared, together)
         before = [(step, folder) for step, folder in run.checkpoints() if step < first]
         if before:
-            training.restore(before[-1][1])
+            training.restore(run, before[-1][1])
         start = training.done
         while training.done < last:
             training.validations = record.validations_until(training.done)

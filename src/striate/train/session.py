@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,7 +12,7 @@ from striate import inference, progress, runs
 from striate.data import Dataset
 from striate.design import BatchNorm
 from striate.design.forecast import forecast
-from striate.errors import CheckpointError, NotFiniteError, StriateError
+from striate.errors import CheckpointError, NotFiniteError, RunError, StriateError
 from striate.ops import Meter, environment
 from striate.records import decode
 from striate.runs import Run
@@ -182,6 +183,9 @@ class _Session(NamedTuple):
                 ending = fit(training)
             except NotFiniteError as error:
                 raise self._with_remedy(error) from error
+            except RunError as error:
+                again = f"striate train --resume {shlex.quote(str(self.run.path))}"
+                raise RunError(f"{error} When that is mended, go on with: {again}") from error
             self._note_memory(training, meter.peak() - before)
             return (self._finish if ending == "finished" else self._pause)(training, prepared)
 
@@ -218,13 +222,12 @@ class _Session(NamedTuple):
         path = found[-1][1] if found else None
         if path is not None:
             try:
-                training.restore(path)
+                training.restore(self.run, path)
+                self.together.decide(lambda: checkpoint.restore_weights(self.run, path))
             except CheckpointError as error:
-                before = f"step {found[-2][0]}" if len(found) > 1 else "the start"
-                raise CheckpointError(
-                    f"{error} Remove that folder to go on from {before}."
-                ) from error
-        self.together.decide(lambda: checkpoint.restore_weights(self.run, path))
+                raise CheckpointError(f"{error} {self._way_out(found)}") from error
+        else:
+            self.together.decide(lambda: checkpoint.restore_weights(self.run, None))
         differences = self.plan.differences(make_plan(self.recipe, self.together))
         training.note_event("resumed", differences=differences)
         self.say(f"Resumed after step {training.done}.")
@@ -232,6 +235,16 @@ class _Session(NamedTuple):
             self.say(
                 f"The last bits may differ from the undisturbed run: {'; '.join(differences)}."
             )
+
+    def _way_out(self, found: Sequence[tuple[int, Path]]) -> str:
+        """Say what to do about a newest checkpoint that cannot be used."""
+        for step, path in found[-2::-1]:
+            with contextlib.suppress(CheckpointError):
+                checkpoint.load(self.run, path)
+                newer = "that folder" if step == found[-2][0] else "the folders after it"
+                return f"Remove {newer} to go on from step {step}."
+        every = "that folder" if len(found) == 1 else "all of checkpoints/, none of which is sound,"
+        return f"Remove {every} to go on from the start."
 
     def _finish(self, training: Training, prepared: Prepared) -> TrainResult:
         """Evaluate the weights that were kept, once, on the test part."""

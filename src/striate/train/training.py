@@ -16,7 +16,6 @@ from striate import inference, progress
 from striate.data import Batch, Loader
 from striate.errors import NotFiniteError
 from striate.layers import Net, build
-from striate.records import digest
 from striate.runs import Run
 from striate.train import checkpoint
 from striate.train.average import Average
@@ -81,7 +80,6 @@ class Training:
         self.done, self.seconds = 0, 0.0
         self.validations: list[Validation] = []
         self.meaning = prepared.contract.output
-        self.network_digest = digest(recipe.network)
         self.loaders, self.validation_loader = _loaders(recipe, prepared, together)
         self.steps_per_epoch = -(-self.loaders[recipe.size_at(0)].batches // recipe.accumulate)
         self.course = Course(
@@ -176,7 +174,7 @@ class Training:
         chosen = best(self.validations, self.recipe.choose_by) is validation
         if chosen and self.run is not None:
             run, weights = self.run, self.net_to_keep.state_dict()
-            self.together.decide(lambda: checkpoint.save_weights(run, weights, self.network_digest))
+            self.together.decide(lambda: checkpoint.save_weights(run, weights))
         figures = {"loss": validation.loss, "accuracy": validation.accuracy, "best": chosen}
         self._note({"kind": "validation", "epoch": self.epoch, **figures})
         self._say_epoch(validation, chosen)
@@ -213,13 +211,13 @@ class Training:
             self.note_event("checkpoint", tensors=saved.tensors)
         self._saved = time.monotonic()
 
-    def restore(self, path: Path) -> None:
-        """Go to where a checkpoint was written.
+    def restore(self, run: Run, path: Path) -> None:
+        """Go to where a checkpoint of a run was written.
 
         Raises:
             CheckpointError: it is damaged, or does not fit the recipe.
         """
-        state, tensors = checkpoint.load(path, self.network_digest)
+        state, tensors = checkpoint.load(run, path)
         checkpoint.fit_together(path, self.tensors(), tensors)
         with torch.no_grad():
             for name, value in self.net.state_dict().items():
@@ -251,7 +249,6 @@ class Training:
             seconds=self.elapsed,
             validations=tuple(self.validations),
             loss_scale=self.step.loss_scale,
-            network=self.network_digest,
         )
 
     def _not_finite(self, what: str) -> NotFiniteError:
