@@ -166,3 +166,28 @@ def test_resnet20_with_batch_norm_agrees_after_20_steps(
     finish(start_together(2, recipe, tmp_path / "changed", STOP.format(step=9, rank=0)))
     train.resume(tmp_path / "changed")
     assert distance(tmp_path / "changed", tmp_path / "one") < 1e-5
+
+
+FAIL = """
+import os
+from striate.data import Loader
+from striate.errors import DataError
+make = Loader._make
+def failing(self, share, epoch):
+    if epoch == 1 and os.environ.get("RANK") == "{rank}":
+        raise DataError("cat.png cannot be read.")
+    return make(self, share, epoch)
+Loader._make = failing
+"""
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_all_end_at_once_where_one_cannot_read_an_image(
+    plain: train.Recipe, tmp_path: Path, start_together: Start, rank: int
+) -> None:
+    started = start_together(2, plain, tmp_path / "run", FAIL.format(rank=rank))
+    said = [process.communicate(timeout=60)[1] for process in started]
+    assert all(process.returncode for process in started)
+    assert "DataError: cat.png cannot be read." in said[rank]
+    assert "TrainingError: Another process has ended early" in said[1 - rank]
+    assert runs.open(tmp_path / "run").state == "failed"

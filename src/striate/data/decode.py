@@ -95,12 +95,12 @@ def decode_as(
     if not isinstance(source, bytes):
         name, source = source, read_bytes(source)
     with _opened(source, name) as image:
-        loaded_turned = _orientation(image) if image.format == "TIFF" else 1  # Pillow does that
+        turned = _orientation(image) if image.format == "TIFF" else 1  # by Pillow, as it loads
         pixels = _jpeg(image, source)
         if pixels is None:
             image.load()
             pixels = np.asarray(_flatten(image, decoding, name), np.uint8)
-        turn = _TURNS.get(_orientation(image)) if decoding.exif else _BACK.get(loaded_turned)
+        turn = _TURNS.get(_orientation(image)) if decoding.exif else _BACK.get(turned)
         if turn is not None:
             pixels = np.asarray(Image.fromarray(pixels).transpose(turn))
     return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -19,13 +19,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from striate.errors import StriateError
+from striate.errors import StriateError, TrainingError
 from striate.ops import choose_device
 
 T = TypeVar("T")
 
 _BUCKET_ELEMENTS = 1 << 22  # 16 MiB of float32
 _TIMEOUT = timedelta(minutes=30)
+_LEFT = ("by peer", "remote process exited")  # what gloo and NCCL say where a process has left
 
 
 class Processes(NamedTuple):
@@ -126,6 +127,7 @@ def processes(device: str) -> Iterator[Processes]:
 
     Raises:
         UsageError: the device is not there.
+        TrainingError: another process has ended early; its own error says why.
     """
     world = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
     if dist.is_initialized():
@@ -143,6 +145,10 @@ def processes(device: str) -> Iterator[Processes]:
         yield Processes(dist.get_rank(), world, own)
         if joined_here:
             _take_leave()
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _LEFT):
+            raise
+        raise TrainingError("Another process has ended early; its own error says why.") from error
     finally:
         if joined_here:
             dist.destroy_process_group()
