@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
@@ -199,6 +200,58 @@ def test_a_killed_writer_leaves_the_old_or_the_new(tmp_path: Path) -> None:
             assert len(parts) == 1 and len(parts.pop()) == 200_000
     files.sweep(tmp_path)
     assert set(names(tmp_path)) <= {"file", "folder", "folder/a", "folder/b", "folder/c"}
+
+
+HALF = """
+    import sys, time
+    from pathlib import Path
+    from striate.files import atomic_folder
+
+    with atomic_folder(Path(sys.argv[1])) as folder:
+        (folder / "half").touch()
+        print(folder.name, flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows locks no folders")
+def test_the_next_writer_removes_what_a_killed_one_left_but_not_what_another_is_building(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "run"
+    with start(HALF, place) as killed, start(HALF, place) as living:
+        assert killed.stdout is not None and living.stdout is not None
+        left, held = killed.stdout.readline().strip(), living.stdout.readline().strip()
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        (tmp_path / ".runs.0badcafe.partial").mkdir()  # of another folder
+        assert left in names(tmp_path)
+        with atomic_folder(place):
+            pass
+        assert left not in names(tmp_path)
+        assert {held, f"{held}/half", ".runs.0badcafe.partial", "run"} == set(names(tmp_path))
+        living.send_signal(signal.SIGKILL)
+
+
+def test_a_folder_that_cannot_be_replaced_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "old").touch()
+    rename = Path.rename
+
+    def full(self: Path, target: Path) -> Path:
+        if (self / "new").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with (
+        pytest.raises(RunError, match="The disk is full"),
+        atomic_folder(tmp_path / "run", replace=True) as folder,
+    ):
+        (folder / "new").touch()
+    assert names(tmp_path) == ["run", "run/old"]
 
 
 # -- locks

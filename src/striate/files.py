@@ -2,7 +2,8 @@
 
 A file or folder is built under a hidden name beside its place, forced to disk, and renamed into it:
 after a crash, a kill or a full disk there is the old one or the new one, never half of one. What a
-killed process leaves behind ends in `.partial`; `sweep` clears it.
+killed process leaves behind ends in `.partial`; `sweep` clears it, and so does the next writer of
+that folder.
 """
 
 from __future__ import annotations
@@ -40,8 +41,7 @@ def atomic_write(path: Path | str, data: bytes | Callable[[Path], object]) -> No
     partial = _partial(path)
     try:
         with reporting(path, partial, None if callable(data) else len(data)):
-            if not path.parent.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
+            _make_parents(path)
             if callable(data):
                 data(partial)
             else:
@@ -73,18 +73,24 @@ def atomic_folder(path: Path | str, *, replace: bool = False) -> Iterator[Path]:
     partial, aside = _partial(path), _partial(path)
     try:
         with reporting(path, partial):
-            partial.mkdir(parents=True)
-            yield partial
-            for folder, _, names in os.walk(partial):
-                for name in names:
-                    _to_disk(Path(folder, name))
-                _to_disk(Path(folder))
-            if os.path.lexists(path):
-                if not replace:
-                    raise RunError(f"{path} is already there.")
-                path.rename(aside)
-            partial.rename(path)
-            _to_disk(path.parent)
+            _make_parents(path)
+            with _claimed(path, partial):
+                yield partial
+                for folder, _, names in os.walk(partial):
+                    for name in names:
+                        _to_disk(Path(folder, name))
+                    _to_disk(Path(folder))
+                if os.path.lexists(path):
+                    if not replace:
+                        raise RunError(f"{path} is already there.")
+                    path.rename(aside)
+                try:
+                    partial.rename(path)
+                except OSError:
+                    if aside.exists():
+                        aside.rename(path)
+                    raise
+                _to_disk(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
@@ -202,6 +208,53 @@ else:
 def _holder(path: Path) -> str:
     text = path.read_text(errors="replace")[:200]
     return text if re.fullmatch(r"process \d+ on \S+", text) else "another process"
+
+
+# -- folders being built ---------------------------------------------------------------------------
+
+
+@contextmanager
+def _claimed(path: Path, partial: Path) -> Iterator[None]:
+    """Make the hidden folder that becomes `path`, and hold it as long as its writer lives.
+
+    So what a killed writer has left beside it can be told, and is removed first. Where the system
+    locks no folders (Windows, some network drives) nothing is removed.
+    """
+    for leftover in _unfinished(path):
+        with suppress(OSError), _opened(leftover) as descriptor:
+            if _try_lock(descriptor):
+                shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir()
+    if os.name == "nt":
+        yield
+        return
+    with _opened(partial) as descriptor:
+        with suppress(OSError):
+            _try_lock(descriptor)
+        yield
+
+
+def _unfinished(path: Path) -> list[Path]:
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.partial")
+    return [each for each in path.parent.iterdir() if name.fullmatch(each.name) and each.is_dir()]
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _make_parents(path: Path) -> None:
+    """Make the folders above `path`, to disk."""
+    missing = [each for each in path.parents if not each.exists()]
+    if missing:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        _to_disk(each.parent)
 
 
 # -- to disk ---------------------------------------------------------------------------------------
