@@ -71,7 +71,9 @@ def test_what_is_like_nothing_lists_what_there_is(recipe: Recipe) -> None:
         ("network=lenet", "--net lenet"),
         ("net=mlp(hidden=(9, 9))", r"--net 'mlp\(hidden=\(9, 9\)\)'"),
         ("preprocessing.size=[64,96]", "--size 64,96"),
+        ("preprocessing.size.0=64", "--size HxW"),
         ("recipe=auto", "--recipe auto"),
+        ("data.path=mnist", "striate train mnist"),
     ],
 )
 def test_what_an_option_decides_names_it(setting: str, instead: str) -> None:
@@ -82,3 +84,9 @@ def test_what_an_option_decides_names_it(setting: str, instead: str) -> None:
 def test_a_setting_has_an_equals_sign() -> None:
     with pytest.raises(RecordError, match="Expected key=value, received 'epochs'"):
         check("auto", settings=["epochs"])
+
+
+def test_a_warm_up_that_is_asked_for_ends_with_training(recipe: Recipe) -> None:
+    with pytest.raises(RecordError, match=r"warm-up within epochs=3, received warmup_epochs=9\.5"):
+        apply(recipe, ["warmup_epochs=9.5", "epochs=3"])
+    assert apply(recipe, ["epochs=1"]).warmup_epochs > 1  # the recipe's own is cut off

@@ -113,5 +113,5 @@ def test_cutmix_pastes_one_rectangle_and_mixes_labels_by_its_area(
 def test_objectives_are_records() -> None:
     mixed = train.Mixup(alpha=0.4, label_smoothing=0.1)
     assert from_json(train.Objective, to_json(mixed)) == mixed
-    with pytest.raises(RecordError, match="0 <= label_smoothing < 1, received 1.5"):
+    with pytest.raises(RecordError, match="0 <= label_smoothing < 1, received label_smoothing=1.5"):
         decode(train.Objective, {"kind": "cross_entropy", "label_smoothing": 1.5})

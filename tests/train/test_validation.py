@@ -35,5 +35,5 @@ def test_early_stop_counts_epochs_since_the_best() -> None:
 
 
 def test_patience_must_be_positive() -> None:
-    with pytest.raises(RecordError, match="patience of at least 1 epoch, received 0"):
+    with pytest.raises(RecordError, match="patience of at least 1 epoch, received patience=0"):
         decode(EarlyStop, {"patience": 0})

@@ -24,6 +24,7 @@ _OPTIONS = {
     "image_size": "--size",
     "preprocessing.size": "--size",
     "out": "--out",
+    "data.path": "striate train",
 }
 ALSO_CALLED = {
     "lr": "optimiser.rate",
@@ -63,6 +64,8 @@ def check(settings: Iterable[str]) -> None:
         if key in _OPTIONS:
             instead = f"{_OPTIONS[key]} {shlex.quote(value.strip('[]'))}"
             raise UsageError(f"Instead of --set {key}=..., say {instead}")
+        if key.startswith("preprocessing.size."):
+            raise UsageError(f"Instead of --set {key}=..., say --size HxW")
         if key.partition(".")[0] not in Recipe.__struct_fields__:
             near = _meant(key)
             hint = "" if near else f"Known: {', '.join(Recipe.__struct_fields__)}."
@@ -75,6 +78,7 @@ def apply(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     Raises:
         RecordError, UsageError, UnknownName: as for `check`, or a value does not fit.
     """
+    settings = list(settings)
     for setting in settings:
         check([setting])
         try:
@@ -84,6 +88,12 @@ def apply(recipe: Recipe, settings: Iterable[str]) -> Recipe:
             if not near:
                 raise
             raise UnknownName("setting", error.name, near) from error
+    asked = any(setting.partition("=")[0].strip() == "warmup_epochs" for setting in settings)
+    if asked and recipe.warmup_epochs > recipe.epochs:  # not if only the epochs were cut down
+        raise RecordError(
+            f"recipe: expected a warm-up within epochs={recipe.epochs}, "
+            f"received warmup_epochs={recipe.warmup_epochs:g}."
+        )
     return recipe
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from striate.layers import Net
-from striate.records import Record
+from striate.records import Record, expect
 
 
 class Ema(Record, frozen=True, kw_only=True):
@@ -23,8 +23,7 @@ class Ema(Record, frozen=True, kw_only=True):
     decay: float = 0.999
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.decay < 1.0:
-            raise ValueError(f"expected 0 <= decay < 1, received {self.decay}")
+        expect(0 <= self.decay < 1, "0 <= decay < 1", decay=self.decay)
 
 
 class Average:

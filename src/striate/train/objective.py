@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from striate.design import Network
 from striate.randomness import Stream, stream
-from striate.records import Family
+from striate.records import Family, expect
 from striate.train.processes import Processes
 
 Forward = Callable[[Tensor], Tensor | Mapping[str, Tensor]]
@@ -77,8 +77,8 @@ class Softmax(Objective, frozen=True, kw_only=True):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise ValueError(f"expected 0 <= label_smoothing < 1, received {self.label_smoothing}")
+        smoothing = self.label_smoothing
+        expect(0 <= smoothing < 1, "0 <= label_smoothing < 1", label_smoothing=smoothing)
 
     def cross_entropy(
         self, outputs: Tensor | Mapping[str, Tensor], network: Network, labels: Tensor
@@ -115,6 +115,10 @@ class Mixup(Softmax, frozen=True, kw_only=True):
 
     alpha: float = 0.2
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        expect(self.alpha > 0, "an alpha above 0", alpha=self.alpha)
+
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Return the mixed cross-entropy summed over the rows."""
         chance = rows.stream()
@@ -135,6 +139,10 @@ class CutMix(Softmax, frozen=True, kw_only=True):
     """
 
     alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        expect(self.alpha > 0, "an alpha above 0", alpha=self.alpha)
 
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Return the mixed cross-entropy summed over the rows."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from striate import data
 from striate.contract import Contract
 from striate.data import Dataset, Split
-from striate.errors import ContractError, RunError
+from striate.errors import ContractError, DataError, RunError
 from striate.records import to_builtins
 from striate.runs import Run
 from striate.train.recipe import Recipe
@@ -35,10 +35,15 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None) -> Prepared:
         dataset: the recipe's data, where it is open already.
 
     Raises:
-        DataError: the data cannot be used.
+        DataError: the data cannot be used, or the recipe leaves no image to choose weights by.
         ContractError: classes or image shape are not those of the recipe's network.
     """
     dataset, split = _open(recipe, dataset)
+    if not len(split.validation):
+        raise DataError(
+            f"{dataset.spec} has no image in its validation part, by which the weights are chosen: "
+            f"expected a share above 0, received data.validation={recipe.data.validation:g}."
+        )
     channels = recipe.preprocessing.channel_count
     plain = recipe.preprocessing.contract(dataset.classes, (0.0,) * channels, (1.0,) * channels)
     _check_fit(recipe, plain)
@@ -85,7 +90,7 @@ def _check_fit(recipe: Recipe, contract: Contract) -> None:
     if tuple(network.input_shape) != contract.shape:
         raise ContractError(
             f"{network.name} takes images of shape {tuple(network.input_shape)}, but the "
-            f"preprocessing makes {contract.shape} (channels, height, width)."
+            f"preprocessing makes {contract.shape} (channels, height, width); --size sets both."
         )
     for each in recipe.sizes:
         smaller = network.with_input((contract.channel_count, *each.size))

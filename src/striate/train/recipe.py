@@ -66,6 +66,9 @@ class Preprocessing(Record, frozen=True, kw_only=True):
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
+    def __post_init__(self) -> None:
+        expect(min(self.size) >= 1, "a size of at least 1x1 pixels", size=self.size)
+
     @property
     def channel_count(self) -> int:
         """1 for grey, 3 for colour."""
@@ -106,6 +109,10 @@ class SizeUntil(Record, frozen=True, kw_only=True):
     until: float = 1.0
     size: tuple[int, int]
 
+    def __post_init__(self) -> None:
+        expect(0 < self.until <= 1, "0 < until <= 1", until=self.until)
+        expect(min(self.size) >= 1, "a size of at least 1x1 pixels", size=self.size)
+
 
 class Recipe(Record, frozen=True, kw_only=True):
     """Everything that fixes a run; decoded from JSON, it trains the same network again.
@@ -122,7 +129,8 @@ class Recipe(Record, frozen=True, kw_only=True):
         optimiser: with its learning rate and weight decay.
         decay_on_norms_and_biases: let weight decay act on them too.
         schedule: how the rate falls.
-        warmup_epochs: the rate climbs from 0 for so long; may be fractional.
+        warmup_epochs: the rate climbs from 0 for so long; may be fractional, and is cut off at the
+            end of a training that was shortened.
         epochs: how often every image is seen.
         batch: images a step, over all processes and micro-batches.
         accumulate: micro-batches that a step is made of. Batch normalisation takes its statistics
@@ -186,8 +194,6 @@ class Recipe(Record, frozen=True, kw_only=True):
             expect(value >= 0, f"{name} of at least 0", **{name: value})
         divided = self.batch % self.accumulate == 0
         expect(divided, f"a batch that accumulate={self.accumulate} divides", batch=self.batch)
-        enough = self.warmup_epochs <= self.epochs
-        expect(enough, f"a warm-up within {self.epochs} epochs", warmup_epochs=self.warmup_epochs)
         expect(self.clip is None or self.clip > 0, "a clip above 0", clip=self.clip)
         minutes, steps = self.checkpoint_minutes, self.checkpoint_steps
         expect(minutes > 0, "checkpoint_minutes above 0", checkpoint_minutes=minutes)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
-from striate.records import Family
+from striate.records import Family, expect
 from striate.train.validation import Figure, Validation
 
 
@@ -55,6 +55,9 @@ class Step(Schedule, frozen=True, kw_only=True):
     at: tuple[float, ...] = (30.0, 60.0, 90.0)
     drop: float = 0.1
 
+    def __post_init__(self) -> None:
+        expect(self.drop > 0, "a drop above 0", drop=self.drop)
+
     def factor(self, moment: Moment) -> float:
         """Return drop ** (number of epochs in `at` that have been reached)."""
         return float(self.drop ** sum(moment.epoch >= epoch for epoch in self.at))
@@ -64,6 +67,9 @@ class Exponential(Schedule, frozen=True, kw_only=True):
     """The rate falls by the factor `gamma` an epoch, smoothly: gamma ** epoch."""
 
     gamma: float = 0.95
+
+    def __post_init__(self) -> None:
+        expect(self.gamma > 0, "a gamma above 0", gamma=self.gamma)
 
     def factor(self, moment: Moment) -> float:
         """Return gamma ** epoch."""
@@ -75,6 +81,9 @@ class InverseTime(Schedule, frozen=True, kw_only=True):
 
     k: float = 0.1
 
+    def __post_init__(self) -> None:
+        expect(self.k >= 0, "k of at least 0", k=self.k)
+
     def factor(self, moment: Moment) -> float:
         """Return 1 / (1 + k * epoch)."""
         return 1.0 / (1.0 + self.k * moment.epoch)
@@ -84,6 +93,9 @@ class Linear(Schedule, frozen=True, kw_only=True):
     """The rate falls in a straight line from 1 after the warm-up to `final` at the end."""
 
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        expect(self.final >= 0, "a final factor of at least 0", final=self.final)
 
     def factor(self, moment: Moment) -> float:
         """Return 1 + (final - 1) * fraction."""
@@ -97,6 +109,9 @@ class Cosine(Schedule, frozen=True, kw_only=True):
     """
 
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        expect(self.final >= 0, "a final factor of at least 0", final=self.final)
 
     def factor(self, moment: Moment) -> float:
         """Return final + (1 - final) * (1 + cos(pi * fraction)) / 2."""
@@ -122,6 +137,12 @@ class Plateau(Schedule, frozen=True, kw_only=True):
     patience: int = 5
     threshold: float = 1e-4
     least: float = 0.0
+
+    def __post_init__(self) -> None:
+        expect(0 < self.drop < 1, "0 < drop < 1", drop=self.drop)
+        expect(self.patience >= 0, "patience of at least 0 epochs", patience=self.patience)
+        expect(self.threshold >= 0, "a threshold of at least 0", threshold=self.threshold)
+        expect(0 <= self.least <= 1, "0 <= least <= 1", least=self.least)
 
     def factor(self, moment: Moment) -> float:
         """Return drop ** (drops so far), not below `least`."""

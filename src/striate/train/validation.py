@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from striate.records import Record
+from striate.records import Record, expect
 
 Figure = Literal["accuracy", "loss"]
 
@@ -51,8 +51,7 @@ class EarlyStop(Record, frozen=True, kw_only=True):
     patience: int = 10
 
     def __post_init__(self) -> None:
-        if self.patience < 1:
-            raise ValueError(f"expected patience of at least 1 epoch, received {self.patience}")
+        expect(self.patience >= 1, "patience of at least 1 epoch", patience=self.patience)
 
     def says_stop(self, validations: Sequence[Validation], by: Figure) -> bool:
         """Tell whether training should end after these validations."""
