@@ -24,7 +24,7 @@ def test_printed_figures_agree_or_are_corrected(name: str) -> None:
 @pytest.mark.parametrize("name", zoo.names())
 def test_accuracies_are_percent_of_known_sets(name: str) -> None:
     for each in zoo.entry(name).accuracy:
-        assert each.data in ("imagenet", "cifar10", "cifar100", "mnist")
+        assert each.data in ("imagenet", "cifar10", "cifar100", "mnist", "kgs")
         assert each.top1 is not None or each.top5 is not None
         assert 1 < (each.top1 or each.top5 or 0) <= (each.top5 or 100)
 

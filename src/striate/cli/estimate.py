@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from striate.cli.output import duration
-from striate.design.table import spell_bytes
 from striate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ class Wish(NamedTuple):
 
 def estimate_text(estimate: Estimate) -> str:
     """Return an estimate in plain lines."""
+    from striate.design.table import spell_bytes
+
     paper, measured = estimate.forecast, estimate.measured
     parts = {
         "weights": paper.weights,

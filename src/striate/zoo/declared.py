@@ -86,7 +86,7 @@ class Accuracy(Record, frozen=True, kw_only=True):
     """A published accuracy.
 
     Args:
-        data: `imagenet`, `cifar10`, `cifar100`, `mnist`.
+        data: `imagenet`, `cifar10`, `cifar100`, `mnist`, `kgs` (experts' moves at Go).
         top1, top5: percent right, at the first answer or among five.
         source: who measured it, and on how many views of an image.
     """
