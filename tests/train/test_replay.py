@@ -66,6 +66,21 @@ def test_the_first_tensor_that_differs_is_named(run: Path, tmp_path: Path) -> No
     assert "The tensor net/classifier.weight differs after step 20." in (result.difference or "")
 
 
+def test_what_was_not_compared_is_said(run: Path) -> None:
+    [note] = train.replay(run, 16, 17).notes
+    assert note.startswith("No checkpoint lies within these steps")
+    assert train.replay(run, 18, 20).notes == ()
+
+
+def test_steps_that_the_history_lacks_are_never_identical(run: Path, tmp_path: Path) -> None:
+    def change(line: dict[str, object]) -> None:
+        if line["kind"] == "step" and line["step"] in (17, 18):
+            line["kind"] = "lost"
+
+    with pytest.raises(UsageError, match=r"lacks 2 steps of 16\.\.20, step 17 first"):
+        train.replay(altered(run, tmp_path, change), 16, 20)
+
+
 @pytest.mark.parametrize(("first", "last"), [(0, 3), (4, 3), (15, 21)])
 def test_steps_that_were_not_recorded(run: Path, first: int, last: int) -> None:
     with pytest.raises(UsageError, match=rf"1 <= A <= B <= 20, received {first}\.\.{last}"):

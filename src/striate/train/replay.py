@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from striate import runs
+from striate import runs, wording
 from striate.data import Dataset
 from striate.errors import UsageError
 from striate.records import Record, decode
@@ -39,7 +39,7 @@ class ReplayResult(Record, frozen=True, kw_only=True):
         difference: both in words; None when identical.
         steps: how many steps were compared.
         tensors: how many tensors were compared.
-        notes: what about this machine is not as the plan says.
+        notes: what was not compared, and what about this machine is not as the plan says.
     """
 
     run: str
@@ -69,7 +69,7 @@ def replay(
         dataset: the run's data, where it is open already.
 
     Raises:
-        UsageError: the run has not recorded those steps.
+        UsageError: the run has not recorded each of those steps.
         RunError: no run folder, or its data has changed.
         CheckpointError: the checkpoint to start from is damaged.
     """
@@ -105,7 +105,7 @@ def replay(
             difference=" ".join(record.differences) or None,
             steps=record.steps_compared,
             tensors=record.tensors_compared,
-            notes=plan.differences(make_plan(recipe, together)),
+            notes=(*record.not_compared(), *plan.differences(make_plan(recipe, together))),
         )
 
 
@@ -136,6 +136,17 @@ class _Record:
                 f"Expected steps A..B with 1 <= A <= B <= {max(self.steps)}, "
                 f"received {first}..{last}."
             )
+        gaps = [step for step in range(first, last + 1) if step not in self.steps]
+        if gaps:
+            raise UsageError(
+                f"The history lacks {wording.count(len(gaps), 'step')} of {first}..{last}, step "
+                f"{gaps[0]} first: there is nothing to compare with."
+            )
+
+    def not_compared(self) -> tuple[str, ...]:
+        if self.tensors_compared:
+            return ()
+        return ("No checkpoint lies within these steps: losses were compared, weights were not",)
 
     def validations_until(self, step: int) -> list[Validation]:
         return [one for one in self.validations if one.step <= step]
