@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -297,6 +298,17 @@ def test_a_lock_can_be_taken_again_and_a_missing_one_is_free(tmp_path: Path) -> 
 
 
 # -- the rest
+
+
+def test_a_folder_is_removed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a").touch()
+    seen: list[Path] = []
+    monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: seen.append(Path(path)))
+    files.remove_folder(tmp_path / "old")  # killed before anything in it was removed
+    assert not (tmp_path / "old").exists() and seen[0].suffix == ".partial"
+    files.remove_folder(tmp_path / "old")
+    assert len(seen) == 1
 
 
 def test_a_sweep_takes_files_and_folders_that_were_not_finished(tmp_path: Path) -> None:

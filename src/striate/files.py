@@ -96,6 +96,14 @@ def atomic_folder(path: Path | str, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder whole: by its name at once, and then what is in it."""
+    aside = _partial(path)
+    with suppress(OSError):
+        path.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed writers left in a folder and below; only its lock's holder may."""
     for leftover in list(folder.rglob(".*.partial")):
@@ -155,9 +163,10 @@ class Lock:
                 os.close(descriptor)
                 raise RunError(f"{self.path.parent} is in use by {_holder(self.path)}.")
             time.sleep(wait)
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
         self._descriptor = descriptor
+        with suppress(OSError):  # who holds it is a courtesy: a full disk keeps nobody out
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
         return self
 
     def __exit__(

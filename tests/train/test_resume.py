@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from striate import runs, train
-from striate.errors import CheckpointError, RunError
+from striate import inference, runs, train
+from striate.errors import CheckpointError, RunError, StriateError
 from striate.layers import Net
 from striate.train.plan import make_plan
 from striate.train.processes import Processes
@@ -95,6 +95,31 @@ def test_a_finished_run_is_left_as_it_is(undisturbed: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.parametrize("damage", ["gone", "in place"])
+def test_a_finished_runs_weights_are_brought_back(
+    make_recipe: MakeRecipe, tmp_path: Path, damage: str
+) -> None:
+    result = train.train(make_recipe(), out=tmp_path / "run")
+    run = runs.open(tmp_path / "run")
+    good = run.weights.read_bytes()
+    if damage == "gone":
+        run.weights.unlink()
+    else:
+        with open(run.weights, "r+b") as file:
+            file.truncate(len(good) // 2)
+    again = f"from its newest checkpoint with: striate train --resume {run.path}"
+    with pytest.raises(StriateError, match=again):
+        inference.load(run)
+    assert train.resume(run.path) == result
+    assert run.weights.read_bytes() == good
+    shutil.rmtree(run.path / "checkpoints")
+    run.weights.unlink()
+    with pytest.raises(RunError, match="missing, and there is no checkpoint to bring it back"):
+        train.resume(run.path)
+    with pytest.raises(RunError, match="no checkpoint to bring back the run's own from: train a"):
+        inference.load(run)
+
+
 def test_a_resume_after_the_last_epoch_only_evaluates(
     make_recipe: MakeRecipe, tmp_path: Path, undisturbed: Path
 ) -> None:
@@ -163,7 +188,7 @@ def test_a_checkpoint_cut_short_is_named_and_the_one_before_serves(
     (newest / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match=f"{newest} is cut short.* go on from step 5"):
         train.resume(interrupted)
-    assert runs.open(interrupted).state == "failed"
+    assert runs.open(interrupted).state == "interrupted"  # as it was: nothing began
     for file in newest.iterdir():
         file.unlink()
     newest.rmdir()
@@ -240,6 +265,18 @@ def test_best_weights_are_verified_before_they_take_the_place_of_others(
     run.weights.write_bytes(best)  # one good copy is enough
     train.resume(interrupted)
     assert_identical(interrupted, undisturbed)
+
+
+def test_advice_looks_at_the_best_weights_too(interrupted: Path) -> None:
+    run = runs.open(interrupted)
+    (before, older), (_, newest) = run.checkpoints()
+    (newest / "state.json").write_bytes(b"{")
+    with pytest.raises(CheckpointError, match=f"Remove that folder to go on from step {before}"):
+        train.resume(interrupted)
+    for each in (older / "model.safetensors", run.weights):
+        each.write_bytes(b"cut")
+    with pytest.raises(CheckpointError, match="none of which is sound, to go on from the start"):
+        train.resume(interrupted)
 
 
 def test_advice_never_names_a_checkpoint_that_is_damaged_too(interrupted: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from striate import runs, train
+from striate import inference, runs, train
+from striate.data import Dataset
+from striate.data.dataset import Skipped
 from striate.design import Network
 from striate.errors import ContractError, NotFiniteError, RunError
 from striate.layers import Net
@@ -193,10 +197,75 @@ def test_infinite_weights_are_never_kept(
     recipe = make_recipe(
         network=make_network(norm=False), optimiser=train.SGD(rate=1e39), ema=None, **changes
     )
-    with pytest.raises(NotFiniteError, match=r"After step 1: .* is not finite.*no checkpoint"):
+    with pytest.raises(NotFiniteError, match=r"After step 1 \(epoch 1\): .* is not finite.*no ch"):
         train.train(recipe.replace(warmup_epochs=0.0), out=tmp_path / "run")
     run = runs.open(tmp_path / "run")
     assert run.state == "failed" and run.checkpoints() == [] and not run.weights.exists()
+
+
+@pytest.mark.parametrize("tensor", ["conv1.bias", "classifier.bias"])
+@pytest.mark.parametrize("ema", [None, train.Ema(decay=0.9)])
+def test_an_epoch_with_infinite_weights_or_outputs_is_never_best(
+    make_recipe: MakeRecipe,
+    make_network: Callable[..., Network],
+    tmp_path: Path,
+    tensor: str,
+    ema: train.Ema | None,
+) -> None:
+    """An infinite bias may be hidden by a ReLU, or by a class that is never asked for."""
+
+    class Break:
+        def see(self, line: Mapping[str, Any], net: Net) -> None:
+            if line["kind"] == "step" and line["step"] == 10:
+                with torch.no_grad():
+                    net.state_dict()[tensor][0] = -torch.inf
+
+    recipe = make_recipe(network=make_network(norm=False), ema=ema, checkpoint_steps=9)
+    with pytest.raises(
+        NotFiniteError, match=rf"After step 10 \(epoch 2\): {tensor} is not"
+    ) as seen:
+        train.train(recipe, out=tmp_path / "run", observers=[Break()])
+    assert "The checkpoint of step 9 is kept in" in str(seen.value)
+    run = runs.open(tmp_path / "run")
+    assert [line["step"] for line in run.history("validation")] == [5]
+    assert [step for step, _ in run.checkpoints()] == [5, 9]
+    assert all(value.isfinite().all() for value in load_file(run.weights).values())
+    assert train.resume(tmp_path / "run").state == "finished"
+
+
+def test_outputs_that_are_no_numbers_choose_nothing(
+    make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = inference.measure
+
+    def broken(*arguments: Any, **more: Any) -> inference.Outcome:
+        outcome = measure(*arguments, **more)
+        outputs = outcome.outputs.copy()
+        outputs[0] = float("nan")
+        return dataclasses.replace(outcome, outputs=outputs)
+
+    monkeypatch.setattr(inference, "measure", broken)
+    with pytest.raises(NotFiniteError, match=r"step 5 \(epoch 1\): the outputs .* are not finite"):
+        train.train(make_recipe(), out=tmp_path / "run")
+    run = runs.open(tmp_path / "run")
+    assert run.history("validation") == [] and not run.weights.exists()
+
+
+def test_what_was_noted_of_data_and_training_is_in_the_result(
+    make_recipe: MakeRecipe, tmp_path: Path, digits: Dataset
+) -> None:
+    dataset = dataclasses.replace(
+        digits, notes=("Said at opening.",), skipped=(Skipped("a.png", "cut short"),)
+    )
+    recipe = make_recipe(accumulate=4, epochs=1)
+    result = train.train(recipe, out=tmp_path / "run", dataset=dataset)
+    assert result.notes[:2] == ("Said at opening.", "1 file could not be read, a.png first.")
+    assert result.notes[2].startswith("Batch normalisation takes its statistics")
+    rare = dataset.parts["all"].labels == 0
+    keep = np.flatnonzero(~rare | (np.cumsum(rare) == 1))
+    few = dataclasses.replace(digits, parts={"all": dataset.parts["all"].subset(keep)})
+    found = train.train(make_recipe(epochs=1), out=tmp_path / "few", dataset=few)
+    assert "Too few images to hold any out for the test part: 0." in found.notes
 
 
 def test_a_run_is_not_overwritten_unless_told(make_recipe: MakeRecipe, tmp_path: Path) -> None:

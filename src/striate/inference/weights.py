@@ -33,17 +33,25 @@ def load(run: runs.Run, device: torch.device | str = "cpu") -> Net:
         RunError: the run has no weights yet; says what to do.
         WeightsError: the file is damaged, or holds the weights of another network or run.
     """
+    again = f"striate train --resume {shlex.quote(str(run.path))}"
+    remedy = f"Bring back the run's own from its newest checkpoint with: {again}"
+    if not run.checkpoints():
+        remedy = "There is no checkpoint to bring back the run's own from: train again."
     if not run.weights.exists():
-        again = f"striate train --resume {shlex.quote(str(run.path))}"
         if run.state == "finished":
-            raise RunError(
-                f"{run.weights} is missing, though the run is finished: put it back, or train "
-                f"again into another folder."
-            )
+            raise RunError(f"{run.weights} is missing, though the run is finished. {remedy}")
         raise RunError(
             f"{run.path} has no weights yet ({run.state}): they are written after the first epoch. "
             f"Continue it with: {again}"
         )
+    try:
+        return _load_own(run).to(device).eval()
+    except WeightsError as error:
+        raise WeightsError(f"{error} {remedy}") from error
+
+
+def _load_own(run: runs.Run) -> Net:
+    """Return the network with the weights in the run's file, if they are the run's."""
     net = load_weights(run.network(), run.weights)
     with safetensors.safe_open(run.weights, "pt") as file:
         owner = (file.metadata() or {}).get("run", "none")
@@ -52,7 +60,7 @@ def load(run: runs.Run, device: torch.device | str = "cpu") -> Net:
             f"{run.weights} is of another run of the same network: expected run digest "
             f"{run.identity[:16]}, received {owner[:16]}."
         )
-    return net.to(device).eval()
+    return net
 
 
 def load_weights(network: Network, path: Path) -> Net:

@@ -2,19 +2,18 @@
 
     checkpoints/STEP/state.json            position, validations, digests; its own digest
     checkpoints/STEP/tensors.safetensors   net/NAME, optimiser/NAME/KEY, average/NAME
-    checkpoints/STEP/model.safetensors     a hard link to the best weights as of that step
+    checkpoints/STEP/model.safetensors     a copy of the best weights as of that step
 
 A checkpoint and the best weights say which run they are of, so that no copy between two runs of the
 same network passes unseen.
 
 Nothing is unpickled. A kill leaves the folder or no folder, so a checkpoint that does not match its
-digests was damaged from outside; it is refused by name, not passed over in silence.
+digests was damaged from outside; it is refused by name, not passed over in silence. The best
+weights are copied, not linked: damage to one file of a link would be damage to both.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -26,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from striate.errors import CheckpointError, RecordError, UnknownName
-from striate.files import atomic_folder, atomic_write
+from striate.files import atomic_folder, atomic_write, remove_folder
 from striate.files import sha256 as sha256_of
 from striate.records import Record, digest, from_json, to_json
 from striate.runs import Run
@@ -89,9 +88,9 @@ def save(run: Run, state: State, tensors: Mapping[str, Tensor]) -> State:
         save_file(_unshared(held), folder / "tensors.safetensors")
         (folder / "state.json").write_bytes(to_json(state))
         if run.weights.exists():
-            _link(run.weights, folder / _WEIGHTS)
+            shutil.copyfile(run.weights, folder / _WEIGHTS)
     for _, old in run.checkpoints()[:-_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove_folder(old)
     return state
 
 
@@ -105,10 +104,26 @@ def load(run: Run, path: Path) -> tuple[State, dict[str, Tensor]]:
     Raises:
         CheckpointError: it is cut short, altered, or of another run.
     """
+    state = _read_state(run, path)
+    try:
+        tensors = load_file(path / "tensors.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"The checkpoint {path} is cut short or damaged ({error})."
+        ) from error
+    for name in sorted(state.tensors.keys() | tensors.keys()):
+        if name not in tensors or state.tensors.get(name) != tensor_digest(tensors[name]):
+            raise CheckpointError(
+                f"The checkpoint {path} is damaged: the tensor {name} does not match its digest."
+            )
+    return state, tensors
+
+
+def _read_state(run: Run, path: Path) -> State:
+    """Read a checkpoint's state.json, and verify it and whose it is."""
     try:
         state = from_json(State, (path / "state.json").read_bytes(), str(path / "state.json"))
-        tensors = load_file(path / "tensors.safetensors")
-    except (OSError, RecordError, UnknownName, SafetensorError) as error:
+    except (OSError, RecordError, UnknownName) as error:
         raise CheckpointError(
             f"The checkpoint {path} is cut short or damaged ({error})."
         ) from error
@@ -125,12 +140,7 @@ def load(run: Run, path: Path) -> tuple[State, dict[str, Tensor]]:
         raise CheckpointError(
             f"The checkpoint {path} is damaged: it was written at step {state.step}."
         )
-    for name in sorted(state.tensors.keys() | tensors.keys()):
-        if name not in tensors or state.tensors.get(name) != tensor_digest(tensors[name]):
-            raise CheckpointError(
-                f"The checkpoint {path} is damaged: the tensor {name} does not match its digest."
-            )
-    return state, tensors
+    return state
 
 
 def fit_together(path: Path, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
@@ -154,30 +164,41 @@ def fit_together(path: Path, ours: Mapping[str, Tensor], theirs: Mapping[str, Te
             )
 
 
+def best_weights(run: Run, path: Path) -> Path | None:
+    """Return a file that holds the best weights as of a checkpoint; None when there were none yet.
+
+    That is the run's own, where it has not changed since, or else the checkpoint's copy.
+
+    Raises:
+        CheckpointError: neither file is what it was then, or state.json is damaged.
+    """
+    expected, kept = _read_state(run, path).weights, path / _WEIGHTS
+    if not expected:
+        return None
+    for each in (run.weights, kept):
+        if each.is_file() and sha256_of(each) == expected:
+            return each
+    found = "is cut short or altered" if kept.exists() else "is missing"
+    raise CheckpointError(
+        f"The checkpoint {path} is damaged: its {_WEIGHTS}, the best weights so far, {found}."
+    )
+
+
 def restore_weights(run: Run, path: Path | None) -> None:
     """Put the run's model.safetensors back to what it was at a checkpoint, or at the start.
 
     Args:
         run: the run.
-        path: a checkpoint that has been verified by `load`; None for the start.
+        path: the checkpoint; None for the start.
 
     Raises:
-        CheckpointError: neither the checkpoint's copy nor the run's file is what it was then;
-            nothing is changed.
+        CheckpointError: as for `best_weights`; nothing is changed.
     """
-    expected = "" if path is None else from_json(State, (path / "state.json").read_bytes()).weights
-    if path is None or not expected:
+    source = None if path is None else best_weights(run, path)
+    if source is None:
         run.weights.unlink(missing_ok=True)
-        return
-    if run.weights.exists() and sha256_of(run.weights) == expected:
-        return
-    kept = path / _WEIGHTS
-    if not kept.exists() or sha256_of(kept) != expected:
-        found = "is missing" if not kept.exists() else "is cut short or altered"
-        raise CheckpointError(
-            f"The checkpoint {path} is damaged: its {_WEIGHTS}, the best weights so far, {found}."
-        )
-    atomic_write(run.weights, lambda place: _link(kept, place))
+    elif source != run.weights:
+        atomic_write(run.weights, lambda place: shutil.copyfile(source, place))
 
 
 def save_weights(run: Run, tensors: Mapping[str, Tensor]) -> None:
@@ -211,11 +232,3 @@ def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         apart[name] = tensor.clone() if pointer in seen else tensor
         seen.add(pointer)
     return apart
-
-
-def _link(source: Path, target: Path) -> None:
-    """Make a second name for a file, or a copy where the file system has no hard links."""
-    with contextlib.suppress(OSError):
-        os.link(source, target)
-        return
-    shutil.copyfile(source, target)

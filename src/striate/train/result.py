@@ -33,6 +33,7 @@ class TrainResult(Record, frozen=True, kw_only=True):
         validation: figures of the weights in model.safetensors; None before the first validation.
         test: their figures on the test part; None when training was interrupted, or has no test.
         state: finished or interrupted; an interrupted run goes on with `train.resume(run)`.
+        notes: what a reader of the figures should know, in whole sentences.
     """
 
     run: str
@@ -42,3 +43,4 @@ class TrainResult(Record, frozen=True, kw_only=True):
     validation: Figures | None = None
     test: HeldOut | None = None
     state: Literal["finished", "interrupted"] = "finished"
+    notes: tuple[str, ...] = ()

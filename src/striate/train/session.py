@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from striate import inference, progress, runs
+from striate import inference, progress, runs, wording
 from striate.data import Dataset
 from striate.design import BatchNorm
 from striate.design.forecast import forecast
@@ -92,7 +92,8 @@ def resume(
 
     The result is, bit for bit, that of the run undisturbed, on the same machine and with the same
     number of processes; another number gives the same batches and agrees to rounding. A finished
-    run is left as it is, and its result returned.
+    run is left as it is, and its result returned; only weights that were lost or altered since are
+    brought back from its newest checkpoint.
 
     Args:
         path: the run folder.
@@ -111,6 +112,7 @@ def resume(
         recipe = recipe.replace(workers=workers)
     with processes(plan.device if recipe.device == "auto" else recipe.device) as together:
         if together.decide(lambda: run.state) == "finished":
+            together.decide(lambda: _bring_back(run))
             return together.decide(lambda: recorded(run))
         session = _Session(run, recipe, plan, together, observers)
         with session.in_use(), obeying(plan):
@@ -134,7 +136,32 @@ def recorded(run: Run) -> TrainResult:
         seconds=ending["seconds"],
         validation=_figures(best(validations, recipe.choose_by)),
         test=HeldOut(**{name: test[name] for name in HeldOut.__struct_fields__}) if test else None,
+        notes=_notes(run),
     )
+
+
+def _bring_back(run: Run) -> None:
+    """Bring a finished run's weights back from its newest checkpoint, where they are not as then.
+
+    Raises:
+        RunError: they are gone, and there is no checkpoint.
+        CheckpointError: the checkpoint's copy is damaged as well.
+    """
+    found = run.checkpoints()
+    if found and checkpoint.best_weights(run, found[-1][1]) != run.weights:
+        with run.lock():
+            checkpoint.restore_weights(run, found[-1][1])
+    elif not found and not run.weights.exists():
+        raise RunError(
+            f"{run.weights} is missing, and there is no checkpoint to bring it back from: train "
+            "again into another folder."
+        )
+
+
+def _notes(run: Run) -> tuple[str, ...]:
+    """Return what was noted of a run's data and training."""
+    said = (line["text"] for line in run.history("event") if line["event"] == "note")
+    return (*run.data_document().get("notes", ()), *said)
 
 
 class _Session(NamedTuple):
@@ -155,7 +182,7 @@ class _Session(NamedTuple):
                 yield
             except BaseException as error:
                 ended = isinstance(error, KeyboardInterrupt | SystemExit)
-                if self.together.first:
+                if self.together.first and self.run.info.state == "running":  # else nothing began
                     with contextlib.suppress(StriateError):
                         self.run.set_state("interrupted" if ended else "failed")
                 raise
@@ -177,17 +204,27 @@ class _Session(NamedTuple):
             if resumed:
                 self._go_back(training)
             else:
+                self._note_data(training, prepared.dataset)
                 self._note_micro_batches(training)
-            self._set_state("running")
             try:
+                self._set_state("running")
                 ending = fit(training)
+                self._note_memory(training, meter.peak() - before)
+                return (self._finish if ending == "finished" else self._pause)(training, prepared)
             except NotFiniteError as error:
                 raise self._with_remedy(error) from error
             except RunError as error:
                 again = f"striate train --resume {shlex.quote(str(self.run.path))}"
                 raise RunError(f"{error} When that is mended, go on with: {again}") from error
-            self._note_memory(training, meter.peak() - before)
-            return (self._finish if ending == "finished" else self._pause)(training, prepared)
+
+    def _note_data(self, training: Training, dataset: Dataset) -> None:
+        """Write down what was said when the data was opened."""
+        notes = dataset.notes
+        if dataset.skipped:
+            left_out = wording.count(len(dataset.skipped), "file")
+            notes = (*notes, f"{left_out} could not be read, {dataset.skipped[0].path} first.")
+        for text in notes:
+            training.note_event("note", text=text)
 
     def _note_micro_batches(self, training: Training) -> None:
         """Say what accumulation means for batch normalisation, where there are both."""
@@ -241,6 +278,7 @@ class _Session(NamedTuple):
         for step, path in found[-2::-1]:
             with contextlib.suppress(CheckpointError):
                 checkpoint.load(self.run, path)
+                checkpoint.best_weights(self.run, path)
                 newer = "that folder" if step == found[-2][0] else "the folders after it"
                 return f"Remove {newer} to go on from step {step}."
         every = "that folder" if len(found) == 1 else "all of checkpoints/, none of which is sound,"
@@ -268,6 +306,7 @@ class _Session(NamedTuple):
             seconds=training.elapsed,
             validation=_figures(best(training.validations, self.recipe.choose_by)),
             state="interrupted",
+            notes=_notes(self.run),
         )
 
     def _with_remedy(self, error: NotFiniteError) -> NotFiniteError:

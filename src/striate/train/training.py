@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -155,8 +156,9 @@ class Training:
         """Measure the net (or its average) on the validation part; keep its weights if best.
 
         Raises:
-            NotFiniteError: its loss is not finite, as that of infinite weights.
+            NotFiniteError: weights or outputs are not finite; nothing is chosen or kept.
         """
+        self._check_finite(self.tensors())
         outcome = inference.measure(
             self.net_to_keep,
             self.validation_loader.epoch(0),
@@ -165,8 +167,8 @@ class Training:
             what="validating",
             total=-(-len(self.validation_loader.samples) // self.together.world),
         )
-        if not math.isfinite(outcome.loss):
-            raise self._not_finite("the loss on the validation part")
+        if not np.isfinite(outcome.outputs).all() or not math.isfinite(outcome.loss):
+            raise self._not_finite("the outputs on the validation part are")
         validation = Validation(
             epoch=self.epoch, step=self.done, loss=outcome.loss, accuracy=outcome.accuracy
         )
@@ -200,13 +202,11 @@ class Training:
         """Write a checkpoint, in the first process.
 
         Raises:
-            NotFiniteError: the last update made a weight infinite, so no checkpoint would be good.
+            NotFiniteError: the last update made a tensor infinite, so no checkpoint would be good.
         """
         if self.run is not None:
             run, tensors = self.run, self.tensors()
-            for name, value in self.net.state_dict().items():
-                if not value.isfinite().all():
-                    raise self._not_finite(name)
+            self._check_finite(tensors)
             saved = self.together.decide(lambda: checkpoint.save(run, self._state(), tensors))
             self.note_event("checkpoint", tensors=saved.tensors)
         self._saved = time.monotonic()
@@ -251,8 +251,16 @@ class Training:
             loss_scale=self.step.loss_scale,
         )
 
+    def _check_finite(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, value in tensors.items():
+            if not value.isfinite().all():
+                raise self._not_finite(f"{name.removeprefix('net/')} is")
+
     def _not_finite(self, what: str) -> NotFiniteError:
-        return NotFiniteError(f"After step {self.done}: {what} is not finite.", self.done)
+        epoch = -(-self.done // self.steps_per_epoch)
+        return NotFiniteError(
+            f"After step {self.done} (epoch {epoch}): {what} not finite.", self.done
+        )
 
     def _note(self, entry: Mapping[str, Any]) -> None:
         line = {"step": self.done, **entry}
