@@ -163,6 +163,9 @@ def _end(result: TrainResult, dataset: Dataset | None, as_json: bool) -> None:
     from striate.records import decode
 
     run = runs.open(result.run)
+    if run.results() is None:
+        output.show(result, f"No image was held out for a test. The run: {result.run}", as_json)
+        return
     evaluation = decode(inference.Evaluation, run.results())
     pictures = inference.draw_run(run, evaluation, dataset)
     document = {
