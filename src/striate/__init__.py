@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from striate.data import Dataset
     from striate.design import Network
     from striate.errors import StriateError
+    from striate.layers.describe import describe as describe
     from striate.runs import Run
     from striate.train import Recipe
 
@@ -41,6 +42,7 @@ __all__ = [
     "Run",
     "StriateError",
     "data",
+    "describe",
     "design",
     "draw",
     "inference",
@@ -54,6 +56,7 @@ __all__ = [
 _HOME = {
     "Contract": "contract",
     "Dataset": "data",
+    "describe": "layers",
     "Network": "design",
     "Recipe": "train",
     "Run": "runs",

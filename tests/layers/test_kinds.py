@@ -30,6 +30,18 @@ EXAMPLES: dict[str, tuple[dict[str, object], Oracle | None]] = {
         },
         lambda x, w, b: functional.conv2d(x, w, b, (2, 1), (1, 0), (1, 2), 2),
     ),
+    "conv_transpose": (
+        {
+            "features": 6,
+            "kernel": (3, 2),
+            "stride": (2, 3),
+            "padding": ((1, 1), (0, 0)),
+            "extra": (1, 0),
+            "dilation": (1, 2),
+            "groups": 2,
+        },
+        lambda x, w, b: functional.conv_transpose2d(x, w, b, (2, 3), (1, 0), (1, 0), 2, (1, 2)),
+    ),
     "linear": ({"features": 7}, functional.linear),
     "relu": ({}, functional.relu),
     "relu6": ({}, functional.relu6),

@@ -43,6 +43,7 @@ from striate.design.pooling import (
 from striate.design.receptive import Field, receptive_fields
 from striate.design.sheet import Sheet, sheet
 from striate.design.sketch import Sketch
+from striate.design.transposed import ConvTranspose
 from striate.design.wiring import Add, Concat, Flatten, Identity, Opaque, Pad, Shortcut
 from striate.errors import DesignError
 
@@ -62,6 +63,7 @@ __all__ = [
     "Concat",
     "Constant",
     "Conv",
+    "ConvTranspose",
     "DesignError",
     "Dropout",
     "Elementwise",

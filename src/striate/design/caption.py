@@ -22,6 +22,7 @@ from striate.design.linear import Conv, Linear, by
 from striate.design.moving import LinearLast, Permute, Reduce, Reshape, Resize, Slice
 from striate.design.pointwise import LRN, Activation, Affine, BatchNorm, Dropout, LeakyReLU
 from striate.design.pooling import AdaptivePool, AvgPool, MaxPool, Pool
+from striate.design.transposed import ConvTranspose
 from striate.design.wiring import Add, Concat, Flatten, Identity, Opaque, Pad, Shortcut
 
 Kin = Literal["conv", "fc", "pool", "norm", "activation", "dropout", "join", "shape", "opaque"]
@@ -49,6 +50,12 @@ def _(layer: Conv) -> str:
     if layer.connections is not None:
         words.append("by table")
     return " ".join(words)
+
+
+@caption.register
+def _(layer: ConvTranspose) -> str:
+    words = ["conv transposed", by(layer.kernel), str(layer.features)]
+    return " ".join([*words, *_window(layer.stride, layer.padding)])
 
 
 @caption.register
@@ -187,6 +194,7 @@ for _kind, _kin in (
     (Resize, "pool"),
     (Reduce, "pool"),
     (Conv, "conv"),
+    (ConvTranspose, "conv"),
     (Linear, "fc"),
     (Pool, "pool"),
     (AdaptivePool, "pool"),

@@ -28,10 +28,10 @@ def explain(
         name: of the network.
         layers: all of it.
         inputs: shapes of its inputs; the first is the image that may be of another size.
-        error: as the layer raised it.
+        error: as the layer raised it, or somebody else about a layer whose sizes fit.
     """
     shapes = dict(inputs)
-    failing = _until_failure(layers, shapes)
+    failing = _until_failure(layers, shapes) or _named(error.layer, layers, shapes)
     if failing is None:
         return error
     problem, fixes = error.problem, error.fixes
@@ -70,6 +70,15 @@ def _until_failure(layers: Sequence[Layer], shapes: dict[str, Shape]) -> Layer |
     except DesignError:
         return next(layer for layer in layers if layer.name not in shapes)
     return None
+
+
+def _named(name: str | None, layers: Sequence[Layer], shapes: dict[str, Shape]) -> Layer | None:
+    """Return the layer of that name, and drop the shapes from there on."""
+    failing = next((layer for layer in layers if layer.name == name), None)
+    if failing is not None:
+        for layer in layers[layers.index(failing) :]:
+            shapes.pop(layer.name, None)
+    return failing
 
 
 def _resized(inputs: dict[str, Shape], size: int) -> dict[str, Shape]:

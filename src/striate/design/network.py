@@ -57,6 +57,8 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True):
         inputs: at least one.
         layers: in execution order; a layer reads inputs and layers before it.
         outputs: the first one is the main one.
+        renamed: of a described module, (name here, name there) of each parameter and buffer that
+            cannot be called here as it is there.
 
     Raises:
         DesignError: a name that is taken, unusable or unknown, layers of a scope that are not
@@ -67,6 +69,7 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True):
     inputs: tuple[Input, ...]
     layers: tuple[Layer, ...]
     outputs: tuple[Output, ...]
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.inputs and self.layers and self.outputs):

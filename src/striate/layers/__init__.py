@@ -3,6 +3,7 @@
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.build import adopt, build
 from striate.layers.convolution import Conv2d, Convolution
+from striate.layers.describe import Proof, describe, prove
 from striate.layers.dropout import Dropout
 from striate.layers.modules import module
 from striate.layers.net import Net, Scope
@@ -23,13 +24,16 @@ __all__ = [
     "Pad",
     "PaddedPool",
     "Placement",
+    "Proof",
     "ScaledTanh",
     "Scope",
     "Shortcut",
     "adopt",
     "build",
     "current_placement",
+    "describe",
     "module",
     "placement",
+    "prove",
     "undisturbed",
 ]

@@ -24,7 +24,8 @@ def build(network: Network, *, seed: int | None = 0, parameters: nn.Module | Non
         seed: draws the initial values, each addressed by (seed, parameter name); None allocates
             nothing: the tensors are on the meta device until a state dict is assigned
             (`net.load_state_dict(state, assign=True)`).
-        parameters: a module whose parameters and buffers are shared, by name, instead.
+        parameters: a module whose parameters and buffers are shared, by name, instead; where
+            the network describes it, by the names it has there.
 
     Returns:
         The Net, in training mode, float32, on the CPU.
@@ -59,6 +60,10 @@ def adopt(net: Net, tensors: Mapping[str, Tensor]) -> None:
         WeightsError: a tensor is missing or has another shape; names every one.
     """
     own = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    tensors = _by_our_names(net.network, tensors)
+    for name in own.keys() - tensors.keys():
+        if name.endswith(".num_batches_tracked"):  # only an average over all batches needs it
+            tensors[name] = torch.zeros((), dtype=torch.long)
     missing = [name for name in own if name not in tensors]
     misshapen = [
         f"{name} (expected {tuple(like.shape)}, received {tuple(tensors[name].shape)})"
@@ -77,6 +82,12 @@ def adopt(net: Net, tensors: Mapping[str, Tensor]) -> None:
         kept = owner._parameters if last in owner._parameters else owner._buffers
         kept[last] = tensors[name]  # type: ignore[assignment]
     tie(net)
+
+
+def _by_our_names(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors of a described module by the names that they have on paper."""
+    ours = {here: tensors[there] for here, there in network.renamed if there in tensors}
+    return {**tensors, **ours}
 
 
 def _scope(network: Network, scope: str) -> Scope:

@@ -59,6 +59,24 @@ def _(record: design.Conv, *shapes: Shape) -> nn.Module:
 
 
 @module.register
+def _(record: design.ConvTranspose, *shapes: Shape) -> nn.Module:
+    if any(before != after for before, after in record.padding):
+        raise record.refuse("uneven padding of a transposed convolution cannot be built")
+    kinds = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    return _by_axes(*kinds, len(record.kernel))(
+        shapes[0][0],
+        record.features,
+        record.kernel,
+        record.stride,
+        tuple(before for before, _ in record.padding),
+        record.extra,
+        record.groups,
+        record.bias,
+        record.dilation,
+    )
+
+
+@module.register
 def _(record: design.Linear, *shapes: Shape) -> nn.Module:
     return nn.Linear(shapes[0][0], record.features, record.bias)
 

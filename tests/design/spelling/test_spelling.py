@@ -159,8 +159,8 @@ def test_which_kinds_each_dialect_handles() -> None:
         for dialect, room in default.items()
     }
     common = {"opaque", "shortcut"} | set(
-        "channel_dropout combine elementwise group_norm layer_norm linear_last log_softmax "
-        "multiply permute prelu reduce reshape resize slice".split()
+        "channel_dropout combine conv_transpose elementwise group_norm layer_norm linear_last "
+        "log_softmax multiply permute prelu reduce reshape resize slice".split()
     )
     assert lacking == {
         "torch": common | {"gelu", "silu"},
