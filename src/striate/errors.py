@@ -14,7 +14,7 @@ else is a bug of ours and keeps its traceback. Messages say what was expected, w
     |-- DataError               images, labels or folders that cannot be used: carries the path
     |-- ContractError           an image or a class list that the network was not trained for
     |-- RunError                a run folder that is locked, exists, or is no run folder
-    |   `-- CheckpointError     a checkpoint cut short, altered, or of another network
+    |   `-- CheckpointError     a checkpoint cut short, altered, or of another run
     |-- WeightsError            tensors missing, unexpected, misshapen: carries their names
     `-- TrainingError           training had to stop
         `-- NotFiniteError      a loss or gradient became NaN or infinite: carries the step

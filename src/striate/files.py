@@ -187,7 +187,7 @@ class Lock:
         except OSError:
             return False
         try:
-            return not _try_lock(descriptor)
+            return not _try_lock(descriptor, shared=True)
         finally:
             os.close(descriptor)
 
@@ -195,7 +195,7 @@ class Lock:
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(descriptor: int) -> bool:
+    def _try_lock(descriptor: int, shared: bool = False) -> bool:
         os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # beyond the text, which others may read
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -206,9 +206,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try_lock(descriptor: int) -> bool:
+    def _try_lock(descriptor: int, shared: bool = False) -> bool:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX  # NFS wants write access to exclude
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

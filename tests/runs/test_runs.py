@@ -116,6 +116,21 @@ def test_a_run_in_use_is_not_overwritten(run: runs.Run, network: Network) -> Non
     assert runs.open(run.path).history() == []
 
 
+def test_a_run_replaced_after_it_was_opened_is_not_written_to(
+    run: runs.Run, network: Network
+) -> None:
+    make(run.path, network, overwrite=True, recipe={"name": "another"})
+    with pytest.raises(RunError, match="has been replaced by another run meanwhile"), run.lock():
+        pass
+
+
+def test_the_lock_brings_the_state_that_is_there(run: runs.Run) -> None:
+    again = runs.open(run.path)
+    run.set_state("finished")
+    with again.lock():
+        assert again.state == "finished"
+
+
 def test_two_makers_of_one_path_do_not_mix(tmp_path: Path, network: Network) -> None:
     outcomes: list[object] = []
 

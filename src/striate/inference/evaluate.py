@@ -71,7 +71,7 @@ def evaluate(
         DataError: the data cannot be used, or has no such part.
         ContractError: it has a class that the network does not know; names it.
         RunError: the run has no weights yet.
-        WeightsError: its weights are damaged, or another network's.
+        WeightsError: its weights are damaged, or of another network or run.
     """
     opened = run if isinstance(run, runs.Run) else runs.open(run)
     contract, chosen = opened.contract(), choose_device(device)

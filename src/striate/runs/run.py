@@ -83,9 +83,13 @@ class Run:
         """Hold the run for writing; what a killed writer left half done is removed.
 
         Raises:
-            RunError: another process holds it; says which.
+            RunError: another process holds it (says which), or has put another run in its place.
         """
         with Lock(self.path / "lock"):
+            now = from_json(RunInfo, self._read("run.json"), self._named("run.json"))
+            if now.replace(state=self.info.state) != self.info:
+                raise RunError(f"{self.path} has been replaced by another run meanwhile.")
+            self.info = now
             sweep(self.path)
             try:
                 yield

@@ -103,7 +103,7 @@ def resume(
 
     Raises:
         RunError: no run folder, one in use, or its data has changed.
-        CheckpointError: the newest checkpoint is cut short, altered, or of another network; says
+        CheckpointError: the newest checkpoint is cut short, altered, or of another run; says
             what to do.
     """
     run = runs.open(path)
