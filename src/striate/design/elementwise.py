@@ -129,6 +129,7 @@ class Combine(Layer, frozen=True, kw_only=True):
     Args:
         operation: which.
         shape: of the tensor; axes of 1 are repeated, missing ones lie in front.
+        seen: the shape that it is given before that, where it is kept in another.
         constant: whether it is kept with the network, but not trained.
         weight_init: how it starts.
 
@@ -138,18 +139,19 @@ class Combine(Layer, frozen=True, kw_only=True):
 
     operation: Literal["add", "subtract", "multiply", "divide"]
     shape: Shape
+    seen: Shape | None = None
     constant: bool = False
     weight_init: Init = Constant(value=1.0)
 
     def output(self, *inputs: Shape) -> Shape:
         """Return the input's shape."""
-        own = self.shape[1:] if len(self.shape) > len(inputs[0]) and self.shape[0] == 1 else ()
-        own = own or self.shape
+        seen = self.shape if self.seen is None else self.seen
+        own = seen[1:] if len(seen) > len(inputs[0]) and seen[0] == 1 else seen
         ends = inputs[0][len(inputs[0]) - len(own) :]
         if len(own) > len(inputs[0]) or any(
             a not in (1, b) for a, b in zip(own, ends, strict=True)
         ):
-            raise self.refuse(f"its tensor of {self.shape} does not fit an input of {inputs[0]}")
+            raise self.refuse(f"its tensor of {seen} does not fit an input of {inputs[0]}")
         return inputs[0]
 
     def parameters(self, *inputs: Shape) -> tuple[Parameter, ...]:

@@ -76,6 +76,7 @@ class Combine(nn.Module):
         operation: add, subtract, multiply or divide.
         shape: of the weight.
         constant: whether it is a buffer.
+        seen: the shape that it is given first.
 
     Input shape: (batch, ...)
     Output shape: the same.
@@ -83,9 +84,15 @@ class Combine(nn.Module):
 
     weight: Tensor
 
-    def __init__(self, operation: str, shape: tuple[int, ...], constant: bool) -> None:
+    def __init__(
+        self,
+        operation: str,
+        shape: tuple[int, ...],
+        constant: bool,
+        seen: tuple[int, ...] | None = None,
+    ) -> None:
         super().__init__()
-        self.operation = operation
+        self.operation, self.seen = operation, shape if seen is None else seen
         if constant:
             self.register_buffer("weight", torch.ones(shape))
         else:
@@ -99,7 +106,7 @@ class Combine(nn.Module):
             "multiply": torch.mul,
             "divide": torch.div,
         }
-        y: Tensor = combine[self.operation](x, self.weight)
+        y: Tensor = combine[self.operation](x, self.weight.reshape(self.seen))
         return y
 
 

@@ -177,7 +177,7 @@ def _(record: design.Elementwise, *shapes: Shape) -> nn.Module:
 
 @module.register
 def _(record: design.Combine, *shapes: Shape) -> nn.Module:
-    return Combine(record.operation, record.shape, record.constant)
+    return Combine(record.operation, record.shape, record.constant, record.seen)
 
 
 @module.register

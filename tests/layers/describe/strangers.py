@@ -340,13 +340,14 @@ class Modern(nn.Module):
         self.norm = nn.LayerNorm(16, eps=1e-6)
         self.up, self.down = nn.Linear(16, 64), nn.Linear(64, 16)
         self.gamma = nn.Parameter(1e-1 * torch.ones(16))
+        self.scale = nn.Parameter(torch.rand(16))
         self.head = nn.Linear(16, 5)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
         y = self.dw(x).permute(0, 2, 3, 1)
         y = self.down(F.gelu(self.up(self.norm(y)))) * self.gamma
-        x = x + y.permute(0, 3, 1, 2)
+        x = x + y.permute(0, 3, 1, 2).mul(self.scale.reshape(1, -1, 1, 1))
         return self.head(x.mean([-2, -1]))
 
 

@@ -25,6 +25,8 @@ SAME = frozenset(
     """contiguous clone detach to type type_as float double half bfloat16 cpu cuda requires_grad_
     alias view_as positive data data_get""".split()
 )
+# What leaves the elements in their order.
+RESHAPING = SAME | frozenset(["view", "reshape", "unsqueeze", "squeeze", "flatten", "getitem"])
 _OPERATORS = {"truediv": "div", "rtruediv": "rdiv", "true_divide": "div", "multiply": "mul"}
 _REFLECTED = {"radd": "add", "rmul": "mul", "iadd": "add", "imul": "mul", "isub": "sub"}
 

@@ -27,14 +27,18 @@ def _number(value: Any) -> bool:
 
 def _combined(call: Call, x: Tensor, operation: Operation, own: Tensor) -> str:
     """Return x changed by a parameter or buffer."""
-    owned = call.own(weight=own)
-    constant = owned["weight"] not in call.tracer.parameters
+    name = call.tracer.parameter(own) or call.tracer.reshaped(own)
+    if name is None:
+        raise Unknown("its other operand is computed, not a parameter")
+    constant = name not in call.tracer.parameters
+    shape = tuple((call.tracer.buffers if constant else call.tracer.parameters)[name].shape)
     return call.put(
         design.Combine,
         call.value(x),
-        owned=owned,
+        owned={"weight": name},
         operation=operation,
-        shape=tuple(own.shape),
+        shape=shape,
+        seen=None if shape == tuple(own.shape) else tuple(own.shape),
         constant=constant,
     )
 

@@ -49,6 +49,9 @@ def prove(network: Network, module: nn.Module, *, batch: int = 2, seed: int = 0)
     The images are random; running statistics, mode and hooks of the module stay as they are. In
     training both draw their dropout from the same seed.
 
+    Every parameter is shaken a little, alike in both, since a scale that starts at zero would hide
+    all that is behind it.
+
     Args:
         network: as `describe` gives it.
         module: what it describes, its parameters with values.
@@ -62,10 +65,11 @@ def prove(network: Network, module: nn.Module, *, batch: int = 2, seed: int = 0)
         raise DesignError(f"{network.name} has no values to compare: its parameters are on meta.")
     net = build(network, parameters=module)
     images = _images(network, module, batch, seed)
-    evaluation = _difference(net, module, images, train=False)
+    shaken = _shaken(module, seed)
+    evaluation = _difference(net, module, images, shaken, train=False)
     training = None
     if not any("what training does" in layer.note for layer in network.layers):
-        training = _difference(net, module, images, train=True)
+        training = _difference(net, module, images, shaken, train=True)
     proof = Proof(network=network.name, evaluation=evaluation, training=training)
     if not proof.equal:
         raise DesignError(
@@ -85,16 +89,18 @@ def _images(network: Network, module: nn.Module, batch: int, seed: int) -> list[
 
 
 @torch.no_grad()
-def _difference(net: Net, module: nn.Module, images: list[Tensor], *, train: bool) -> float:
+def _difference(
+    net: Net, module: nn.Module, images: list[Tensor], shaken: dict[int, Tensor], *, train: bool
+) -> float:
     """Return the largest difference over all outputs, relative to the largest value."""
     with left_as_found(module), torch.random.fork_rng():
         module.train(train)
         torch.manual_seed(0)
-        returned = functional_call(module, _copied(module), tuple(images))
+        returned = functional_call(module, _copied(module, shaken), tuple(images))
     theirs = [tensor for _, tensor in outputs_of(returned)]
     with torch.random.fork_rng(), _watched(net.train(train)) as seen:
         torch.manual_seed(0)
-        functional_call(net, _copied(net), tuple(images))
+        functional_call(net, _copied(net, shaken), tuple(images))
     seen.update(zip((each.name for each in net.network.inputs), images, strict=True))
     ours = [seen[each.source] for each in net.network.outputs if train or not each.train_only]
     return max(_nearest(each, ours) for each in theirs)
@@ -112,9 +118,19 @@ def _apart(ours: Tensor, theirs: Tensor) -> float:
     return math.inf if math.isnan(difference) else difference
 
 
-def _copied(module: nn.Module) -> dict[str, Tensor]:
-    """Return copies of the buffers, which training would change."""
-    return {name: each.clone() for name, each in module.named_buffers()}
+def _shaken(module: nn.Module, seed: int) -> dict[int, Tensor]:
+    """Return parameters near the module's, by the id of each."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        id(each): each.detach() + 0.02 * torch.randn(each.shape, generator=generator).to(each)
+        for each in module.parameters()
+    }
+
+
+def _copied(module: nn.Module, shaken: dict[int, Tensor]) -> dict[str, Tensor]:
+    """Return the shaken parameters, and copies of the buffers, which training would change."""
+    buffers = {name: each.clone() for name, each in module.named_buffers()}
+    return {**{name: shaken[id(each)] for name, each in module.named_parameters()}, **buffers}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
 from striate.design import DesignError, Layer, Opaque, Shape
-from striate.layers.describe.calls import SAME, Call, Unknown, asks, converter, spelled
+from striate.layers.describe.calls import RESHAPING, SAME, Call, Unknown, asks, converter, spelled
 
 ROWS = 13  # of the batch that is traced; an odd prime, so that no other size passes for it
 
@@ -107,6 +107,7 @@ class Tracer(TorchFunctionMode):
         self.buffers = dict(module.named_buffers())
         self._direct = {id(tensor): name for name, tensor in tensors.items()}
         self._derived: dict[int, frozenset[str]] = {}  # tensors made of parameters or of nothing
+        self._reshaped: dict[int, str] = {}
         self._values: dict[int, tuple[str, int]] = {}  # tensors: name of the value, version
         self._lost: dict[int, str] = {}
         self._alive: list[Tensor] = list(tensors.values())  # so that no id comes twice
@@ -181,6 +182,10 @@ class Tracer(TorchFunctionMode):
         """Return the name of the parameter or buffer that a tensor is."""
         return self._direct.get(id(tensor))
 
+    def reshaped(self, tensor: Tensor) -> str | None:
+        """Return the name of the parameter or buffer that a tensor is a reshaped view of."""
+        return self._reshaped.get(id(tensor))
+
     def sources(self, tensor: Tensor) -> frozenset[str]:
         """Return the parameters and buffers that a tensor is made of."""
         if (name := self.parameter(tensor)) is not None:
@@ -228,6 +233,8 @@ class Tracer(TorchFunctionMode):
             for each in (each for each in outs if self.parameter(each) is None):
                 self._alive.append(each)
                 self._derived[id(each)] = made
+                if call.name in RESHAPING and (name := self._whole(call.given[0], each)):
+                    self._reshaped[id(each)] = name
             return out
         fresh = [each for each in outs if not _any(each, written) and _any(each, call.given)]
         if fresh and len(outs) == 1 and out is outs[0] and call.name not in SAME:
@@ -239,6 +246,11 @@ class Tracer(TorchFunctionMode):
             else:
                 self.give(each, name)
         return out
+
+    def _whole(self, before: Tensor, after: Tensor) -> str | None:
+        """Return the parameter that a tensor had all elements of before it was reshaped."""
+        name = self.parameter(before) or self.reshaped(before)
+        return name if before.numel() == after.numel() else None
 
     def _convert(
         self, call: Call, args: Any, kwargs: Any, outs: list[Tensor]
