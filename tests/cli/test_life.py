@@ -135,8 +135,13 @@ def test_replay_finds_what_was_altered(
     out = tmp_path / "altered"
     assert run("train", folder, *SHORT, "--out", out).code == 0
     lines = (out / "history.jsonl").read_text().splitlines()
-    entry = json.loads(lines[1])
-    lines[1] = json.dumps({**entry, "loss": entry["loss"] + 1e-6})
+    entries = [json.loads(line) for line in lines]
+    [at] = [
+        index
+        for index, entry in enumerate(entries)
+        if (entry["kind"], entry["step"]) == ("step", 2)
+    ]
+    lines[at] = json.dumps({**entries[at], "loss": entries[at]["loss"] + 1e-6})
     (out / "history.jsonl").write_text("\n".join(lines) + "\n")
     ended = run("replay", out, "1..3")
     assert ended.code == 1 and "different" in ended.out and "Step 2: loss was" in ended.out
@@ -174,7 +179,7 @@ def test_runs_are_numbered_and_named_after_data_and_network(
         (["digits", "--net", "lenet6"], "There is no network named 'lenet6'. Did you mean lenet"),
         (["digits", "--recipe", "photograph"], "Did you mean photographs"),
         (["digits", "--set", "epoch=3"], "Did you mean epochs"),
-        (["digits", "--set", "batch=0"], "expected batch of at least 1, received 0."),
+        (["digits", "--set", "batch=0"], "expected batch of at least 1, received batch=0."),
         (["digits", "--net", "alexnet"], "alexnet takes images of 63x63 and larger"),
         (["digits", "--device", "cuda:77"], "received device='cuda:77'"),
     ],

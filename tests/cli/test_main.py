@@ -195,7 +195,7 @@ def test_models_are_a_table_and_a_document(run: Run) -> None:
     text = run("models", "resnet")
     assert text.code == 0 and "269,722" in text.out and "lenet" not in text.out
     document = json.loads(run("models", "resnet20", "--json").out)
-    (row,) = document["models"]
+    row = next(row for row in document["models"] if row["name"] == "resnet20")
     assert row["parameters"] == 269_722 and row["macs"] == 40_551_040
     assert row["input"] == [3, 32, 32]
 

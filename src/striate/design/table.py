@@ -97,12 +97,16 @@ def totals(sheet: Sheet) -> Iterator[str]:
     yield f"  {total.macs:,} multiply-adds (MACs) = {total.flops:,} FLOPs an image"
     yield (
         f"  {total.activations:,} activations an image, {spell_bytes(total.activation_bytes)}; "
-        f"{total.neurons:,} neurons (conv and fc outputs)"
+        f"{total.neurons:,} neurons (conv, fc)"
     )
     images = "one image" if memory.batch == 1 else f"{memory.batch} images"
     yield (
         f"  memory for {images}: forward {spell_bytes(memory.forward)} at once; training keeps "
-        f"{spell_bytes(memory.kept)}, {spell_bytes(memory.training)} in all at its peak"
+        f"{spell_bytes(memory.kept)}"
+    )
+    yield (
+        f"  training takes {spell_bytes(memory.training)} at its peak, with weights, gradients, "
+        "momentum"
     )
     yield f"  {_field_in_words(total.receptive_field)}"
 

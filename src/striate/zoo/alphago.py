@@ -36,6 +36,7 @@ def _register_policy(filters: int, declared: tuple[Figure, ...], counts: dict[st
         citation=f"{_PAPER}, methods and extended data table 3",
         input=(48, 19, 19),
         classes=361,
+        per_position=True,
         declared=declared,
         accuracy=(Accuracy(data="kgs", top1=top1, source=source),) if top1 else (),
         **counts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any, get_type_hints
 
 from striate.design import Network, Sheet
@@ -25,6 +26,8 @@ class Entry(Record, frozen=True, kw_only=True):
         citation: the paper, or whose table it follows.
         input: default input, (channels, height, width).
         classes: default number of classes.
+        per_position: whether it answers with one value a position, so that the input decides how
+            many classes there are.
         parameters: the exact count for the defaults, where one is known from elsewhere; heads for
             training are in it.
         macs: the same for multiply-adds of one image in evaluation.
@@ -38,6 +41,7 @@ class Entry(Record, frozen=True, kw_only=True):
     citation: str
     input: Shape
     classes: int
+    per_position: bool = False
     parameters: int | None = None
     macs: int | None = None
     deviations: str = ""
@@ -56,6 +60,7 @@ def register(
     citation: str,
     input: Shape,
     classes: int = 1000,
+    per_position: bool = False,
     parameters: int | None = None,
     macs: int | None = None,
     deviations: str = "",
@@ -75,6 +80,7 @@ def register(
         citation=citation,
         input=input,
         classes=classes,
+        per_position=per_position,
         parameters=parameters,
         macs=macs,
         deviations=deviations,
@@ -154,10 +160,12 @@ def network(
             raise UnknownName(f"knob of {name}", key, nearest(key, known), hint)
     hints = get_type_hints(_writers[name])
     default = entry(name)
+    shape = default.input if input is None else tuple(input)
+    usual = prod(shape[1:]) if default.per_position else default.classes
     return _writers[name](
         name=name,
-        classes=default.classes if classes is None else classes,
-        input=default.input if input is None else tuple(input),
+        classes=usual if classes is None else classes,
+        input=shape,
         **{key: decode(hints[key], value, f"{name}({key}=)") for key, value in settings.items()},
     )
 
