@@ -256,6 +256,42 @@ def test_lazy_modules_stay_lazy() -> None:
     assert module[0].has_uninitialized_params()
 
 
+class Odd(nn.Module):
+    """A blur by a fixed filter, a scale and shift in one call, a batch that is folded and back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("blur", torch.ones(4, 1, 3, 3) / 9)
+        self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(36, 36)
+        self.alpha, self.beta = nn.Parameter(torch.rand(4, 1, 1)), nn.Parameter(torch.rand(4, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.addcmul(self.beta, self.alpha, self.conv(x))
+        return nn.functional.conv2d(x, self.blur, stride=2, groups=4)
+
+
+def test_a_filter_that_is_a_buffer_is_frozen_and_said() -> None:
+    module = Odd()
+    network = describe(module, (3, 9, 9), prove=True)
+    (blur,) = (layer for layer in network.layers if layer.note.startswith("its weight is a buffer"))
+    assert not blur.trainable and network.macs() == 49 * 4 * 27 + 9 * 4 * 9
+    assert dict(network.renamed)[f"{blur.name}.weight"] == "blur"
+
+
+def test_a_batch_that_is_folded_is_no_mistake_of_its_writer() -> None:
+    class Folds(Odd):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.conv(x)  # 4x7x7
+            x = x[:, :, :6, :6].reshape(-1, 36)
+            return self.fc(x).view(-1, 4, 6, 6)
+
+    network = describe(Folds(), (3, 9, 9))
+    opaque = [layer.op for layer in network.layers if isinstance(layer, Opaque)]
+    assert opaque == ["reshape", "linear", "view"]
+    assert network.macs() == 49 * 4 * 27 + 4 * 36 * 36
+    assert network.shapes()[network.outputs[0].source] == (4, 6, 6)
+
+
 def test_several_inputs_by_name() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:

@@ -19,6 +19,8 @@ from striate.errors import StriateError
 if TYPE_CHECKING:
     from striate.layers.describe.trace import Tracer
 
+ROWS = 13  # of the batch that is traced; an odd prime, so that no other size passes for it
+
 Converter = Callable[..., Sequence[str | None]]
 
 SAME = frozenset(
@@ -78,9 +80,9 @@ class Call:
         return name
 
     def _as_on_paper(self, tensor: Tensor, name: str) -> bool:
-        from striate.layers.describe.trace import paper_shape
-
-        return paper_shape(tensor) == self.tracer.shapes[name]
+        own = tuple(tensor.shape)
+        shape = self.tracer.shapes[name]
+        return own == (ROWS, *shape) or (own, shape) == ((ROWS,), (1,))
 
     def is_value(self, tensor: Any) -> bool:
         """Tell whether an argument depends on an input."""
@@ -124,6 +126,9 @@ class Call:
         if trained and owners != {None}:
             shares = self._owner(kind, trained)
         layer = kind(name=self.tracer.fresh(), inputs=inputs, shares=shares, **fields)
+        if (owned.get("weight") in self.tracer.buffers) and not getattr(layer, "constant", False):
+            note = "its weight is a buffer there, here a parameter that does not move"
+            return self.tracer.put(layer.replace(trainable=False, note=note), owned)
         return self.tracer.put(self._frozen(layer, trained), owned)
 
     def _owner(self, kind: type[Layer], trained: Mapping[str, str]) -> str:

@@ -36,12 +36,14 @@ from striate.layers.describe import (  # noqa: F401 - each registers what it con
     normalisation,
     pooling,
 )
+from striate.layers.describe.calls import ROWS
 from striate.layers.describe.found import left_as_found
 from striate.layers.describe.merging import Traced
 from striate.layers.describe.naming import names_of
 from striate.layers.describe.opaque import as_one
 from striate.layers.describe.returned import outputs_of
-from striate.layers.describe.trace import ROWS, Misfit, Step, Tracer, Untraceable
+from striate.layers.describe.steps import Misfit, Step, Untraceable
+from striate.layers.describe.trace import Tracer
 
 # What is one thing to its users, and has no record.
 _WHOLE = (

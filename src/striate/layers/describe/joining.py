@@ -25,8 +25,8 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def _combined(call: Call, x: Tensor, operation: Operation, own: Tensor) -> str:
-    """Return x changed by a parameter or buffer."""
+def _combined(call: Call, value: str, operation: Operation, own: Tensor) -> str:
+    """Return a value changed by a parameter or buffer."""
     name = call.tracer.parameter(own) or call.tracer.reshaped(own)
     if name is None:
         raise Unknown("its other operand is computed, not a parameter")
@@ -34,7 +34,7 @@ def _combined(call: Call, x: Tensor, operation: Operation, own: Tensor) -> str:
     shape = tuple((call.tracer.buffers if constant else call.tracer.parameters)[name].shape)
     return call.put(
         design.Combine,
-        call.value(x),
+        value,
         owned={"weight": name},
         operation=operation,
         shape=shape,
@@ -54,7 +54,7 @@ def _add(call: Call, outs: list[Tensor], x: Any, y: Any, *, alpha: float = 1) ->
     if not call.is_value(y):
         if alpha != 1:
             raise Unknown("what it adds is scaled")
-        return [_combined(call, x, "add", y)]
+        return [_combined(call, call.value(x), "add", y)]
     return [call.put(design.Add, call.value(x), _scaled(call, call.value(y), alpha, 0.0))]
 
 
@@ -68,7 +68,7 @@ def _subtract(call: Call, outs: list[Tensor], x: Any, y: Any, *, alpha: float = 
             raise Unknown("it takes a value from a tensor of its own")
         return [minus]
     if not call.is_value(y):
-        return [_combined(call, x, "subtract", y)]
+        return [_combined(call, call.value(x), "subtract", y)]
     return [call.put(design.Add, call.value(x), _scaled(call, call.value(y), -alpha, 0.0))]
 
 
@@ -88,8 +88,18 @@ def _multiply(call: Call, outs: list[Tensor], x: Any, y: Any) -> list[str]:
     if _number(y):
         return [_scaled(call, call.value(x), y, 0.0)]
     if not call.is_value(y):
-        return [_combined(call, x, "multiply", y)]
+        return [_combined(call, call.value(x), "multiply", y)]
     return [call.put(design.Multiply, call.value(x, loose=True), call.value(y, loose=True))]
+
+
+@converts("addcmul")
+def _add_product(
+    call: Call, outs: list[Tensor], x: Any, a: Any, b: Any, *, value: float = 1
+) -> list[str]:
+    if value != 1 or call.is_value(x) or call.is_value(a) == call.is_value(b):
+        raise Unknown("it is no scale and shift")
+    a, b = (b, a) if call.is_value(b) else (a, b)
+    return [_combined(call, _combined(call, call.value(a), "multiply", b), "add", x)]
 
 
 @converts("div", "idiv", "itruediv")
@@ -101,7 +111,7 @@ def _divide(
     if _number(y):
         return [_scaled(call, call.value(x), 1.0 / y, 0.0)]
     if not call.is_value(y):
-        return [_combined(call, x, "divide", y)]
+        return [_combined(call, call.value(x), "divide", y)]
     inverse = call.put(
         design.Elementwise, call.value(y, loose=True), function="power", arguments=(-1.0,)
     )

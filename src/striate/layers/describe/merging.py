@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from striate.design import Dropout, Layer, Opaque
 from striate.design.elementwise import ChannelDropout
-from striate.layers.describe.trace import Step
+from striate.layers.describe.steps import Step
 
 
 class Traced(NamedTuple):

@@ -21,7 +21,7 @@ from striate.layers.describe.follow import follow, renamed
 from striate.layers.describe.merging import Merged, Traced, merge
 from striate.layers.describe.naming import names_of
 from striate.layers.describe.proof import prove as prove_
-from striate.layers.describe.trace import Step
+from striate.layers.describe.steps import Step
 
 Shapes = Sequence[int] | Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from striate.design import Elementwise, Layer, Opaque
 from striate.design.names import MODULE_ATTRIBUTES
-from striate.layers.describe.trace import Frame, Step
+from striate.layers.describe.steps import Frame, Step
 
 
 def names_of(steps: Sequence[Step], taken: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,9 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
-from striate.layers.describe.trace import ROWS, Frame, Tracer
+from striate.layers.describe.calls import ROWS
+from striate.layers.describe.steps import Frame
+from striate.layers.describe.trace import Tracer
 
 _FEW = 2  # rows that it really runs on
 

@@ -130,7 +130,8 @@ def _shaken(module: nn.Module, seed: int) -> dict[int, Tensor]:
 def _copied(module: nn.Module, shaken: dict[int, Tensor]) -> dict[str, Tensor]:
     """Return the shaken parameters, and copies of the buffers, which training would change."""
     buffers = {name: each.clone() for name, each in module.named_buffers()}
-    return {**{name: shaken[id(each)] for name, each in module.named_parameters()}, **buffers}
+    moved = {name: shaken.get(id(each), each) for name, each in module.named_parameters()}
+    return {**moved, **buffers}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ shapes, lists, dicts and helper functions need no care; each call becomes one re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,17 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
 from striate.design import DesignError, Layer, Opaque, Shape
-from striate.layers.describe.calls import RESHAPING, SAME, Call, Unknown, asks, converter, spelled
-
-ROWS = 13  # of the batch that is traced; an odd prime, so that no other size passes for it
+from striate.layers.describe.calls import (
+    RESHAPING,
+    ROWS,
+    SAME,
+    Call,
+    Unknown,
+    asks,
+    converter,
+    spelled,
+)
+from striate.layers.describe.steps import Frame, Misfit, Step, Untraceable
 
 # Functions that take shape and type of a tensor, not its values.
 _FACTORIES = frozenset(
@@ -32,54 +40,6 @@ _VALUES = frozenset(
     """item tolist numpy bool int float index complex contains nonzero unique unique_consecutive
     masked_select argwhere equal allclose is_nonzero""".split()
 )
-
-
-class Frame(NamedTuple):
-    """A module in whose forward something happens.
-
-    Args:
-        path: its name in the whole.
-        visit: how often the module around it has called it in this call, 1 at first.
-        leaf: whether it has no modules within.
-        number: of the call, unlike every other.
-    """
-
-    path: str
-    visit: int
-    leaf: bool
-    number: int
-
-
-class Step(NamedTuple):
-    """A record with a name for the time being, and where it came from.
-
-    Args:
-        layer: the record; names are `v0`, `v1`, ...
-        frames: modules it happened in, outermost first.
-        owned: the module's name of each parameter and buffer, by the record's local name.
-    """
-
-    layer: Layer
-    frames: tuple[Frame, ...]
-    owned: dict[str, str]
-
-
-class Untraceable(Exception):
-    """Something that shapes alone do not decide; the module it happened in becomes opaque."""
-
-
-class Misfit(Exception):
-    """A call that was refused.
-
-    Args:
-        step: the call as a record.
-        text: what torch, or whoever refused it, said.
-        whole: whether that names the place, so that no layer needs to be named before it.
-    """
-
-    def __init__(self, step: Step, text: str, *, whole: bool = False) -> None:
-        self.step, self.text, self.whole = step, text, whole
-        super().__init__(text)
 
 
 class Tracer(TorchFunctionMode):
@@ -269,7 +229,9 @@ class Tracer(TorchFunctionMode):
                 raise Misfit(self.failed, str(reason)) from reason  # torch looks at it later
             del self.steps[before[0] :]
             self.claimed = before[1]
-            return self._opaque(call, args, kwargs, outs, str(reason))
+            known = isinstance(reason, Unknown)
+            why = str(reason) if known else "its sizes are not those that its record takes"
+            return self._opaque(call, args, kwargs, outs, why)
 
     def put(self, layer: Layer, owned: Mapping[str, str]) -> str:
         """Append a record; its shape is computed."""
