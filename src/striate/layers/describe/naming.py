@@ -25,7 +25,8 @@ def names_of(steps: Sequence[Step], taken: Sequence[str]) -> dict[str, str]:
         steps: in order of execution.
         taken: names of the inputs.
     """
-    alone, owners = _alone(steps), {_owner(step) for step in steps if step.owned}
+    plain = (step for step in steps if step.owned and not isinstance(step.layer, Opaque))
+    alone, owners = _alone(steps), {_owner(step) for step in plain}
     wishes = [_usable(_wish(step, alone, owners)) for step in steps]
     firm = [bool(step.owned) and step.layer.shares is None for step in steps]
     names = _dissolved(_distinct(wishes, firm, taken), taken)
@@ -49,11 +50,11 @@ def _wish(step: Step, alone: set[int], owners: set[str]) -> str:
     if not frames:
         return _word(step.layer)
     path = _visited(frames)
-    if frames[-1].number in alone or (isinstance(step.layer, Opaque) and frames[-1].leaf):
-        return path
     if frames[-1].leaf and frames[-1].path in owners:  # which is a layer itself
         scope, dot, last = path.rpartition(".")
         return f"{scope}{dot}{'' if last.isdecimal() else last + '_'}{_word(step.layer)}"
+    if frames[-1].number in alone or (isinstance(step.layer, Opaque) and frames[-1].leaf):
+        return path
     return f"{path}.{_word(step.layer)}"
 
 
