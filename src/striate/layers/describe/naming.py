@@ -50,7 +50,7 @@ def _wish(step: Step, alone: set[int], owners: set[str]) -> str:
     if not frames:
         return _word(step.layer)
     path = _visited(frames)
-    if frames[-1].leaf and frames[-1].path in owners:  # which is a layer itself
+    if frames[-1].leaf and frames[-1].path in owners and not step.owned:  # beside a layer
         scope, dot, last = path.rpartition(".")
         return f"{scope}{dot}{'' if last.isdecimal() else last + '_'}{_word(step.layer)}"
     if frames[-1].number in alone or (isinstance(step.layer, Opaque) and frames[-1].leaf):
