@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from striate import zoo
-from striate.errors import RecordError, UnknownName, UsageError
+from striate.errors import DesignError, RecordError, UnknownName, UsageError
 from striate.layers import build
 
 # Published figures, kept here as well so that no one edits an entry to please its test.
@@ -82,9 +82,16 @@ def test_other_classes_sizes_and_channels(name: str) -> None:
     for channels in (1, 3):
         _, height, width = zoo.entry(name).input
         shape = (channels, height + 32, width + 64)
-        network = zoo.network(name, classes=5, input=shape)
+        classes = shape[1] * shape[2] if zoo.entry(name).per_position else 5
+        network = zoo.network(name, classes=classes, input=shape)
         net = build(network, seed=None).eval()
-        assert net(torch.empty(2, *shape, device="meta")).shape == (2, 5)
+        assert net(torch.empty(2, *shape, device="meta")).shape == (2, classes)
+
+
+def test_a_policy_answers_with_the_boards_points() -> None:
+    assert zoo.network("alphago_policy_128", input=(48, 9, 9)).classes == 81
+    with pytest.raises(DesignError, match="9x9 points .* expected classes=81, received classes=7"):
+        zoo.network("alphago_policy_128", classes=7, input=(48, 9, 9))
 
 
 SMALL = ["softmax", "mlp", "lenet", "convnet", "resnet20", "resnet18(stem='cifar', width=16)"]
