@@ -25,7 +25,9 @@ def _trunk(net: Sketch, filters: int, layers: int) -> None:
         net.relu(f"relu{index}")
 
 
-def _register_policy(filters: int, declared: tuple[Figure, ...], counts: dict[str, int]) -> None:
+def _register_policy(
+    filters: int, declared: tuple[Figure, ...] = (), parameters: int | None = None
+) -> None:
     top1 = {192: 55.4, 256: 57.0}.get(filters)
     symmetries = {192: "1 symmetry", 256: "8 symmetries"}.get(filters)
     source = f"the paper's extended data table 3, {symmetries}"
@@ -39,7 +41,7 @@ def _register_policy(filters: int, declared: tuple[Figure, ...], counts: dict[st
         per_position=True,
         declared=declared,
         accuracy=(Accuracy(data="kgs", top1=top1, source=source),) if top1 else (),
-        **counts,
+        parameters=parameters,
     )
     def write(*, name: str, classes: int, input: Shape) -> Network:
         net = Sketch(name, input)
@@ -56,10 +58,10 @@ def _register_policy(filters: int, declared: tuple[Figure, ...], counts: dict[st
         return network
 
 
-_register_policy(128, (), {})
-_register_policy(192, (Figure(what="macs", printed="1.40G"),), {"parameters": 3_882_793})
-_register_policy(256, (), {})
-_register_policy(384, (), {})
+_register_policy(128)
+_register_policy(192, (Figure(what="macs", printed="1.40G"),), 3_882_793)
+_register_policy(256)
+_register_policy(384)
 
 
 @register(

@@ -34,9 +34,7 @@ _LIKE_A_PATH = re.compile(r"(\.{1,2}[/\\]|[/~]).*|[^\n]*\.(prototxt|json|txt|pt)
 _MOST_BYTES = 64 * 2**20
 
 
-def read(
-    spec: str, *, classes: int | None = None, input: tuple[int, ...] | None = None
-) -> Network:
+def read(spec: str, *, classes: int | None = None, input: tuple[int, ...] | None = None) -> Network:
     """Read a network from anything that names, writes or holds one.
 
     Args:

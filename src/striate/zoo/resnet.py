@@ -352,7 +352,7 @@ def _register_all_cifar() -> None:
     for depth in (20, 32, 44, 56, 110):
         known = (272_474, 40_813_184) if depth == 20 else (None, None)
         _register_cifar(f"resnet{depth}_b", depth, "B", *known)
-    for depth in (20, 32, 44, 56):
+    for depth in (20, 32, 44, 56, 110):
         _register_cifar(f"plain{depth}", depth, "none")
 
 
