@@ -34,7 +34,7 @@ class Resize(Record, frozen=True, kw_only=True):
         rule: `none` leaves it as it is; `exact` scales to `size`, whatever the proportions;
             `short_side` keeps the proportions and scales to the smallest image that covers `size`;
             `pad` keeps them, scales to the largest that fits into `size`, and centres it on the
-            background.
+            background; `frame` does so too, but never enlarges.
         size: (height, width) in pixels; unused by `none`.
         filter: the interpolation kernel.
         antialias: widen the kernel when scaling down.
@@ -42,7 +42,7 @@ class Resize(Record, frozen=True, kw_only=True):
             does not.
     """
 
-    rule: Literal["none", "exact", "short_side", "pad"] = "none"
+    rule: Literal["none", "exact", "short_side", "pad", "frame"] = "none"
     size: tuple[int, int] = (0, 0)
     filter: Literal["nearest", "bilinear", "bicubic", "lanczos", "box"] = "bilinear"
     antialias: bool = True
@@ -53,6 +53,11 @@ class Resize(Record, frozen=True, kw_only=True):
             raise ContractError(
                 f"Expected a resize to at least 1x1 pixels, received size={self.size}."
             )
+
+    @property
+    def pads(self) -> bool:
+        """Whether background may be added around the image."""
+        return self.rule in ("pad", "frame")
 
 
 class Affine(NamedTuple):
@@ -75,7 +80,7 @@ class Contract(Record, frozen=True, kw_only=True):
         crop: `centre` cuts `size` out of the middle; `none` expects `resize` to have met it.
         exif: turn an image as its EXIF orientation says.
         background: red, green and blue, 0 to 255, that shine through transparent pixels and fill
-            what `pad` adds.
+            what `pad` and `frame` add.
         sixteen_bit: a 16-bit image becomes 8 bits by its high byte, or by scaling its own range
             (smallest to largest value) to 0..255.
         scale: what a pixel, 0 to 255, is multiplied by.
@@ -199,7 +204,7 @@ def _check_geometry(contract: Contract) -> None:
         raise ContractError(f"Expected an input of at least 1x1 pixels, received size={size}.")
     if contract.crop == "none" and resize.rule == "short_side":
         raise ContractError("A resize by the short side needs crop='centre' to meet the size.")
-    if contract.crop == "none" and resize.rule in ("exact", "pad") and resize.size != size:
+    if contract.crop == "none" and (resize.rule == "exact" or resize.pads) and resize.size != size:
         raise ContractError(
             f"Without a crop the resize has to meet the input: expected {size}, "
             f"received resize.size={resize.size}."

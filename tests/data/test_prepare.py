@@ -143,6 +143,17 @@ def test_padding_centres_the_image_on_the_background() -> None:
     assert grey[0, 0].tolist() == [150]
 
 
+def test_a_frame_never_enlarges() -> None:
+    """MNIST's 28x28 in LeNet-5's 32x32: two pixels of background all around."""
+    pixels = np.full((28, 28, 1), 200, np.uint8)
+    frame = Resize(rule="frame", size=(32, 32))
+    framed = contract((32, 32), "grey", resize=frame, background=(0, 0, 0))
+    found = fit(pixels, framed)
+    assert (found[2:30, 2:30] == 200).all() and found.sum() == 200 * 28 * 28
+    large = fit(np.full((64, 16, 1), 200, np.uint8), framed)  # but it does scale down
+    assert (large[:, 12:20] == 200).all() and large.sum() == 200 * 32 * 8
+
+
 def test_an_image_that_fits_is_left_alone() -> None:
     pixels = picture()
     for resize in (Resize(), Resize(rule="exact", size=(45, 60))):
@@ -164,7 +175,7 @@ def test_an_image_of_another_size_is_refused(crop: Any) -> None:
     st.integers(1, 60),
     st.integers(1, 40),
     st.integers(1, 40),
-    st.sampled_from(["exact", "short_side", "pad"]),
+    st.sampled_from(["exact", "short_side", "pad", "frame"]),
 )
 def test_every_image_comes_to_size(
     height: int, width: int, tall: int, wide: int, rule: Any

@@ -99,6 +99,8 @@ def _thin_layer(
         return design.Add(name=layer.name, inputs=inputs)
     if isinstance(layer, design.Shortcut):
         return layer.replace(inputs=inputs, features=1, stride=layer.stride[axis : axis + 1])
+    if isinstance(layer, design.Slice):
+        return layer.replace(inputs=inputs, ranges=(layer.ranges[0], layer.ranges[1 + axis]))
     if isinstance(layer, design.Pad):
         return layer.replace(inputs=inputs, padding=layer.padding[axis : axis + 1], mode="zero")
     if isinstance(layer, design.Pool):

@@ -105,6 +105,23 @@ EXAMPLES: dict[str, tuple[dict[str, object], Oracle | None]] = {
     ),
     "reduce": ({"function": "max", "axes": (0,)}, lambda x: x.amax(1, True)),
     "linear_last": ({"features": 5}, functional.linear),
+    "local": (
+        {"features": 2, "kernel": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 0))},
+        None,
+    ),
+    "subsample": (
+        {"kernel": (2, 3), "stride": (2, 2), "padding": ((0, 0), (1, 1))},
+        lambda x, w, b: (
+            functional.avg_pool2d(x, (2, 3), 2, (0, 1), divisor_override=1) * w[:, None, None]
+            + b[:, None, None]
+        ),
+    ),
+    "rbf": ({"features": 3, "fixed": False}, lambda x, w: torch.cdist(x, w).square()),
+    "s_cells": (
+        {"features": 3, "kernel": (3, 3), "stride": (1, 2), "padding": ((1, 1), (0, 1))},
+        None,
+    ),
+    "c_cells": ({"kernel": (3, 2), "stride": (1, 1), "padding": ((0, 0), (0, 1))}, None),
     "opaque": ({"op": "somebody.Attention", "shape": (3,)}, None),
 }
 
@@ -113,7 +130,7 @@ def network(kind: str) -> Network:
     record = kinds(Layer)[kind]
     fields, _ = EXAMPLES[kind]
     joins = record.arity is None
-    shape = (5,) if kind == "linear" else SHAPE
+    shape = (5,) if kind in ("linear", "rbf") else SHAPE
     names = ("x", "y") if joins else ("x",)
     layer = record(name="layer", inputs=names, **fields)
     return Network(

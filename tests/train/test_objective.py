@@ -45,9 +45,41 @@ def test_cross_entropy_by_hand(
     assert float(loss) == pytest.approx(-(target * log_p).sum(), rel=1e-6)
 
 
+def test_distance_loss_by_hand(
+    batch: tuple[torch.Tensor, torch.Tensor], make_network: Callable[..., Network]
+) -> None:
+    """y_D + log(exp(-j) + sum of exp(-y_k)), equation 9 of LeNet-5's paper."""
+    images, labels = batch
+
+    def distances(x: torch.Tensor) -> torch.Tensor:
+        return forward(x).square()
+
+    loss = train.DistanceLoss(garbage=3.0).loss(distances, make_network(), rows(*batch))
+    y = distances(images).double().numpy()
+    each = y[np.arange(6), labels.numpy()] + np.log(np.exp(-3.0) + np.exp(-y).sum(1))
+    assert float(loss) == pytest.approx(each.sum(), rel=1e-6)
+
+
+def test_only_near_classes_are_pushed_away(make_network: Callable[..., Network]) -> None:
+    """Those beyond the garbage distance hardly feel it, and distances of thousands stay finite."""
+    y = torch.tensor([[1.0, 2.0, 40.0], [5000.0, 6000.0, 7000.0]], requires_grad=True)
+    labels = torch.tensor([0, 1])
+    loss = train.DistanceLoss(garbage=10.0).loss(lambda x: y, make_network(), rows(y, labels))
+    loss.backward()
+    assert loss.isfinite() and y.grad is not None
+    own, near, far = y.grad[0].tolist()
+    assert own > 0 and near < -0.1 and abs(far) < 1e-12
+    assert y.grad[1].tolist() == [0, 1, 0]  # nothing is near: only the right one is drawn in
+
+
 def test_no_row_gives_a_loss_of_zero_with_a_gradient(make_network: Callable[..., Network]) -> None:
     images = torch.zeros(0, 1, 8, 8, requires_grad=True)
-    for objective in (train.CrossEntropy(label_smoothing=0.1), train.Mixup(), train.CutMix()):
+    for objective in (
+        train.CrossEntropy(label_smoothing=0.1),
+        train.Mixup(),
+        train.CutMix(),
+        train.DistanceLoss(),
+    ):
         none = rows(images, torch.zeros(0, dtype=torch.int64))
         loss = objective.loss(forward, make_network(), none)
         loss.backward()

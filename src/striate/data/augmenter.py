@@ -189,7 +189,7 @@ def _placement(size: tuple[int, int], contract: Contract) -> tuple[Floats, Float
         ContractError: the image does not come to the network's size.
     """
     target = resized_size(size, contract.resize)
-    canvas = contract.resize.size if contract.resize.rule == "pad" else target
+    canvas = contract.resize.size if contract.resize.pads else target
     scale, first = np.empty(2), np.empty(2)
     for axis in (0, 1):
         beyond = canvas[axis] - contract.size[axis]
@@ -223,7 +223,7 @@ def _outside(
             "An image is sampled once, so expected one fill for all augmentations, received "
             f"{' and '.join(sorted(fills))}."
         )
-    if contract.resize.rule == "pad":
+    if contract.resize.pads:
         background = np.array([[contract.background]], np.uint8)
         return warp.ZERO, to_channels(background, contract.channels)[0, 0].astype(np.float32)
     fill = fills.pop() if fills else "zero"

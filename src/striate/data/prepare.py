@@ -105,7 +105,7 @@ def _resize(pixels: Pixels, contract: Contract) -> npt.NDArray[Any]:
     resize, (height, width) = contract.resize, pixels.shape[:2]
     target = resized_size((height, width), resize)
     scaled = pixels if target == (height, width) else resample(pixels, target, resize)
-    if resize.rule != "pad" or target == resize.size:
+    if not resize.pads or target == resize.size:
         return scaled
     background = np.array([[contract.background]], np.uint8)
     canvas = np.empty((*resize.size, pixels.shape[2]), scaled.dtype)
@@ -125,7 +125,7 @@ def resized_size(size: tuple[int, int], resize: Resize) -> tuple[int, int]:
         (85, 64)
     """
     height, width = resize.size
-    if resize.rule == "none":
+    if resize.rule == "none" or (resize.rule == "frame" and _inside(size, resize.size)):
         return size
     if resize.rule == "exact":
         return resize.size
@@ -136,6 +136,10 @@ def resized_size(size: tuple[int, int], resize: Resize) -> tuple[int, int]:
         return by_height if taller else by_width
     chosen = by_width if taller else by_height
     return max(chosen[0], 1), max(chosen[1], 1)
+
+
+def _inside(size: tuple[int, int], frame: tuple[int, int]) -> bool:
+    return size[0] <= frame[0] and size[1] <= frame[1]
 
 
 def resample(pixels: Pixels, size: tuple[int, int], resize: Resize) -> npt.NDArray[Any]:

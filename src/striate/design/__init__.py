@@ -3,6 +3,7 @@
 Integers only; nothing here imports torch.
 """
 
+from striate.design.classical import CCells, Rbf, SCells, Subsample
 from striate.design.elementwise import (
     ChannelDropout,
     Combine,
@@ -12,9 +13,21 @@ from striate.design.elementwise import (
     PReLU,
 )
 from striate.design.grouping import GroupNorm, LayerNorm
-from striate.design.init import Constant, FanInUniform, He, Init, Normal, Uniform, Xavier
+from striate.design.init import (
+    Codes,
+    Constant,
+    Fading,
+    FanInUniform,
+    He,
+    Init,
+    InverseFanIn,
+    Normal,
+    Uniform,
+    Xavier,
+)
 from striate.design.layer import Layer, Parameter, Shape, Window
 from striate.design.linear import Conv, Linear
+from striate.design.local import Local
 from striate.design.moving import LinearLast, Permute, Reduce, Reshape, Resize, Slice
 from striate.design.network import Input, Network, Output
 from striate.design.pointwise import (
@@ -58,7 +71,9 @@ __all__ = [
     "Affine",
     "AvgPool",
     "BatchNorm",
+    "CCells",
     "ChannelDropout",
+    "Codes",
     "Combine",
     "Concat",
     "Constant",
@@ -67,6 +82,7 @@ __all__ = [
     "DesignError",
     "Dropout",
     "Elementwise",
+    "Fading",
     "FanInUniform",
     "Field",
     "Flatten",
@@ -75,11 +91,13 @@ __all__ = [
     "Identity",
     "Init",
     "Input",
+    "InverseFanIn",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LinearLast",
+    "Local",
     "LogSoftmax",
     "MaxPool",
     "Multiply",
@@ -92,11 +110,13 @@ __all__ = [
     "Parameter",
     "Permute",
     "Pool",
+    "Rbf",
     "ReLU",
     "ReLU6",
     "Reduce",
     "Reshape",
     "Resize",
+    "SCells",
     "Shape",
     "Sheet",
     "Shortcut",
@@ -105,6 +125,7 @@ __all__ = [
     "Sketch",
     "Slice",
     "Softmax",
+    "Subsample",
     "Tanh",
     "Uniform",
     "Window",

@@ -7,6 +7,7 @@ from functools import singledispatch
 from typing import Literal
 
 from striate.design.arithmetic import Padding
+from striate.design.classical import CCells, Rbf, SCells, Subsample
 from striate.design.elementwise import (
     ChannelDropout,
     Combine,
@@ -19,6 +20,7 @@ from striate.design.fit import spell_padding
 from striate.design.grouping import GroupNorm, LayerNorm
 from striate.design.layer import Layer
 from striate.design.linear import Conv, Linear, by
+from striate.design.local import Local
 from striate.design.moving import LinearLast, Permute, Reduce, Reshape, Resize, Slice
 from striate.design.pointwise import LRN, Activation, Affine, BatchNorm, Dropout, LeakyReLU
 from striate.design.pooling import AdaptivePool, AvgPool, MaxPool, Pool
@@ -61,6 +63,33 @@ def _(layer: ConvTranspose) -> str:
 @caption.register
 def _(layer: Linear) -> str:
     return f"fc {layer.features}"
+
+
+@caption.register
+def _(layer: Local) -> str:
+    window = _window(layer.stride, layer.padding)
+    return " ".join(["local", by(layer.kernel), str(layer.features), *window])
+
+
+@caption.register
+def _(layer: Rbf) -> str:
+    return f"distances to {layer.features} {'fixed ' if layer.fixed else ''}codes"
+
+
+@caption.register
+def _(layer: Subsample) -> str:
+    return " ".join(["subsample", by(layer.kernel), *_window(layer.stride, layer.padding)])
+
+
+@caption.register
+def _(layer: SCells) -> str:
+    window = _window(layer.stride, layer.padding)
+    return " ".join(["s-cells", by(layer.kernel), str(layer.features), *window])
+
+
+@caption.register
+def _(layer: CCells) -> str:
+    return " ".join(["c-cells", by(layer.kernel), *_window(layer.stride, layer.padding)])
 
 
 @caption.register
@@ -196,6 +225,10 @@ for _kind, _kin in (
     (Conv, "conv"),
     (ConvTranspose, "conv"),
     (Linear, "fc"),
+    (Local, "conv"),
+    (Rbf, "fc"),
+    (SCells, "conv"),
+    (CCells, "pool"),
     (Pool, "pool"),
     (AdaptivePool, "pool"),
     (BatchNorm, "norm"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from striate.design.classical import Rbf
 from striate.design.layer import Layer, Shape
 from striate.design.linear import Conv, Linear
 from striate.design.pooling import AdaptiveAvgPool, AdaptivePool, AvgPool, MaxPool
@@ -132,12 +133,14 @@ def _classifier(network: Network, name: str) -> str:
     layers = {layer.name: layer for layer in network.layers}
     while name in layers:
         layer = layers[name]
-        if isinstance(layer, Conv | Linear):
+        if isinstance(layer, Conv | Linear | Rbf):
             return name
         if len(layer.inputs) != 1:
             break
         name = layer.inputs[0]
-    raise DesignError(f"{network.name}: no Linear or Conv ends in its output, so no class count.")
+    raise DesignError(
+        f"{network.name}: no Linear, Conv or Rbf ends in its output, so no class count."
+    )
 
 
 def _kept(network: Network, layers: Sequence[Layer], anew: Sequence[str] = ()) -> dict[str, str]:

@@ -163,9 +163,8 @@ class Combine(Layer, frozen=True, kw_only=True):
         )
         return (self.own("weight", self.shape, role, self.weight_init),)
 
-    def buffers(self, *inputs: Shape) -> int:
-        """Return the tensor's size, where it is not."""
-        size = 1
-        for each in self.shape:
-            size *= each
-        return size if self.constant else 0
+    def constants(self, *inputs: Shape) -> tuple[Parameter, ...]:
+        """Return the tensor, where it is not."""
+        if not self.constant:
+            return ()
+        return (self.own("weight", self.shape, "scale", self.weight_init),)

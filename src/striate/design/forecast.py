@@ -3,18 +3,18 @@
 The step is walked through layer by layer, forward and back, as the built network does it: a value
 lives until its last reader has run, or until the way back has passed whatever kept it. The peak is
 the largest sum along the way, so that branches, shortcuts and late heavy layers count where they
-are. What a layer keeps is a fact about torch, hence a table here and no method of the records.
+are.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from functools import singledispatch
 from typing import Literal, NamedTuple
 
-from striate.design import linear, moving, pointwise, pooling, wiring
+from striate.design import linear, wiring
 from striate.design.arithmetic import volume
-from striate.design.layer import Layer, Shape
+from striate.design.keeping import kept
+from striate.design.layer import Layer
 from striate.design.network import Network
 from striate.errors import UsageError
 from striate.records import Record
@@ -23,25 +23,6 @@ Precision = Literal["float32", "bfloat16", "float16"]
 Layout = Literal["channels_last", "contiguous"]
 
 _STATES = {"sgd": 1, "sgd_plain": 0, "adam": 2, "adamw": 2}  # numbers kept for each weight
-_INDEX = 8  # bytes of the position that max pooling keeps
-
-
-class Kept(NamedTuple):
-    """What a layer holds on to between its way forward and its way back.
-
-    Args:
-        inputs: whether it keeps what it read.
-        output: whether it keeps what it gave.
-        copies: further numbers an image, of the value's own width.
-        bytes: further bytes an image, whatever the precision.
-        once: further bytes a step.
-    """
-
-    inputs: bool = False
-    output: bool = False
-    copies: int = 0
-    bytes: int = 0
-    once: int = 0
 
 
 class Forecast(Record, frozen=True, kw_only=True):
@@ -296,74 +277,3 @@ class _Walk:
     def _see(self, layer: Layer, phase: Literal["forward", "backward"], passing: int) -> None:
         moment = _Moment(self.kept, passing, self.gradients, layer.name, phase)
         self.peak = max(self.peak, moment, key=lambda each: each.total)
-
-
-@singledispatch
-def kept(layer: Layer, *shapes: Shape) -> Kept:
-    """Return what torch keeps of a layer; unless registered below, what it read."""
-    return Kept(inputs=True)
-
-
-@kept.register
-def _(layer: linear.Conv, *shapes: Shape) -> Kept:
-    if all(before == after for before, after in layer.padding):
-        return Kept(inputs=True)
-    channels, *space = shapes[0]  # torch pads alike at both ends, or by a copy
-    padded = (size + sum(ends) for size, ends in zip(space, layer.padding, strict=True))
-    return Kept(copies=channels * volume(tuple(padded)))
-
-
-@kept.register
-def _(layer: pointwise.BatchNorm, *shapes: Shape) -> Kept:
-    return Kept(inputs=True, once=2 * 4 * shapes[0][0])  # mean and 1 / standard deviation
-
-
-@kept.register(pointwise.ReLU)
-@kept.register(pointwise.Sigmoid)
-@kept.register(pointwise.Softmax)
-def _(layer: Layer, *shapes: Shape) -> Kept:
-    return Kept(output=True)
-
-
-@kept.register
-def _(layer: pointwise.Tanh, *shapes: Shape) -> Kept:
-    scaled = (layer.outer, layer.inner) != (1.0, 1.0)
-    return Kept(copies=volume(shapes[0])) if scaled else Kept(output=True)
-
-
-@kept.register(moving.Reshape)
-@kept.register(moving.Permute)
-@kept.register(moving.Slice)
-@kept.register(wiring.Add)
-@kept.register(wiring.Concat)
-@kept.register(wiring.Flatten)
-@kept.register(wiring.Identity)
-@kept.register(wiring.Pad)
-@kept.register(wiring.Shortcut)
-def _(layer: Layer, *shapes: Shape) -> Kept:
-    return Kept()
-
-
-@kept.register
-def _(layer: pooling.MaxPool, *shapes: Shape) -> Kept:
-    return Kept(inputs=True, bytes=_INDEX * volume(layer.output(*shapes)))
-
-
-@kept.register
-def _(layer: pooling.AdaptiveMaxPool, *shapes: Shape) -> Kept:
-    return Kept(inputs=True, bytes=_INDEX * volume(layer.output(*shapes)))
-
-
-@kept.register
-def _(layer: pooling.AdaptiveAvgPool, *shapes: Shape) -> Kept:
-    return Kept(inputs=max(layer.size) > 1)  # global pooling is a mean
-
-
-@kept.register
-def _(layer: pointwise.Dropout, *shapes: Shape) -> Kept:
-    return Kept(copies=volume(shapes[0])) if layer.p else Kept()
-
-
-@kept.register
-def _(layer: pointwise.LRN, *shapes: Shape) -> Kept:
-    return Kept(inputs=True, copies=3 * volume(shapes[0]))

@@ -40,6 +40,15 @@ class FanInUniform(Init, frozen=True, kw_only=True):
     gain: float = 1.0
 
 
+class InverseFanIn(Init, frozen=True, kw_only=True):
+    """U(-b, b) with b = gain / (fan in of the layer's weight), as LeNet-5 started.
+
+    Source: LeCun et al., Proc. IEEE 1998, appendix A.
+    """
+
+    gain: float = 2.4
+
+
 class He(Init, frozen=True, kw_only=True):
     """N(0, 2 / fan): keeps the variance through layers of ReLU.
 
@@ -59,3 +68,28 @@ class Xavier(Init, frozen=True, kw_only=True):
     """
 
     uniform: bool = True
+
+
+class Codes(Init, frozen=True, kw_only=True):
+    """A word of -1 and 1 in each row.
+
+    Args:
+        words: one string a row, `#` for 1 and anything else for -1. Rows beyond them are drawn,
+            either sign as likely.
+
+    Source: LeCun et al., Proc. IEEE 1998, section II.B and figure 3.
+    """
+
+    words: tuple[str, ...] = ()
+
+
+class Fading(Init, frozen=True, kw_only=True):
+    """Weaker away from the centre of a window: proportional to ratio^distance.
+
+    Args:
+        ratio: of two pixels' weights, the one farther away by 1.
+        total: of all weights.
+    """
+
+    ratio: float = 0.8
+    total: float = 1.0

@@ -15,6 +15,7 @@ from striate.records import Family
 
 Shape = tuple[int, ...]
 Role = Literal["weight", "bias", "scale", "shift"]
+Answer = Literal["logits", "distances"]
 
 
 class Parameter(NamedTuple):
@@ -82,6 +83,7 @@ class Layer(Family, frozen=True, kw_only=True):
     family: ClassVar[str] = "layer"
     arity: ClassVar[int | None] = 1  # number of inputs; None is one or more
     counted: ClassVar[bool] = False  # whether this kind's output counts as an activation
+    answer: ClassVar[Answer] = "logits"  # what its numbers are where it is the main output
 
     name: str
     inputs: tuple[str, ...]
@@ -103,13 +105,23 @@ class Layer(Family, frozen=True, kw_only=True):
         """Return its parameters with local names (`weight`), none where it shares another's."""
         return ()
 
+    def constants(self, *inputs: Shape) -> tuple[Parameter, ...]:
+        """Return its tensors that are fixed from the start, with local names."""
+        return ()
+
     def buffers(self, *inputs: Shape) -> int:
         """Return how many numbers it keeps that are saved but not trained."""
-        return 0
+        return sum(each.size for each in self.constants(*inputs))
 
     def macs(self, *inputs: Shape) -> int:
         """Return the multiply-adds of one image; convolutions and linear layers only."""
         return 0
+
+    def connection_count(self, *inputs: Shape) -> int:
+        """Return what LeNet's paper counts: the inputs of all units, the biases among them."""
+        macs = self.macs(*inputs)
+        biased = macs and any(each.role == "bias" for each in self.parameters(*inputs))
+        return macs + (volume(self.output(*inputs)) if biased else 0)
 
     def window(self, *inputs: Shape) -> Window | None:
         """Return how outputs look at pixels; None where it works pixel by pixel."""

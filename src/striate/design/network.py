@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from striate.design.edits import convolutional, with_classes, without
 from striate.design.failure import explain, smallest_image
-from striate.design.layer import Layer, Parameter, Shape
+from striate.design.layer import Answer, Layer, Parameter, Shape
 from striate.design.names import check_names, check_scopes
 from striate.design.shapes import infer
 from striate.errors import DesignError
@@ -119,6 +119,12 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True):
     def input_shape(self) -> Shape:
         """The shape of the first input, without batch."""
         return self.inputs[0].shape
+
+    @property
+    def answer(self) -> Answer:
+        """What the numbers of the main output are: logits, or distances to the classes."""
+        source = self.outputs[0].source
+        return next((each.answer for each in self.layers if each.name == source), "logits")
 
     @property
     def classes(self) -> int:

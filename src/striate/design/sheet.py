@@ -31,6 +31,7 @@ class Row(Record, frozen=True, kw_only=True):
         neurons: units of a convolution or fully connected layer, 0 elsewhere.
         macs: multiply-adds for one image.
         flops: twice as many.
+        connections: inputs of all its units, their biases among them, as LeNet's paper counts.
         activation_bytes: of its output in float32; 0 where it can work in place.
         receptive_field: in input pixels.
     """
@@ -45,6 +46,7 @@ class Row(Record, frozen=True, kw_only=True):
     neurons: int
     macs: int
     flops: int
+    connections: int
     activation_bytes: int
     receptive_field: Field
 
@@ -177,6 +179,7 @@ def _row(network: Network, layer: Layer, field: Field) -> Row:
         neurons=volume(output) if macs else 0,
         macs=macs,
         flops=2 * macs,
+        connections=layer.connection_count(*shapes),
         activation_bytes=BYTES * volume(output) if layer.stored(*shapes) else 0,
         receptive_field=field,
     )

@@ -5,6 +5,7 @@ from striate.layers.build import adopt, build
 from striate.layers.convolution import Conv2d, Convolution
 from striate.layers.describe import Proof, describe, prove
 from striate.layers.dropout import Dropout
+from striate.layers.local import Local
 from striate.layers.modules import module
 from striate.layers.net import Net, Scope
 from striate.layers.placement import Placement, current_placement, placement
@@ -20,6 +21,7 @@ __all__ = [
     "Conv2d",
     "Convolution",
     "Dropout",
+    "Local",
     "Net",
     "Pad",
     "PaddedPool",

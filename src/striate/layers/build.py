@@ -115,3 +115,7 @@ def _allocate(net: Net, seed: int) -> None:
             child.reset_running_stats()
     for parameter in net.network.parameters():
         initialise(net.get_parameter(parameter.name), parameter, seed)
+    for layer in net.network.layers:
+        for constant in layer.constants(*net.network.input_shapes(layer)):
+            name = f"{layer.name}.{constant.name}"
+            initialise(net.get_buffer(name), constant._replace(name=name), seed)

@@ -60,9 +60,34 @@ def _(
 
 
 @fill.register
+def _(
+    init: design.InverseFanIn, tensor: Tensor, parameter: Parameter, generator: torch.Generator
+) -> None:
+    bound = init.gain / parameter.fan_in
+    tensor.uniform_(-bound, bound, generator=generator)
+
+
+@fill.register
 def _(init: design.He, tensor: Tensor, parameter: Parameter, generator: torch.Generator) -> None:
     fan = parameter.fan_in if init.fan == "in" else parameter.fan_out
     tensor.normal_(0.0, (2.0 / fan) ** 0.5, generator=generator)
+
+
+@fill.register
+def _(init: design.Codes, tensor: Tensor, parameter: Parameter, generator: torch.Generator) -> None:
+    tensor.random_(0, 2, generator=generator).mul_(2).sub_(1)
+    for row, word in zip(tensor, init.words, strict=False):
+        row.copy_(torch.tensor([1.0 if sign == "#" else -1.0 for sign in word]))
+
+
+@fill.register
+def _(
+    init: design.Fading, tensor: Tensor, parameter: Parameter, generator: torch.Generator
+) -> None:
+    axes = [torch.arange(size) - (size - 1) / 2 for size in tensor.shape[2:]]
+    distance = torch.stack(torch.meshgrid(*axes, indexing="ij")).square().sum(0).sqrt()
+    weights = init.ratio**distance
+    tensor.copy_(weights * (init.total / weights.sum()))
 
 
 @fill.register

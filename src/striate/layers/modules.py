@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatch
+from math import prod
 
 import torch
 from torch import nn
@@ -15,9 +16,11 @@ from striate import design
 from striate.design import Shape
 from striate.errors import DesignError
 from striate.layers.batchnorm import BatchNorm
+from striate.layers.classical import CCells, Rbf, SCells, Subsample
 from striate.layers.convolution import Conv2d, Convolution
 from striate.layers.dropout import Dropout
 from striate.layers.elementwise import ChannelDropout, Combine, Elementwise, Multiply
+from striate.layers.local import Local
 from striate.layers.moving import Permute, Reduce, Reshape, Resize, Slice
 from striate.layers.pointwise import Affine, ScaledTanh
 from striate.layers.wiring import Add, Concat, Pad, PaddedPool, Shortcut
@@ -130,6 +133,39 @@ def _(record: design.AvgPool, *shapes: Shape) -> nn.Module:
             raise record.refuse("uneven padding that does not count cannot be built yet")
         return PaddedPool(kind(record.kernel, record.stride, ceil_mode=record.ceil), ends, 0.0)
     return kind(record.kernel, record.stride, _before(record), record.ceil, record.count_padding)
+
+
+@module.register
+def _(record: design.Subsample, *shapes: Shape) -> nn.Module:
+    mean = design.AvgPool(
+        name=record.name,
+        inputs=record.inputs,
+        kernel=record.kernel,
+        stride=record.stride,
+        padding=record.padding,
+        ceil=record.ceil,
+    )
+    return Subsample(module(mean, *shapes), prod(record.kernel), shapes[0][0])
+
+
+@module.register
+def _(record: design.Rbf, *shapes: Shape) -> nn.Module:
+    return Rbf(record.features, shapes[0][0], record.fixed)
+
+
+@module.register
+def _(record: design.SCells, *shapes: Shape) -> nn.Module:
+    return SCells(record, shapes[0])
+
+
+@module.register
+def _(record: design.CCells, *shapes: Shape) -> nn.Module:
+    return CCells(record)
+
+
+@module.register
+def _(record: design.Local, *shapes: Shape) -> nn.Module:
+    return Local(record.replace(shares=None), shapes[0])
 
 
 @module.register

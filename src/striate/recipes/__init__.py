@@ -11,6 +11,7 @@ Example:
 from striate.recipes.automatic import check, choose, make
 from striate.recipes.cifar10 import resnet20_cifar10, resnet56_cifar10
 from striate.recipes.facts import DataFacts, facts_of
+from striate.recipes.lenet5 import lenet5_1998
 from striate.recipes.photographs import photographs
 from striate.recipes.registry import Wish, get, names, register
 from striate.recipes.small import small_images, tiny_images
@@ -22,6 +23,7 @@ __all__ = [
     "choose",
     "facts_of",
     "get",
+    "lenet5_1998",
     "make",
     "names",
     "photographs",

@@ -10,7 +10,7 @@ from striate.recipes.facts import DataFacts, facts_of
 from striate.recipes.registry import Wish, get, on_paper
 from striate.recipes.settings import apply
 from striate.recipes.settings import check as check_settings
-from striate.train import Recipe
+from striate.train import CrossEntropy, DistanceLoss, Objective, Recipe
 
 TINY, SMALL = 16, 40  # pixels of the short side, up to which images count as such
 
@@ -43,10 +43,10 @@ def make(
     settings = list(settings)
     check(name, network=network, device=device, settings=settings)
     facts = data if isinstance(data, DataFacts) else facts_of(data)
-    function = get(choose(facts) if name == "auto" else name)
+    function = get(choose(facts, network) if name == "auto" else name)
     gpu = choose_device(device).type == "cuda"
     recipe = function(facts, Wish(network=network, size=size, gpu=gpu)).replace(device=device)
-    return apply(recipe, settings)
+    return apply(_fitted(recipe), settings)
 
 
 def check(
@@ -69,8 +69,21 @@ def check(
     check_settings(settings)
 
 
-def choose(facts: DataFacts) -> str:
-    """Return the name of the recipe that suits the data best."""
+def choose(facts: DataFacts, network: str = "auto") -> str:
+    """Return the name of the recipe that suits the data, and the network asked for, best."""
+    if network != "auto" and on_paper(network).answer == "distances":
+        return "lenet5_1998"
     if facts.short_side <= TINY:
         return "tiny_images"
     return "small_images" if facts.short_side <= SMALL else "photographs"
+
+
+def _fitted(recipe: Recipe) -> Recipe:
+    """Return a recipe whose objective takes what its network answers with, and which says so."""
+    answer = recipe.network.answer
+    if recipe.objective.answer == answer:
+        return recipe
+    objective: Objective = DistanceLoss() if answer == "distances" else CrossEntropy()
+    words = "the distance loss" if answer == "distances" else "the cross-entropy"
+    reason = f"{recipe.reason}; its outputs are {answer}, so it minimises {words}"
+    return recipe.replace(objective=objective, reason=reason)

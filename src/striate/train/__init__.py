@@ -8,7 +8,7 @@ is saved in `checkpoint`.
 from striate.train.average import Ema
 from striate.train.estimate import Estimate, estimate
 from striate.train.footprint import Footprint, Trial, find_batch, measure
-from striate.train.objective import CrossEntropy, CutMix, Mixup, Objective, Rows
+from striate.train.objective import CrossEntropy, CutMix, DistanceLoss, Mixup, Objective, Rows
 from striate.train.optimiser import SGD, Adam, AdamW, Optimiser
 from striate.train.plan import Plan
 from striate.train.recipe import DataChoice, Preprocessing, Recipe, SizeUntil
@@ -37,6 +37,7 @@ __all__ = [
     "CrossEntropy",
     "CutMix",
     "DataChoice",
+    "DistanceLoss",
     "EarlyStop",
     "Ema",
     "Estimate",

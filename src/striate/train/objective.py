@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from striate.design import Network
+from striate.design.layer import Answer
 from striate.randomness import Stream, stream
 from striate.records import Family, expect
 from striate.train.processes import Processes
@@ -51,6 +52,7 @@ class Objective(Family, frozen=True, kw_only=True):
     """What training minimises."""
 
     family: ClassVar[str] = "objective"
+    answer: ClassVar[Answer] = "logits"  # what it takes a network's outputs for
 
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Run the network forward and return the loss, summed over the rows: a scalar.
@@ -90,10 +92,7 @@ class Softmax(Objective, frozen=True, kw_only=True):
                 logits.float(), labels, reduction="sum", label_smoothing=self.label_smoothing
             )
 
-        if isinstance(outputs, Tensor):
-            return one(outputs)
-        weights = {output.name: output.loss_weight for output in network.outputs}
-        return torch.stack([weights[name] * one(each) for name, each in outputs.items()]).sum()
+        return weighted(one, outputs, network)
 
 
 class CrossEntropy(Softmax, frozen=True, kw_only=True):
@@ -102,6 +101,39 @@ class CrossEntropy(Softmax, frozen=True, kw_only=True):
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Return the cross-entropy summed over the rows."""
         return self.cross_entropy(forward(rows.images), network, rows.labels)
+
+
+class DistanceLoss(Objective, frozen=True, kw_only=True):
+    """The distance to the right class, against all distances: LeNet-5's.
+
+    loss = y_label + log(exp(-garbage) + sum_k exp(-y_k))
+
+    The second term pushes wrong classes away that are near; those farther than `garbage` are left
+    alone, since the first term of its sum outweighs them. So it never collapses to all codes alike.
+
+    Args:
+        garbage: j, the distance of an image that is of no class.
+
+    Source: LeCun et al., Proc. IEEE 1998, section II.C, equation 9 (maximum a posteriori). The
+    paper gives no number for j.
+    """
+
+    answer: ClassVar[Answer] = "distances"
+
+    garbage: float = 10.0
+
+    def __post_init__(self) -> None:
+        expect(self.garbage > 0, "a garbage distance above 0", garbage=self.garbage)
+
+    def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
+        """Return the loss summed over the rows, and over weighted outputs."""
+
+        def one(distances: Tensor) -> Tensor:
+            near = functional.pad(-distances.float(), (0, 1), value=-self.garbage)
+            right = distances.float().gather(1, rows.labels[:, None])
+            return right.sum() + near.logsumexp(1).sum()
+
+        return weighted(one, forward(rows.images), network)
 
 
 class Mixup(Softmax, frozen=True, kw_only=True):
@@ -158,6 +190,16 @@ class CutMix(Softmax, frozen=True, kw_only=True):
         share = 1.0 - (bottom - top) * (right - left) / (height * width)
         own = self.cross_entropy(outputs, network, rows.labels)
         return share * own + (1 - share) * self.cross_entropy(outputs, network, other_labels)
+
+
+def weighted(
+    one: Callable[[Tensor], Tensor], outputs: Tensor | Mapping[str, Tensor], network: Network
+) -> Tensor:
+    """Return a loss over all outputs of a network, each with its weight."""
+    if isinstance(outputs, Tensor):
+        return one(outputs)
+    weights = {output.name: output.loss_weight for output in network.outputs}
+    return torch.stack([weights[name] * one(each) for name, each in outputs.items()]).sum()
 
 
 def _partners(rows: Rows) -> tuple[Tensor, Tensor]:

@@ -48,7 +48,9 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None) -> Prepared:
     plain = recipe.preprocessing.contract(dataset.classes, (0.0,) * channels, (1.0,) * channels)
     _check_fit(recipe, plain)
     mean, std = data.measure(split.train, plain)
-    return Prepared(dataset, split, recipe.preprocessing.contract(dataset.classes, mean, std))
+    answer = recipe.network.answer
+    contract = recipe.preprocessing.contract(dataset.classes, mean, std, answer)
+    return Prepared(dataset, split, contract)
 
 
 def prepare_again(recipe: Recipe, run: Run, dataset: Dataset | None = None) -> Prepared:
@@ -82,6 +84,13 @@ def _open(recipe: Recipe, dataset: Dataset | None) -> tuple[Dataset, Split]:
 
 def _check_fit(recipe: Recipe, contract: Contract) -> None:
     network = recipe.network
+    if network.answer != recipe.objective.answer:
+        objective = str(type(recipe.objective).__struct_config__.tag)
+        fitting = "distance_loss" if network.answer == "distances" else "cross_entropy"
+        raise ContractError(
+            f"{network.name} answers with {network.answer}, but the objective is "
+            f"{objective}, which takes {recipe.objective.answer}: say --set objective={fitting}"
+        )
     if network.classes != len(contract.classes):
         raise ContractError(
             f"{network.name} has {network.classes} outputs, but the data has "

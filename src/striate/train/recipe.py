@@ -13,6 +13,7 @@ from typing import Literal
 from striate.contract import Class, Contract, Resize
 from striate.data import Augmentation
 from striate.design import Network
+from striate.design.layer import Answer
 from striate.records import Record, expect
 from striate.train.average import Ema
 from striate.train.objective import CrossEntropy, Objective
@@ -75,11 +76,16 @@ class Preprocessing(Record, frozen=True, kw_only=True):
         return 1 if self.channels == "grey" else 3
 
     def contract(
-        self, classes: tuple[Class, ...], mean: tuple[float, ...], std: tuple[float, ...]
+        self,
+        classes: tuple[Class, ...],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        output: Answer = "logits",
     ) -> Contract:
         """Return the contract with classes and measured figures filled in."""
         return Contract(
             classes=classes,
+            output=output,
             channels=self.channels,
             size=self.size,
             resize=self.resize,

@@ -15,7 +15,7 @@ from striate.design import Sheet
 from striate.errors import UsageError
 from striate.records import Record
 
-Quantity = Literal["parameters", "macs", "flops", "neurons", "activations"]
+Quantity = Literal["parameters", "macs", "flops", "neurons", "activations", "connections"]
 
 _SPELLED = {"macs": "multiply-adds", "flops": "FLOPs"}
 _SUFFIXES = {"": 0, "K": 1, "M": 2, "G": 3}
@@ -25,7 +25,8 @@ class Figure(Record, frozen=True, kw_only=True):
     """A figure as it is printed.
 
     Args:
-        what: the quantity. Parameters are those of evaluation, without heads for training.
+        what: the quantity; connections are the inputs of all units, biases among
+            them. Parameters are those of evaluation, without heads for training.
         printed: digits as printed with K, M or G behind them: `2.7K`, `60M`, `650,000`.
         scope: the layer or scope it is about; the whole network unless given.
         source: who prints it.
@@ -120,6 +121,8 @@ def corrections(figures: Sequence[Figure], sheet: Sheet) -> Iterator[str]:
 def _total(what: Quantity, sheet: Sheet) -> int:
     if what == "neurons":
         return sum(row.neurons for row in sheet.layers)
+    if what == "connections":
+        return sum(row.connections for row in sheet.layers)
     totals = sheet.totals
     return {
         "parameters": totals.evaluation_parameters,

@@ -159,12 +159,13 @@ def test_which_kinds_each_dialect_handles() -> None:
         for dialect, room in default.items()
     }
     common = {"opaque", "shortcut"} | set(
-        "channel_dropout combine conv_transpose elementwise group_norm layer_norm linear_last "
-        "log_softmax multiply permute prelu reduce reshape resize slice".split()
+        "c_cells channel_dropout combine conv_transpose elementwise group_norm layer_norm "
+        "linear_last log_softmax multiply permute prelu rbf reduce reshape resize s_cells "
+        "slice".split()
     )
     assert lacking == {
         "torch": common | {"gelu", "silu"},
-        "lasagne": common,
-        "pytorch": common | {"affine"},
+        "lasagne": common | {"subsample"},
+        "pytorch": common | {"affine", "local", "subsample"},
     }
     assert isinstance(lecture().layers[0], Conv)

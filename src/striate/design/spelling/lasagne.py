@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import singledispatch
 
+from striate.design.arithmetic import same_padding
 from striate.design.layer import Layer, Shape
 from striate.design.linear import Conv, Linear
+from striate.design.local import Local
 from striate.design.network import Network
 from striate.design.pointwise import (
     LRN,
@@ -88,6 +90,18 @@ def _(layer: Conv, *shapes: Shape) -> Said:
 def _(layer: Linear, *shapes: Shape) -> Said:
     bias = "" if layer.bias else ", b=None"
     return Said(f"DenseLayer({{}}, num_units={layer.features}{bias}, nonlinearity=None)")
+
+
+@lasagne.register
+def _(layer: Local, *shapes: Shape) -> Said:
+    axes = len(layer.kernel)
+    same = all(pair == same_padding(k) for pair, k in zip(layer.padding, layer.kernel, strict=True))
+    if axes == 3 or max(layer.stride) > 1 or not same:
+        return lacking(layer, "Lasagne", "its own has stride 1 and keeps the size.")
+    bias = "untie_biases=True" if layer.bias else "b=None"
+    words = [f"num_filters={layer.features}", f"filter_size={_tuple(layer.kernel)}"]
+    words += ["pad='same'", bias, "nonlinearity=None", "flip_filters=False"]
+    return Said(f"LocallyConnected{axes}DLayer({{}}, {', '.join(words)})", (_FLIP,))
 
 
 @lasagne.register(MaxPool)

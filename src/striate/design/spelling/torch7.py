@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import singledispatch
 
+from striate.design.classical import Subsample
 from striate.design.layer import Layer, Shape
 from striate.design.linear import Conv, Linear
+from striate.design.local import Local
 from striate.design.network import Network
 from striate.design.pointwise import (
     LRN,
@@ -114,6 +116,30 @@ def _(layer: Pool, *shapes: Shape) -> Said:
     counts = isinstance(layer, AvgPool) and not layer.count_padding
     exclude = ":setCountExcludePad()" if counts else ""
     return Said(f"nn.{kind}{what}Pooling({_list(numbers)}){ceil}{exclude}", notes, before)
+
+
+@torch7.register
+def _(layer: Subsample, *shapes: Shape) -> Said:
+    if len(layer.kernel) != 2:
+        return lacking(layer, "Torch7")
+    before = _padding(layer.padding) if any(map(any, layer.padding)) else ""
+    numbers = [shapes[0][0], *_xyz(layer.kernel), *_xyz(layer.stride)]
+    return Said(f"nn.SpatialSubSampling({_list(numbers)})", (), before)
+
+
+@torch7.register
+def _(layer: Local, *shapes: Shape) -> Said:
+    if len(layer.kernel) != 2:
+        return lacking(layer, "Torch7")
+    (channels, *space), before = shapes[0], ""
+    padding = tuple(pair[0] for pair in layer.padding)
+    if not even(layer.padding):
+        before, padding = _padding(layer.padding), (0,) * len(padding)
+        space = [size + sum(ends) for size, ends in zip(space, layer.padding, strict=True)]
+    numbers = [channels, layer.features, *_xyz(tuple(space)), *_xyz(layer.kernel)]
+    numbers += [*_xyz(layer.stride), *_xyz(padding)]
+    notes = () if layer.bias else (f"{layer.name}: Torch7 adds a bias here.",)
+    return Said(f"nn.SpatialConvolutionLocal({_list(numbers)})", notes, before)
 
 
 @torch7.register
