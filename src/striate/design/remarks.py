@@ -34,6 +34,12 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
         share = getattr(most, key) / max(_total(rows, key), 1)
         if share >= _WORTH_SAYING:
             yield f"Most {what}: {most.name}, {share:.0%} of all."
+    if any(row.kind in ("subsample", "rbf") for row in rows):
+        connections = sum(row.connections for row in rows)
+        yield (
+            f"{connections:,} connections, as LeNet's paper counts: the inputs of all units, their "
+            "biases among them."
+        )
     yield from _unaligned(rows)
 
 

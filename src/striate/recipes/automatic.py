@@ -10,7 +10,7 @@ from striate.recipes.facts import DataFacts, facts_of
 from striate.recipes.registry import Wish, get, on_paper
 from striate.recipes.settings import apply
 from striate.recipes.settings import check as check_settings
-from striate.train import CrossEntropy, DistanceLoss, Objective, Recipe
+from striate.train import CrossEntropy, DistanceLoss, Recipe
 
 TINY, SMALL = 16, 40  # pixels of the short side, up to which images count as such
 
@@ -81,9 +81,11 @@ def choose(facts: DataFacts, network: str = "auto") -> str:
 def _fitted(recipe: Recipe) -> Recipe:
     """Return a recipe whose objective takes what its network answers with, and which says so."""
     answer = recipe.network.answer
-    if recipe.objective.answer == answer:
+    objective = recipe.objective
+    if objective.answer == answer == "logits":
         return recipe
-    objective: Objective = DistanceLoss() if answer == "distances" else CrossEntropy()
+    if objective.answer != answer:
+        objective = DistanceLoss() if answer == "distances" else CrossEntropy()
     words = "the distance loss" if answer == "distances" else "the cross-entropy"
     reason = f"{recipe.reason}; its outputs are {answer}, so it minimises {words}"
     return recipe.replace(objective=objective, reason=reason)

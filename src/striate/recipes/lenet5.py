@@ -30,18 +30,19 @@ def lenet5_1998(facts: DataFacts, wish: Wish) -> Recipe:
     size = wish.size or on_paper(_network(wish)).input_shape[-2:]
     network = wish.build("lenet5_1998", facts.classes, facts.channel_count, (size[0], size[1]))
     channels = facts.channel_count
+    framed = 4 * facts.short_side >= 3 * min(size)  # smaller ones would be lost in it
     return Recipe(
         name="lenet5_1998",
         reason=(
             f"{wish.called('LeNet-5')}: {facts.count:,} images of {facts.size[0]}x{facts.size[1]} "
-            f"in a frame of {size[0]}x{size[1]}; outputs are distances, so it minimises their loss"
+            f"{'in a frame of' if framed else 'scaled to'} {size[0]}x{size[1]}, as in the paper"
         ),
         network=network,
         data=DataChoice(path=facts.path),
         preprocessing=Preprocessing(
             channels=facts.channels,
             size=(size[0], size[1]),
-            resize=Resize(rule="frame", size=(size[0], size[1])),
+            resize=Resize(rule="frame" if framed else "pad", size=(size[0], size[1])),
             background=(0, 0, 0),
             mean=(-_BACKGROUND * _STD,) * channels,
             std=(_STD,) * channels,
@@ -50,7 +51,7 @@ def lenet5_1998(facts: DataFacts, wish: Wish) -> Recipe:
         optimiser=AdamW(rate=0.002, decay=0.01),
         schedule=Linear(),
         warmup_epochs=0.5,
-        epochs=15,
+        epochs=min(max(15 * 60_000 // max(facts.count, 1), 15), 120),
         batch=64,
     )
 
