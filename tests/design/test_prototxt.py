@@ -467,12 +467,17 @@ def test_counted_but_not_built() -> None:
 
 
 def test_deconvolution_as_torch_counts_it() -> None:
-    fields = "num_output: 6 kernel_size: 4 stride: 2 pad: 1 group: 2"
+    fields = "num_output: 6 kernel_size: 4 stride: 2 pad: 1 group: 2 "
+    fields += 'weight_filler { type: "xavier" }'
     network = read(layer("Deconvolution", "data", "d", f"convolution_param {{ {fields} }}"))
     twin = torch.nn.ConvTranspose2d(4, 6, 4, 2, 1, groups=2)
     assert network.shapes()["d"] == tuple(twin(torch.zeros(1, 4, 12, 12)).shape[1:])
     assert network.parameter_count() == sum(each.numel() for each in twin.parameters())
     assert network.macs() == 144 * 4 * 3 * 16
+    net, x = build(network), torch.randn(1, 4, 12, 12)
+    twin.load_state_dict({each: net.get_parameter(f"d.{each}") for each in ("weight", "bias")})
+    torch.testing.assert_close(net(x), twin(x))
+    assert parse(to_prototxt(network)) == network
 
 
 # -- names -----------------------------------------------------------------------------------------
@@ -542,8 +547,8 @@ def test_the_kinds_that_caffe_has() -> None:
     other = caffe.dispatch(design.Layer)
     known = {tag for tag, kind in kinds(design.Layer).items() if caffe.dispatch(kind) is not other}
     assert known == set(
-        "conv linear max_pool avg_pool adaptive_avg_pool adaptive_max_pool dropout lrn batch_norm "
-        "affine relu leaky_relu tanh sigmoid softmax flatten add concat".split()
+        "conv conv_transpose linear max_pool avg_pool adaptive_avg_pool adaptive_max_pool dropout "
+        "lrn batch_norm affine relu leaky_relu tanh sigmoid softmax flatten add concat".split()
     )
 
 

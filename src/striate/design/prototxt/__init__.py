@@ -7,9 +7,9 @@ Both syntaxes are read, `layer { type: "Convolution" }` and the older
   the crop of Data and ImageData layers; where the file does not say a shape, `input=` does, and so
   a lone layer can be read. Labels are dropped with what reads only them;
 - one phase, TRAIN unless asked otherwise: `include`, `exclude` and `phase` are obeyed;
-- Convolution, InnerProduct (which flattens by itself), Pooling with Caffe's ceil rule, ReLU,
-  Sigmoid, TanH, Softmax, Dropout, LRN across channels, BatchNorm with or without Scale, Concat,
-  Eltwise SUM, Flatten, Split; in-place layers, where top and bottom have one name;
+- Convolution, Deconvolution, InnerProduct (which flattens by itself), Pooling with Caffe's ceil
+  rule, ReLU, Sigmoid, TanH, Softmax, Dropout, LRN across channels, BatchNorm with or without Scale,
+  Concat, Eltwise SUM, Flatten, Split; in-place layers, where top and bottom have one name;
 - lr_mult and decay_mult (blobs_lr and weight_decay) as rates and decays, all 0 as frozen;
   parameters shared by name; fillers as initialisation;
 - losses are outputs: the heaviest, and of equals the last, is the main one, others are for training
@@ -17,7 +17,7 @@ Both syntaxes are read, `layer { type: "Convolution" }` and the older
   networks give logits; the note of the last layer says what was. An output of one pixel is
   flattened to the vector of scores that a loss takes;
 - counted but not built: PReLU, ELU, Power, Exp, Log, AbsVal, BNLL, MVN, Threshold, Bias, Scale
-  alone without bias, LRN within channels, Eltwise PROD and MAX, Deconvolution.
+  alone without bias, LRN within channels, Eltwise PROD and MAX.
 
 Written are chains and graphs of the same kinds, as one deploy file; with several outputs, as one
 for training, a loss for each.

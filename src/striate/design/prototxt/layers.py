@@ -27,6 +27,7 @@ from striate.design.pointwise import (
 from striate.design.pooling import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, MaxPool
 from striate.design.prototxt.entries import Entry
 from striate.design.prototxt.message import Message
+from striate.design.transposed import ConvTranspose
 from striate.design.wiring import Add, Concat, Flatten, Opaque
 
 CAFFE_XAVIER = FanInUniform(gain=3**0.5)  # U(-b, b) with b = sqrt(3 / fan in)
@@ -108,23 +109,9 @@ def _inner_product(entry: Entry, shapes: tuple[Shape, ...]) -> Made:
 
 
 def _deconvolution(entry: Entry, shapes: tuple[Shape, ...]) -> Made:
-    made = _convolution(entry, shapes).fields
-    channels, *space = shapes[0]
-    extents = [(k - 1) * d + 1 for k, d in zip(made["kernel"], made["dilation"], strict=True)]
-    rows = zip(space, extents, made["stride"], made["padding"], strict=False)
-    size = tuple((w - 1) * s + e - sum(p) for w, e, s, p in rows)
-    weight = (channels, made["features"] // made["groups"], *made["kernel"])
-    bias = (("bias", (made["features"],)),) if made["bias"] == "channel" else ()
-    if len(space) != 2 or min(size) < 1:
-        raise entry.error(f"does not fit its input of {shapes[0]}.")
-    return Made(
-        Opaque,
-        "counted, not built",
-        op="Deconvolution",
-        shape=(made["features"], *size),
-        shapes=(("weight", weight), *bias),
-        cost=volume(space) * volume(weight),
-    )
+    made = _convolution(entry, shapes)
+    bias, extra = made.fields.pop("bias") == "channel", (0,) * len(made.fields["kernel"])
+    return Made(ConvTranspose, made.note, extra=extra, bias=bias, **made.fields)
 
 
 def _scale(entry: Entry, shapes: tuple[Shape, ...]) -> Made:

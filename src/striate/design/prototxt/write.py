@@ -36,6 +36,7 @@ from striate.design.pooling import (
     Pool,
 )
 from striate.design.prototxt.layers import CAFFE_XAVIER
+from striate.design.transposed import ConvTranspose
 from striate.design.wiring import Add, Concat, Flatten
 from striate.errors import DesignError
 
@@ -181,6 +182,20 @@ def _(layer: Conv, *shapes: Shape) -> list[Part]:
         fields += [f"dilation: {size}" for size in layer.dilation]
     fields += _fillers(layer, shapes)
     return [Part("Convolution", "convolution_param", fields)]
+
+
+@caffe.register
+def _(layer: ConvTranspose, *shapes: Shape) -> list[Part]:
+    if len(layer.kernel) != 2 or any(layer.extra):
+        raise layer.refuse("Caffe's deconvolution is of images and adds no extra pixels")
+    fields = [
+        f"num_output: {layer.features}",
+        *_window(layer, layer.kernel, layer.stride, layer.padding),
+    ]
+    fields += [f"group: {layer.groups}"] if layer.groups > 1 else []
+    if max(layer.dilation) > 1:
+        fields += [f"dilation: {size}" for size in layer.dilation]
+    return [Part("Deconvolution", "convolution_param", [*fields, *_fillers(layer, shapes)])]
 
 
 @caffe.register
