@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,28 @@ def test_two_processes_agree_with_one(
     losses = [line["loss"] for line in run.history("step")]
     expected = [line["loss"] for line in runs.open(tmp_path / "one").history("step")]
     assert losses == pytest.approx(expected, rel=1e-5)
+
+
+LEAVE_NO_THREAD = """
+import atexit, os, threading
+from pathlib import Path
+def threads():
+    tasks = Path("/proc/self/task").iterdir()
+    names = [task.joinpath("comm").read_text().strip() for task in tasks]
+    left = [name for name in names if "gloo" in name or "store" in name]
+    if left:
+        os.write(2, f"threads of the group are left: {left}".encode())
+        os._exit(3)
+atexit.register(threads)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_the_group_is_gone_when_python_ends(
+    plain: train.Recipe, tmp_path: Path, start_together: Start
+) -> None:
+    """A thread of gloo that outlives Python aborts the process, now and then."""
+    finish(start_together(2, plain, tmp_path / "two", LEAVE_NO_THREAD))
 
 
 def frozen_and_two_headed() -> Network:

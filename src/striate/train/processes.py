@@ -10,6 +10,7 @@ What is given up is overlapping the sum of gradients with the backward pass.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -140,6 +141,7 @@ def processes(device: str) -> Iterator[Processes]:
         torch.cuda.set_device(own)
     joined_here = not dist.is_initialized()
     if joined_here:
+        importlib.import_module("torch.distributed.nn.functional")  # see _take_leave
         dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=_TIMEOUT)
     try:
         yield Processes(dist.get_rank(), world, own)
@@ -159,6 +161,11 @@ def _take_leave() -> None:
 
     By way of the store, which knows who is there: a barrier may end here while another process is
     still in it. The process that may hold the store leaves last.
+
+    The group itself goes with its last reference. torch.distributed.nn.functional, which the first
+    optimiser imports by way of torch._dynamo, binds the group it finds as a default argument: where
+    that is ours, gloo's threads outlive Python and now and then abort its end. Hence its import
+    before there is a group.
     """
     store = dist.distributed_c10d._get_default_store()
 
