@@ -19,6 +19,7 @@ def test_every_table_fits_a_terminal(name: str, width: int) -> None:
     shown = text(made, width=width).splitlines()
     table = shown[: shown.index("")]
     assert max(map(len, table)) <= width
+    assert str(made) == text(made)
     assert max(map(len, shown)) <= max(width, 100)
     assert len(table) <= ROWS + 2 or not any("." in row.name for row in made.layers)
 

@@ -100,6 +100,12 @@ class Sheet(Record, frozen=True, kw_only=True):
     memory: Memory
     notes: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """Return the table that `striate design` prints."""
+        from striate.design.table import text
+
+        return text(self)
+
     def document(self) -> dict[str, Any]:
         """Return the JSON document that `striate design --json` prints."""
         document: dict[str, Any] = to_builtins(self)

@@ -292,6 +292,11 @@ def test_a_batch_that_is_folded_is_no_mistake_of_its_writer() -> None:
     assert network.shapes()[network.outputs[0].source] == (4, 6, 6)
 
 
+def test_an_example_says_the_shape() -> None:
+    module, shape = made("tutorial")
+    assert describe(module, torch.zeros(5, *shape)) == describe(module, shape)
+
+
 def test_several_inputs_by_name() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:
@@ -305,6 +310,7 @@ def test_several_inputs_by_name() -> None:
     network = describe(module, {"image": (3, 6, 6), "facts": (5,)}, prove=True)
     assert [each.name for each in network.inputs] == ["image", "facts"]
     assert describe(module, [(3, 6, 6), (5,)]) == network
+    assert describe(module, (torch.zeros(7, 3, 6, 6), (5,))) == network
     with pytest.raises(UsageError, match="arguments image, facts, scale in this order, received"):
         describe(module, {"facts": (5,), "image": (3, 6, 6)})
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,8 @@ from striate.layers.describe.naming import names_of
 from striate.layers.describe.proof import prove as prove_
 from striate.layers.describe.steps import Step
 
-Shapes = Sequence[int] | Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
+One = Sequence[int] | Tensor  # a shape without batch, or an example with one
+Shapes = One | Sequence[One] | Mapping[str, One]
 
 
 def describe(
@@ -38,7 +40,8 @@ def describe(
 
     Args:
         module: any nn.Module; on any device, also meta.
-        input: the shape of an image without batch; several, or by argument, where it takes more.
+        input: the shape of an image without batch, or a batch of images (batch, ...) as an
+            example; several, or by argument, where it takes more.
         name: of the network; the name of its class unless given.
         prove: also build it and compare it with the module on random images, which does take
             memory and time; see `layers.prove`.
@@ -118,11 +121,14 @@ def _shapes(given: Shapes, arguments: Sequence[str]) -> list[Shape]:
                 f"Expected shapes for the arguments {', '.join(arguments)} in this order, "
                 f"received {', '.join(given)}."
             )
-        return [tuple(each) for each in given.values()]
-    lone = tuple(each for each in given if isinstance(each, int))
-    if len(lone) == len(given):
-        return [lone]
-    return [tuple(each) for each in given if not isinstance(each, int)]
+        return [_shape(each) for each in given.values()]
+    if isinstance(given, Tensor) or all(isinstance(each, int) for each in given):
+        return [_shape(cast(One, given))]
+    return [_shape(each) for each in cast("Sequence[One]", given)]
+
+
+def _shape(given: One) -> Shape:
+    return tuple(given.shape[1:]) if isinstance(given, Tensor) else tuple(given)
 
 
 def _materialised(module: nn.Module, inputs: Sequence[Input]) -> nn.Module:
