@@ -40,7 +40,7 @@ class Convolution(nn.Module):
         ends = [end for pair in reversed(record.padding) for end in pair]
         y = convolve(
             functional.pad(x, ends),
-            self._dense(),
+            self.dense(),
             self.bias if record.bias == "channel" else None,
             record.stride,
             0,
@@ -49,7 +49,8 @@ class Convolution(nn.Module):
         )
         return y if self.bias is None or record.bias != "position" else y + self.bias
 
-    def _dense(self) -> Tensor:
+    def dense(self) -> Tensor:
+        """Return the weight with zeros where there is no connection: as torch lays it out."""
         rows = self.record.connections
         if rows is None:
             return self.weight

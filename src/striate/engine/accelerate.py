@@ -1,0 +1,79 @@
+"""From a net, or anybody's module, to a fused one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from striate.engine.kernel import Kernel
+from striate.engine.lower import kernel
+from striate.engine.memory import keep_freed_memory
+from striate.engine.node import Node, graph
+from striate.engine.program import Program
+from striate.engine.simplify import simplify
+from striate.errors import UsageError
+from striate.layers import Net, build, describe
+
+Example = Tensor | Sequence[int] | None
+
+
+def accelerate(
+    module: nn.Module, example: Example = None, *, algorithms: dict[str, str] | None = None
+) -> Program:
+    """Return a module that gives the same answers in evaluation, faster.
+
+    Batch-norm goes into the weights, activations and additions into the convolutions before them,
+    what evaluation does without goes away; images are in channels-last order throughout, weights in
+    the order that oneDNN likes best. The weights are copied or shared as they are now: train the
+    module afterwards, and accelerate it again.
+
+    Args:
+        module: a Net, or any module that `striate.describe` can describe.
+        example: a batch of images, or the shape of one without batch; memory is laid out for that
+            many images, any other number works. A Net knows its own shape.
+        algorithms: of convolutions by name, where not torch's own.
+
+    Returns:
+        The program, an nn.Module.
+
+    Raises:
+        DesignError: a part of the module cannot be described, or built.
+        WeightsError: a Net whose modules are no longer those of its record.
+        UsageError: no example for a module that is no Net, or one that does not fit.
+
+    Example:
+        >>> from striate import zoo
+        >>> net = build(zoo.network("lenet", classes=10)).eval()
+        >>> images = torch.rand(2, 1, 28, 28)
+        >>> fast = accelerate(net, images)
+        >>> bool(torch.allclose(fast(images), net(images), atol=1e-6))
+        True
+    """
+    net = _net(module, example)
+    batch = len(example) if isinstance(example, Tensor) and example.dim() else 1
+    chosen = algorithms or {}
+    like = next((each for each in net.parameters() if each.is_floating_point()), torch.empty(0))
+    keep_freed_memory()
+
+    def make(node: Node) -> Kernel:
+        names = [chosen[name] for name in node.layers if name in chosen]
+        return kernel(node.record, node, batch, names[0] if names else "default")
+
+    with torch.no_grad():
+        return Program(simplify(graph(net)), make, like, chosen)
+
+
+def _net(module: nn.Module, example: Example) -> Net:
+    shape = tuple(example.shape[1:]) if isinstance(example, Tensor) else example
+    if not isinstance(module, Net):
+        if example is None or shape is None:
+            raise UsageError(
+                "Expected an example, as a batch of images or the shape of one, to accelerate a "
+                f"{type(module).__name__} with; received none."
+            )
+        return build(describe(module, example), parameters=module)
+    if shape is None or tuple(shape) == module.network.input_shape:
+        return module
+    return build(module.network.with_input(tuple(shape)), parameters=module)

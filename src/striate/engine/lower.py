@@ -1,0 +1,191 @@
+"""From a node to the kernel that computes it on this machine: one singledispatch on its record.
+
+A kind without a kernel of its own is computed by the net's module, in evaluation mode, so that
+every network that can be built can be accelerated.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import singledispatch
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from striate import design
+from striate.engine import onednn, pixels, winograd
+from striate.engine.activation import in_place
+from striate.engine.kernel import Kernel, Plain, channels_last
+from striate.engine.node import Node
+
+
+@singledispatch
+def kernel(record: design.Layer, node: Node, batch: int, algorithm: str = "default") -> Kernel:
+    """Return what computes a node.
+
+    Args:
+        record: the node's.
+        node: what to compute, with its epilogue.
+        batch: images at a time that it is made for; others work too.
+        algorithm: of a convolution.
+    """
+    return Module(node)
+
+
+class Module(Plain):
+    """The net's own module, copied, so that what happens to the net does not happen here."""
+
+    def __init__(self, node: Node) -> None:
+        self.module = copy.deepcopy(node.module).eval().requires_grad_(False)
+
+    def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
+        """Call the module."""
+        y: Tensor = self.module(*values)
+        if any(_same_memory(y, value) for value in values):  # a view would outlive its memory
+            y = y.clone()
+        return channels_last(y) if y.dim() == 4 else y
+
+
+class Convolution(Plain):
+    """torch's convolution, along any axes, with what follows done in place."""
+
+    def __init__(self, record: design.Conv, node: Node) -> None:
+        axes = len(record.kernel)
+        self.convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[axes - 1]
+        self.ends = _ends(record.padding)
+        self.padding = _before(record.padding) if self.ends is None else (0,) * axes
+        if node.weight is None:
+            raise TypeError(f"{node.name} has no weight")
+        self.weight, self.bias = node.weight, node.bias
+        if axes == 2:
+            self.weight = node.weight.contiguous(memory_format=torch.channels_last)
+        self.settings = (record.stride, self.padding, record.dilation, record.groups)
+        self.activate = in_place(node.activation)
+
+    def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
+        """Convolve: (batch, channels, *space) -> (batch, features, *out_space)."""
+        x = values[0] if self.ends is None else functional.pad(values[0], self.ends)
+        y: Tensor = self.convolve(x, self.weight, self.bias, *self.settings)
+        if len(values) > 1:
+            y += values[1]
+        return self.activate(y)
+
+
+class Padded(Plain):
+    """A convolution whose padding differs before and after: padded first."""
+
+    def __init__(self, ends: list[int], inner: Kernel) -> None:
+        self.ends, self.inner, self.over = ends, inner, inner.over
+
+    def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
+        """Pad and convolve: (batch, channels, *space) -> (batch, features, *out_space)."""
+        return self.inner([functional.pad(values[0], self.ends), *values[1:]], out)
+
+
+class Linear(Plain):
+    """torch's product, with what follows done in place; the weight is the net's own."""
+
+    def __init__(self, node: Node) -> None:
+        if node.weight is None:
+            raise TypeError(f"{node.name} has no weight")
+        self.weight, self.bias = node.weight, node.bias
+        self.activate = in_place(node.activation)
+
+    def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
+        """Multiply: (batch, in_features) -> (batch, features)."""
+        return self.activate(functional.linear(values[0], self.weight, self.bias))
+
+
+class Add(Plain):
+    """A sum that no convolution could take."""
+
+    def __init__(self, node: Node) -> None:
+        self.activate = in_place(node.activation)
+
+    def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
+        """Add: (batch, ...), ... -> (batch, ...)."""
+        y = values[0] + values[1] if len(values) > 1 else values[0].clone()
+        for value in values[2:]:
+            y += value
+        return self.activate(y)
+
+
+class Affine(Plain):
+    """A scale and shift of each channel that no convolution could take, by torch's operators."""
+
+    slices = True
+
+    def __init__(self, node: Node) -> None:
+        wide = (-1, *[1] * (len(node.shape) - 1))
+        if node.weight is None or node.bias is None:
+            raise TypeError(f"{node.name} has no scale and shift")
+        self.scale, self.shift = node.weight.view(wide), node.bias.view(wide)
+        self.activate = in_place(node.activation)
+
+    def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
+        """Scale and shift: (batch, channels, ...) -> (batch, channels, ...)."""
+        return self.activate(torch.addcmul(self.shift, values[0], self.scale))
+
+
+@kernel.register
+def _(record: design.Conv, node: Node, batch: int, algorithm: str = "default") -> Kernel:
+    if node.weight is None:
+        return Module(node)
+    fast = winograd.kernel(record, node, batch, algorithm)
+    if fast is not None:
+        return fast
+    if len(record.kernel) != 2 or not onednn.fits(node):
+        return Convolution(record, node)
+    ends = _ends(record.padding)
+    if ends is None:
+        return onednn.Convolution(record, node, batch)
+    inside = record.replace(padding=((0, 0), (0, 0)))
+    return Padded(ends, onednn.Convolution(inside, node, batch))
+
+
+@kernel.register
+def _(record: design.Linear, node: Node, batch: int, algorithm: str = "default") -> Kernel:
+    if batch > 1 and onednn.fits(node):
+        return onednn.Linear(node, batch)
+    return Linear(node)
+
+
+@kernel.register
+def _(record: design.Add, node: Node, batch: int, algorithm: str = "default") -> Kernel:
+    return Add(node)
+
+
+@kernel.register
+def _(record: design.Affine, node: Node, batch: int, algorithm: str = "default") -> Kernel:
+    return pixels.affine(node) or Affine(node)
+
+
+@kernel.register
+def _(record: design.BatchNorm, node: Node, batch: int, algorithm: str = "default") -> Kernel:
+    return Module(node)
+
+
+@kernel.register
+def _(record: design.LRN, node: Node, batch: int, algorithm: str = "default") -> Kernel:
+    return pixels.response(record, node) or Module(node)
+
+
+@kernel.register
+def _(record: design.MaxPool, node: Node, batch: int, algorithm: str = "default") -> Kernel:
+    return pixels.maximum(record, node) or Module(node)
+
+
+def _same_memory(one: Tensor, other: Tensor) -> bool:
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+
+
+def _before(padding: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    return tuple(before for before, _ in padding)
+
+
+def _ends(padding: tuple[tuple[int, int], ...]) -> list[int] | None:
+    """Return the padding as functional.pad takes it where it differs before and after."""
+    if all(before == after for before, after in padding):
+        return None
+    return [end for pair in reversed(padding) for end in pair]

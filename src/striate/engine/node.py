@@ -1,0 +1,131 @@
+"""A network as the engine sees it: a list of nodes, each one or several layers of the paper.
+
+Nodes are rewritten by `simplify` (layers folded into one another) and turned into kernels by
+`lower`. They hold copies of the weights, or the module's own where nothing was folded into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from striate import design
+from striate.design import Network, Shape
+from striate.errors import WeightsError
+from striate.layers import Net, module
+
+
+@dataclass
+class Node:
+    """One step of an evaluation.
+
+    Args:
+        name: of the value that it gives, as on paper.
+        record: what it computes before its epilogue.
+        inputs: names of the values that it reads.
+        shapes: theirs, without batch.
+        shape: its output's, without batch.
+        module: the net's own module for the record.
+        weight: of a convolution, linear or affine layer, dense: (features, channels, *kernel).
+        bias: of the same: (features,).
+        residual: name of a value of the output's shape that is added to the result.
+        activation: the function of each element that comes last.
+        layers: names of all layers that it stands for.
+        native: whether it computes in float32 on a CPU.
+    """
+
+    name: str
+    record: design.Layer
+    inputs: list[str]
+    shapes: tuple[Shape, ...]
+    shape: Shape
+    module: nn.Module
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    residual: str | None = None
+    activation: design.Layer | None = None
+    layers: list[str] = field(default_factory=list)
+    native: bool = True
+
+    @property
+    def reads(self) -> list[str]:
+        """Every value that it reads, the residual last."""
+        return self.inputs if self.residual is None else [*self.inputs, self.residual]
+
+
+@dataclass
+class Graph:
+    """An evaluation.
+
+    Args:
+        network: on paper.
+        nodes: in execution order.
+        output: name of the value that is the answer.
+    """
+
+    network: Network
+    nodes: list[Node]
+    output: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the network's inputs."""
+        return tuple(each.name for each in self.network.inputs)
+
+    def readers(self) -> dict[str, list[Node]]:
+        """Return who reads each value."""
+        found: dict[str, list[Node]] = {name: [] for name in self.inputs}
+        found.update({node.name: [] for node in self.nodes})
+        for node in self.nodes:
+            for name in node.reads:
+                found[name].append(node)
+        return found
+
+
+def graph(net: Net) -> Graph:
+    """Return what a net computes in evaluation, one node a layer.
+
+    Raises:
+        WeightsError: a module is no longer what its record says; names it.
+        DesignError: a layer can be counted, but not built.
+    """
+    network = net.network
+    wanted = network.needed(train=False)
+    layers = [layer for layer in network.layers if layer.name in wanted]
+    check(net, layers)
+    shapes = network.shapes()
+    native = all(
+        each.dtype == torch.float32 and each.device.type == "cpu"
+        for each in net.parameters()
+        if each.is_floating_point()
+    )
+    nodes = [
+        Node(
+            name=layer.name,
+            record=layer,
+            inputs=list(layer.inputs),
+            shapes=network.input_shapes(layer),
+            shape=shapes[layer.name],
+            module=net.get_submodule(layer.name),
+            layers=[layer.name],
+            native=native,
+        )
+        for layer in layers
+    ]
+    return Graph(network, nodes, network.outputs[0].source)
+
+
+def check(net: Net, layers: Iterable[design.Layer]) -> None:
+    """Refuse a net whose modules somebody exchanged, so that its record tells something else."""
+    for layer in layers:
+        own = net.get_submodule(layer.name)
+        with torch.device("meta"):
+            expected = module(layer, *net.network.input_shapes(layer))
+        if type(own) is not type(expected) or repr(own) != repr(expected):
+            raise WeightsError(
+                f"{layer.name} of {net.network.name} is no longer what its record says: expected "
+                f"{expected!r}, received {own!r}. Change the network on paper and build it again."
+            )

@@ -1,0 +1,226 @@
+"""A network ready to run: kernels in order, and where in memory each value goes.
+
+Every value lives from the step that makes it to the last that reads it. What kernels can write into
+is memory of ours, shared by values that never live together and kept from call to call; the rest is
+torch's, and goes back to it at the value's last use. A value that is joined with others is written
+where the joined one lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from striate import design
+from striate.design import Network
+from striate.engine.kernel import Kernel, channels_last
+from striate.engine.node import Graph, Node
+from striate.engine.places import Place, Places
+from striate.errors import UsageError
+
+
+class Step(NamedTuple):
+    """One call.
+
+    Args:
+        node: what is computed; its weights are the kernel's by now.
+        kernel: what computes it; None joins values that are where they belong already.
+        reads: indices of the values it reads.
+        gives: index of its value.
+        place: where its value goes, None for wherever torch puts it.
+        over: whether its value is written over its residual, which nobody else reads.
+        drops: indices of the values that nobody reads afterwards.
+    """
+
+    node: Node
+    kernel: Kernel | None
+    reads: tuple[int, ...]
+    gives: int
+    place: Place | None
+    over: bool
+    drops: tuple[int, ...]
+
+
+class Workspace:
+    """The memory of one call at a time, for so many images."""
+
+    def __init__(self, sizes: list[int], batch: int, like: Tensor) -> None:
+        self.batch = batch
+        self._buffers = [like.new_empty(size * batch) for size in sizes]
+        self._views: dict[int, dict[Place, Tensor]] = {}
+
+    def views(self, batch: int, places: list[Place]) -> dict[Place, Tensor]:
+        """Return each place as a tensor of so many images, channels last."""
+        if batch not in self._views:
+            if len(self._views) > 8:
+                self._views.clear()
+            self._views[batch] = {place: self._view(place, batch) for place in places}
+        return self._views[batch]
+
+    def _view(self, place: Place, batch: int) -> Tensor:
+        channels, *space = place.whole
+        size = place.size * batch
+        wide = self._buffers[place.slot][:size].view(batch, *space, channels)
+        part = wide[..., place.first : place.first + place.channels]
+        return part.permute(0, -1, *range(1, len(space) + 1)) if space else part
+
+
+class Program(nn.Module):
+    """A network made fast for inference: an ordinary module with one answer.
+
+    The weights are those of the moment it was made; training it, or the net it came from, does not
+    change it. Calls from several threads at once do not meet.
+
+    Attributes:
+        network: on paper.
+        algorithms: the convolution algorithm of each layer that has a choice.
+
+    Input shape: (batch, *network.input_shape), one tensor for each input.
+    Output shape: (batch, classes)
+
+    Raises:
+        UsageError: an input of another shape or precision, or on another device.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        make: Callable[[Node], Kernel],
+        like: Tensor,
+        algorithms: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network: Network = graph.network
+        self.algorithms = dict(algorithms or {})
+        self._like = like.detach().new_empty(0)
+        kernels = {node.name: _kernel(node, make) for node in graph.nodes}
+        places = Places(graph, kernels)
+        self._steps = _steps(graph, kernels, places)
+        self._values = len(graph.inputs) + len(graph.nodes)
+        self._answer = _indices(graph)[graph.output]
+        self._sizes = places.sizes
+        self._places = list(dict.fromkeys(step.place for step in self._steps if step.place))
+        self._idle: list[Workspace] = []
+        self.train(False)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Run the network: (batch, *input shape) -> (batch, classes)."""
+        batch = self._check(inputs)
+        with torch.inference_mode():
+            workspace = self._take(batch)
+            answer = self._run(inputs, workspace.views(batch, self._places))
+            self._idle.append(workspace)
+        return answer.clone(memory_format=torch.contiguous_format)
+
+    def _run(self, inputs: tuple[Tensor, ...], views: dict[Place, Tensor]) -> Tensor:
+        values: list[Tensor | None] = [None] * self._values
+        for index, (each, like) in enumerate(zip(inputs, self.network.inputs, strict=True)):
+            values[index] = channels_last(each) if len(like.shape) == 3 else each
+        for step in self._steps:
+            read = [value for index in step.reads if (value := values[index]) is not None]
+            out = None if step.place is None else views[step.place]
+            values[step.gives] = _compute(step.kernel, read, out, step.over)
+            for index in step.drops:
+                values[index] = None
+        answer = values[self._answer]
+        if answer is None:
+            raise RuntimeError("the answer was dropped")
+        return answer
+
+    def _check(self, inputs: tuple[Tensor, ...]) -> int:
+        wanted = self.network.inputs
+        if len(inputs) != len(wanted):
+            names = ", ".join(each.name for each in wanted)
+            raise UsageError(
+                f"{self.network.name}: expected {len(wanted)} inputs ({names}), received "
+                f"{len(inputs)}."
+            )
+        batch = len(inputs[0]) if inputs[0].dim() else 0
+        for each, like in zip(inputs, wanted, strict=True):
+            if tuple(each.shape) != (batch, *like.shape):
+                raise UsageError(
+                    f"{self.network.name}: expected {like.name} of shape (batch, "
+                    f"{', '.join(map(str, like.shape))}), received {tuple(each.shape)}. A network "
+                    "for another input is accelerated with an example of that size."
+                )
+            if each.dtype != self._like.dtype or each.device != self._like.device:
+                raise UsageError(
+                    f"{self.network.name}: expected {like.name} as {self._like.dtype} on "
+                    f"{self._like.device}, received {each.dtype} on {each.device}."
+                )
+        return batch
+
+    def _take(self, batch: int) -> Workspace:
+        """Return memory that no other call is using, large enough."""
+        try:
+            workspace = self._idle.pop()
+        except IndexError:
+            return Workspace(self._sizes, batch, self._like)
+        return workspace if workspace.batch >= batch else Workspace(self._sizes, batch, self._like)
+
+    def extra_repr(self) -> str:
+        """Return what print(module) shows in the brackets: one line a step."""
+        return "\n".join(_line(step) for step in self._steps)
+
+
+def _compute(kernel: Kernel | None, read: list[Tensor], out: Tensor | None, over: bool) -> Tensor:
+    if kernel is None and out is not None:  # joined: all is in place, or put there
+        first = 0
+        for value in read:
+            part = out[:, first : first + value.shape[1]]
+            first += value.shape[1]
+            if part.data_ptr() != value.data_ptr():
+                part.copy_(value)
+        return out
+    if kernel is None:
+        return torch.cat(read, 1)
+    if kernel.into:
+        return kernel(read, out)
+    y = kernel(read, read[-1] if over else None)
+    return y if out is None else out.copy_(y)
+
+
+def _kernel(node: Node, make: Callable[[Node], Kernel]) -> Kernel | None:
+    return None if isinstance(node.record, design.Concat) else make(node)
+
+
+def _indices(graph: Graph) -> dict[str, int]:
+    names = [*graph.inputs, *(node.name for node in graph.nodes)]
+    return {name: index for index, name in enumerate(names)}
+
+
+def _steps(graph: Graph, kernels: dict[str, Kernel | None], places: Places) -> list[Step]:
+    index = _indices(graph)
+    last = {index[name]: node.name for node in graph.nodes for name in node.reads}
+    return [
+        Step(
+            node=node,
+            kernel=kernels[node.name],
+            reads=tuple(index[name] for name in node.reads),
+            gives=index[node.name],
+            place=places.of.get(node.name),
+            over=_over(node, kernels, places, last[index[node.reads[-1]]] == node.name),
+            drops=tuple(
+                index[name]
+                for name in dict.fromkeys(node.reads)
+                if last[index[name]] == node.name and name != graph.output
+            ),
+        )
+        for node in graph.nodes
+    ]
+
+
+def _over(node: Node, kernels: dict[str, Kernel | None], places: Places, last: bool) -> bool:
+    """Tell whether a value may be written over its residual: torch's memory, and done with."""
+    kernel = kernels[node.name]
+    if kernel is None or not kernel.over or node.residual is None or not last:
+        return False
+    return node.residual in kernels and node.residual not in places.of
+
+
+def _line(step: Step) -> str:
+    parts = " + ".join(step.node.layers)
+    return f"({step.node.name}): {type(step.kernel).__name__ if step.kernel else 'Join'} [{parts}]"
