@@ -4,6 +4,7 @@ Integers only; nothing here imports torch.
 """
 
 from striate.design.classical import CCells, Rbf, SCells, Subsample
+from striate.design.crop import crop
 from striate.design.elementwise import (
     ChannelDropout,
     Combine,
@@ -130,6 +131,7 @@ __all__ = [
     "Uniform",
     "Window",
     "Xavier",
+    "crop",
     "receptive_fields",
     "sheet",
 ]

@@ -4,6 +4,7 @@ from striate.inference.evaluate import evaluate, find_images
 from striate.inference.evaluation import ClassFigures, Evaluation, Figures, Mistake
 from striate.inference.outcome import Outcome, measure
 from striate.inference.pictures import draw_run, write_evaluation
+from striate.inference.pixels import PixelNet, of_levels, read_pixels, to_picture
 from striate.inference.predict import Guess, Prediction, predict
 from striate.inference.weights import load, load_weights
 
@@ -14,6 +15,7 @@ __all__ = [
     "Guess",
     "Mistake",
     "Outcome",
+    "PixelNet",
     "Prediction",
     "draw_run",
     "evaluate",
@@ -21,6 +23,9 @@ __all__ = [
     "load",
     "load_weights",
     "measure",
+    "of_levels",
     "predict",
+    "read_pixels",
+    "to_picture",
     "write_evaluation",
 ]

@@ -1,0 +1,96 @@
+"""The pixels that one unit depends on: its receptive field, cut at the image's border.
+
+`receptive_fields` says it for all units of a value at once, and says where branches disagree; for a
+single unit there is nothing to disagree about. Its box is followed back through every branch, so
+that it is exact for any graph, stride and upsampling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from striate.design.arithmetic import adaptive_windows
+from striate.design.layer import Layer, Shape, Window
+from striate.design.network import Network
+from striate.design.pooling import AdaptivePool
+from striate.errors import DesignError
+
+Span = tuple[int, int]  # first place, and one after the last
+Box = tuple[Span, ...]
+
+
+def crop(network: Network, layer: str, place: Sequence[int]) -> Box:
+    """Return the box of input pixels that a unit depends on, within the image.
+
+    Args:
+        network: on paper.
+        layer: the value that the unit belongs to.
+        place: where it stands there, one index an axis (row, column); empty for a unit of a vector.
+
+    Returns:
+        (start, end) on each axis of the first input, `end` not included.
+
+    Raises:
+        DesignError: no such value or place.
+
+    Example:
+        >>> from striate import zoo
+        >>> crop(zoo.network("lenet"), "pool1", (0, 3))
+        ((0, 4), (4, 10))
+    """
+    shapes = network.shapes()
+    if layer not in shapes:
+        raise DesignError(f"{network.name} has no layer {layer!r}.")
+    space = shapes[layer][1:]
+    if len(place) != len(space) or any(
+        not 0 <= at < size for at, size in zip(place, space, strict=True)
+    ):
+        raise DesignError(f"{layer}: expected a place within {space}, received {tuple(place)}.")
+    boxes: dict[str, Box] = {layer: tuple((at, at + 1) for at in place)}
+    for record in reversed(network.layers):
+        if record.name in boxes:
+            box, read = boxes[record.name], network.input_shapes(record)
+            for name, shape in zip(record.inputs, read, strict=True):
+                before = _before(record, box, shape, read, shapes[record.name])
+                boxes[name] = _cover(boxes[name], before) if name in boxes else before
+    first = network.inputs[0]
+    return boxes.get(first.name, tuple((0, 0) for _ in first.shape[1:]))
+
+
+def _before(record: Layer, box: Box, shape: Shape, inputs: tuple[Shape, ...], output: Shape) -> Box:
+    """Return the box of an input that a box of a layer's output depends on."""
+    space = shape[1:]
+    if record.whole or len(box) != len(space):
+        return tuple((0, size) for size in space)
+    if isinstance(record, AdaptivePool):
+        windows = [adaptive_windows(*axis) for axis in zip(space, output[1:], strict=True)]
+        return tuple(
+            (axis[start][0], axis[end - 1][1])
+            for axis, (start, end) in zip(windows, box, strict=True)
+        )
+    window = record.window(*inputs)
+    if window is None:
+        return box if output[1:] == space else tuple((0, size) for size in space)
+    return tuple(_through(window, axis, box[axis], space[axis]) for axis in range(len(space)))
+
+
+def _through(window: Window, axis: int, span: Span, size: int) -> Span:
+    """Return the places that a span of windows covers, within the input.
+
+    A window that lies in the padding altogether depends on the nearest place: padding may repeat or
+    mirror it.
+    """
+    first, last = span[0], span[1] - 1
+    kernel, before = window.kernel[axis], window.before[axis]
+    if window.up:
+        up = window.up[axis]
+        start, end = -((kernel - 1 - first - before) // up), (last + before) // up + 1
+    else:
+        stride = window.stride[axis]
+        start, end = first * stride - before, last * stride - before + kernel
+    start, end = min(max(start, 0), size - 1), max(min(end, size), 1)
+    return start, max(end, start + 1)
+
+
+def _cover(one: Box, other: Box) -> Box:
+    return tuple((min(a, c), max(b, d)) for (a, b), (c, d) in zip(one, other, strict=True))
