@@ -22,7 +22,17 @@ from striate.records import Record
 Precision = Literal["float32", "bfloat16", "float16"]
 Layout = Literal["channels_last", "contiguous"]
 
-_STATES = {"sgd": 1, "sgd_plain": 0, "adam": 2, "adamw": 2}  # numbers kept for each weight
+_STATES = {  # numbers kept for each weight
+    "sgd": 1,
+    "sgd_plain": 0,
+    "adam": 2,
+    "adamw": 2,
+    "adagrad": 1,
+    "rmsprop": 1,
+    "rmsprop_momentum": 2,
+    "muon": 2,  # at most: filters keep 1
+    "lbfgs": 22,  # ten pairs, the last gradient and the last update
+}
 
 
 class Forecast(Record, frozen=True, kw_only=True):
@@ -30,7 +40,7 @@ class Forecast(Record, frozen=True, kw_only=True):
 
     Args:
         batch: images a step, in this process and micro-batch.
-        optimiser: sgd (with momentum), sgd_plain, adam or adamw.
+        optimiser: sgd (with momentum), sgd_plain, adam, adamw or another that a recipe has.
         precision: float32, or that of automatic mixed precision.
         weights: parameters and buffers; twice over with a running average.
         gradients: of the layers that the way back has passed.
@@ -72,7 +82,7 @@ def forecast(
     Args:
         network: on paper, with the heads it trains with.
         batch: images a step.
-        optimiser: sgd (with momentum), sgd_plain, adam or adamw.
+        optimiser: sgd (with momentum), sgd_plain, adam, adamw or another that a recipe has.
         precision: of automatic mixed precision, or float32.
         average: whether a running average of the weights is kept.
         layout: memory order of images; batches arrive contiguous and are copied to the other.

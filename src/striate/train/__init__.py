@@ -8,8 +8,10 @@ is saved in `checkpoint`.
 from striate.train.average import Ema
 from striate.train.estimate import Estimate, estimate
 from striate.train.footprint import Footprint, Trial, find_batch, measure
+from striate.train.lbfgs import LBFGS
+from striate.train.muon import Muon
 from striate.train.objective import CrossEntropy, CutMix, DistanceLoss, Mixup, Objective, Rows
-from striate.train.optimiser import SGD, Adam, AdamW, Optimiser
+from striate.train.optimiser import SGD, AdaGrad, Adam, AdamW, Optimiser, RMSProp
 from striate.train.plan import Plan
 from striate.train.recipe import DataChoice, Preprocessing, Recipe, SizeUntil
 from striate.train.replay import ReplayResult, replay
@@ -29,7 +31,9 @@ from striate.train.training import Observer
 from striate.train.validation import EarlyStop, Validation
 
 __all__ = [
+    "LBFGS",
     "SGD",
+    "AdaGrad",
     "Adam",
     "AdamW",
     "Constant",
@@ -48,6 +52,7 @@ __all__ = [
     "InverseTime",
     "Linear",
     "Mixup",
+    "Muon",
     "Objective",
     "Observer",
     "Optimiser",
@@ -55,6 +60,7 @@ __all__ = [
     "Plateau",
     "Preprocessing",
     "Recipe",
+    "RMSProp",
     "ReplayResult",
     "Rows",
     "Schedule",

@@ -119,6 +119,60 @@ class AdamW(Optimiser, frozen=True, kw_only=True, tag="adamw"):
         )
 
 
+class AdaGrad(Optimiser, frozen=True, kw_only=True, tag="adagrad"):
+    """Each weight's own rate: w = w - rate g / (sqrt(sum of g^2 so far) + epsilon).
+
+    The sum only grows, so the rate falls for good; decay is added to the gradient.
+
+    Source: Duchi, Hazan and Singer, JMLR 12 (2011), with a diagonal matrix.
+    """
+
+    rate: float = 1e-2
+    epsilon: float = 1e-10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        expect(self.epsilon > 0, "an epsilon above 0", epsilon=self.epsilon)
+
+    def build(self, groups: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
+        """Return torch.optim.Adagrad."""
+        return torch.optim.Adagrad(groups, lr=self.rate, eps=self.epsilon)
+
+
+class RMSProp(Optimiser, frozen=True, kw_only=True, tag="rmsprop"):
+    """AdaGrad that forgets: s = smoothing s + (1 - smoothing) g^2; w = w - rate g / (sqrt s + eps).
+
+    Args:
+        smoothing: how much of the mean square is kept at each step.
+        momentum: how much of the last update is kept.
+        epsilon: added to the root.
+
+    Source: Tieleman and Hinton, Coursera lecture 6.5, 2012; decay is added to the gradient.
+    """
+
+    rate: float = 1e-3
+    smoothing: float = 0.99
+    momentum: float = 0.0
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        expect(0 <= self.smoothing < 1, "0 <= smoothing < 1", smoothing=self.smoothing)
+        expect(0 <= self.momentum < 1, "0 <= momentum < 1", momentum=self.momentum)
+        expect(self.epsilon > 0, "an epsilon above 0", epsilon=self.epsilon)
+
+    @property
+    def name(self) -> str:
+        """Momentum keeps a second number."""
+        return "rmsprop_momentum" if self.momentum else "rmsprop"
+
+    def build(self, groups: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
+        """Return torch.optim.RMSprop."""
+        return torch.optim.RMSprop(
+            groups, lr=self.rate, alpha=self.smoothing, eps=self.epsilon, momentum=self.momentum
+        )
+
+
 def _check_moments(betas: tuple[float, float], epsilon: float) -> None:
     expect(all(0 <= beta < 1 for beta in betas), "betas from 0 to below 1", betas=betas)
     expect(epsilon > 0, "an epsilon above 0", epsilon=epsilon)
@@ -179,7 +233,7 @@ class Stepper:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take up a state that `state` returned, in each parameter's own memory layout."""
         self.torch.state.clear()
-        fused = self.torch.defaults["fused"]
+        fused = self.torch.defaults.get("fused")
         for address, value in state.items():
             name, _, key = address.rpartition("/")
             parameter = self.parameters[name]
