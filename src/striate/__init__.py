@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import striate.data as data
     import striate.design as design
     import striate.draw as draw
+    import striate.engine as engine
     import striate.inference as inference
     import striate.layers as layers
     import striate.recipes as recipes
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from striate.data import Dataset
     from striate.design import Network
     from striate.errors import StriateError
+    from striate.inference import accelerate as accelerate
     from striate.layers.describe import describe as describe
     from striate.runs import Run
     from striate.train import Recipe
@@ -41,10 +43,12 @@ __all__ = [
     "Recipe",
     "Run",
     "StriateError",
+    "accelerate",
     "data",
     "describe",
     "design",
     "draw",
+    "engine",
     "inference",
     "layers",
     "recipes",
@@ -54,6 +58,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "accelerate": "inference",
     "Contract": "contract",
     "Dataset": "data",
     "describe": "layers",

@@ -1,5 +1,6 @@
 """Using a trained network: its figures on held-out images, and labels for files."""
 
+from striate.inference.answering import accelerate, answering
 from striate.inference.evaluate import evaluate, find_images
 from striate.inference.evaluation import ClassFigures, Evaluation, Figures, Mistake
 from striate.inference.outcome import Outcome, measure
@@ -17,6 +18,8 @@ __all__ = [
     "Outcome",
     "PixelNet",
     "Prediction",
+    "accelerate",
+    "answering",
     "draw_run",
     "evaluate",
     "find_images",

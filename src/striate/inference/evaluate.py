@@ -19,9 +19,9 @@ from striate import progress, runs
 from striate.contract import Class, Contract
 from striate.data import Dataset, Loader, Samples
 from striate.errors import DataError, WeightsError
+from striate.inference.answering import answering
 from striate.inference.evaluation import Evaluation, figures
 from striate.inference.outcome import Outcome, measure
-from striate.inference.weights import load
 from striate.ops import choose_device
 
 Part = Literal["test", "validation", "train"]
@@ -77,8 +77,8 @@ def evaluate(
     contract, chosen = opened.contract(), choose_device(device)
     images = data if isinstance(data, Images) else find_images(opened, data, part, strict)
     outputs = contract.match(images.classes)
-    net = load(opened, chosen)
     loader = _loader(images.samples, contract)
+    net = answering(opened, chosen, min(_batch(contract), len(images.samples)))
     share = -(-len(images.samples) // _processes()[1])
     outcome = measure(
         net, loader.epoch(0), device=chosen, meaning=contract.output, total=share
@@ -168,17 +168,22 @@ def _trained_on(samples: Samples, run: runs.Run) -> int:
 def _loader(samples: Samples, contract: Contract) -> Loader:
     """Return a loader of this process's share; images in order, as they are."""
     rank, world = _processes()
-    height, width = contract.size
     return Loader(
         samples,
         contract,
-        batch=world * max(1, min(256, _PIXELS_A_BATCH // (height * width))),
+        batch=world * _batch(contract),
         seed=0,
         shuffle=False,
         rank=rank,
         world=world,
         workers=2,
     )
+
+
+def _batch(contract: Contract) -> int:
+    """Return how many images a process computes at a time."""
+    height, width = contract.size
+    return max(1, min(256, _PIXELS_A_BATCH // (height * width)))
 
 
 def _processes() -> tuple[int, int]:

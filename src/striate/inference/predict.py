@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from torch import nn
 
 from striate import data, progress, runs
 from striate.contract import Contract
 from striate.errors import DataError, RunError
 from striate.inference import metrics
-from striate.inference.weights import load
-from striate.layers import Net
+from striate.inference.answering import answering
 from striate.ops import choose_device, usable_cores
 from striate.records import Record
 
@@ -78,7 +78,8 @@ def predict(
     opened = run if isinstance(run, runs.Run) else runs.open(run)
     paths = find(files)
     chosen = choose_device(device)
-    net, contract = load(opened, chosen), opened.contract()
+    contract = opened.contract()
+    net = answering(opened, chosen, min(_BATCH, len(paths)))
     found: list[Prediction] = []
     batch: list[tuple[Path, Pixels]] = []
     for path, image in progress.track(_read(paths, contract), "predicting", "images", len(paths)):
@@ -154,7 +155,7 @@ def _read(paths: Sequence[Path], contract: Contract) -> Iterator[tuple[Path, Pix
 
 
 def _classify(
-    net: Net,
+    net: nn.Module,
     contract: Contract,
     batch: Sequence[tuple[Path, Pixels]],
     top: int,
