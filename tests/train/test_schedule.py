@@ -27,6 +27,10 @@ def course(schedule: train.Schedule, epochs: int = 10, steps: int = 4, warmup: f
         (train.Linear(final=0.2), {0: 1.0, 10: 0.8, 20: 0.6, 30: 0.4}),
         (train.Cosine(), {0: 1.0, 10: (1 + math.sqrt(0.5)) / 2, 20: 0.5}),
         (train.Cosine(final=0.5), {0: 1.0, 20: 0.75}),
+        (train.Polynomial(power=0.5), {0: 1.0, 30: 0.5}),
+        (train.Restarts(first=2, growth=1.5, final=0.5), {0: 1, 4: 0.75, 8: 1, 14: 0.75, 20: 1}),
+        (train.Triangle(half=2, low=0.2), {0: 0.2, 4: 0.6, 8: 1.0, 12: 0.6, 16: 0.2, 24: 1.0}),
+        (train.OneCycle(rise=0.5, start=0.2, final=0.1), {0: 0.2, 10: 0.6, 20: 1.0, 30: 0.55}),
     ],
 )
 def test_values_by_hand(schedule: train.Schedule, by_step: dict[int, float]) -> None:
@@ -60,6 +64,30 @@ def torch_factors(make: Any, steps: int) -> list[float]:
         (
             train.Linear(final=0.1),
             lambda o: torch.optim.lr_scheduler.LinearLR(o, 1.0, 0.1, total_iters=40),
+        ),
+        (
+            train.Polynomial(power=2.0),
+            lambda o: torch.optim.lr_scheduler.PolynomialLR(o, total_iters=40, power=2.0),
+        ),
+        (
+            train.Restarts(first=1.5, growth=2, final=0.2),
+            lambda o: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(o, 6, 2, 0.2),
+        ),
+        (
+            train.Triangle(half=1.5, low=0.3),
+            lambda o: torch.optim.lr_scheduler.CyclicLR(o, 0.3, 1.0, 6, cycle_momentum=False),
+        ),
+        (  # torch's ends one step earlier, and begins to fall one step after its share
+            train.OneCycle(rise=0.25, start=0.1, final=0.01),
+            lambda o: torch.optim.lr_scheduler.OneCycleLR(
+                o,
+                1.0,
+                total_steps=41,
+                pct_start=11 / 41,
+                div_factor=10,
+                final_div_factor=10,
+                cycle_momentum=False,
+            ),
         ),
     ],
 )

@@ -9,6 +9,13 @@ from striate.train.average import Ema
 from striate.train.estimate import Estimate, estimate
 from striate.train.footprint import Footprint, Trial, find_batch, measure
 from striate.train.lbfgs import LBFGS
+from striate.train.losses import (
+    Focal,
+    Hinge,
+    SquareLoss,
+    WeightedCrossEntropy,
+    balanced_weights,
+)
 from striate.train.muon import Muon
 from striate.train.objective import CrossEntropy, CutMix, DistanceLoss, Mixup, Objective, Rows
 from striate.train.optimiser import SGD, AdaGrad, Adam, AdamW, Optimiser, RMSProp
@@ -22,9 +29,13 @@ from striate.train.schedule import (
     Exponential,
     InverseTime,
     Linear,
+    OneCycle,
     Plateau,
+    Polynomial,
+    Restarts,
     Schedule,
     Step,
+    Triangle,
 )
 from striate.train.session import resume, train
 from striate.train.training import Observer
@@ -47,28 +58,37 @@ __all__ = [
     "Estimate",
     "Exponential",
     "Figures",
+    "Focal",
     "Footprint",
     "HeldOut",
+    "Hinge",
     "InverseTime",
     "Linear",
     "Mixup",
     "Muon",
     "Objective",
     "Observer",
+    "OneCycle",
     "Optimiser",
     "Plan",
     "Plateau",
+    "Polynomial",
     "Preprocessing",
     "Recipe",
     "RMSProp",
     "ReplayResult",
+    "Restarts",
     "Rows",
     "Schedule",
     "SizeUntil",
+    "SquareLoss",
     "Step",
     "TrainResult",
     "Trial",
+    "Triangle",
     "Validation",
+    "WeightedCrossEntropy",
+    "balanced_weights",
     "estimate",
     "find_batch",
     "measure",

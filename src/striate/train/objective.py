@@ -54,6 +54,13 @@ class Objective(Family, frozen=True, kw_only=True):
     family: ClassVar[str] = "objective"
     answer: ClassVar[Answer] = "logits"  # what it takes a network's outputs for
 
+    def check(self, classes: int) -> None:
+        """Refuse data of a number of classes that does not fit.
+
+        Raises:
+            ContractError: it does not.
+        """
+
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Run the network forward and return the loss, summed over the rows: a scalar.
 

@@ -96,6 +96,7 @@ def _check_fit(recipe: Recipe, contract: Contract) -> None:
             f"{network.name} has {network.classes} outputs, but the data has "
             f"{len(contract.classes)} classes."
         )
+    recipe.objective.check(len(contract.classes))
     if tuple(network.input_shape) != contract.shape:
         raise ContractError(
             f"{network.name} takes images of shape {tuple(network.input_shape)}, but the "

@@ -118,6 +118,106 @@ class Cosine(Schedule, frozen=True, kw_only=True):
         return self.final + (1.0 - self.final) * (1.0 + math.cos(math.pi * moment.fraction)) / 2.0
 
 
+class Polynomial(Schedule, frozen=True, kw_only=True):
+    """The rate falls as (1 - fraction)^power from 1 after the warm-up to 0 at the end.
+
+    Source: Caffe's "poly" policy; Szegedy et al.'s GoogLeNet as BVLC retrained it has power 0.5.
+    """
+
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        expect(self.power > 0, "a power above 0", power=self.power)
+
+    def factor(self, moment: Moment) -> float:
+        """Return (1 - fraction) ** power."""
+        return float(max(1.0 - moment.fraction, 0.0) ** self.power)
+
+
+class Restarts(Schedule, frozen=True, kw_only=True):
+    """Half cosines from 1 to `final`, one after the other, each longer than the last.
+
+    Args:
+        first: epochs of the first, warm-up included.
+        growth: how much longer each next one is.
+        final: the factor at the end of each.
+
+    Source: Loshchilov and Hutter, "SGDR", ICLR 2017, section 3.
+    """
+
+    first: float = 10.0
+    growth: float = 2.0
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        expect(self.first > 0, "first above 0 epochs", first=self.first)
+        expect(self.growth >= 1, "a growth of at least 1", growth=self.growth)
+        expect(self.final >= 0, "a final factor of at least 0", final=self.final)
+
+    def factor(self, moment: Moment) -> float:
+        """Return the cosine of how far the present period has come."""
+        begin, length = 0.0, self.first
+        while moment.epoch >= begin + length:
+            begin, length = begin + length, length * self.growth
+        share = (moment.epoch - begin) / length
+        return self.final + (1.0 - self.final) * (1.0 + math.cos(math.pi * share)) / 2.0
+
+
+class Triangle(Schedule, frozen=True, kw_only=True):
+    """The rate climbs from `low` to 1 and falls back, in straight lines, again and again.
+
+    Args:
+        half: epochs of the way up, and of the way down.
+        low: the factor at the bottom.
+
+    Source: Smith, "Cyclical learning rates", WACV 2017.
+    """
+
+    half: float = 2.0
+    low: float = 0.25
+
+    def __post_init__(self) -> None:
+        expect(self.half > 0, "half above 0 epochs", half=self.half)
+        expect(0 <= self.low <= 1, "0 <= low <= 1", low=self.low)
+
+    def factor(self, moment: Moment) -> float:
+        """Return low + (1 - low) * distance from the nearest bottom / half."""
+        place = moment.epoch % (2 * self.half)
+        return self.low + (1.0 - self.low) * min(place, 2 * self.half - place) / self.half
+
+
+class OneCycle(Schedule, frozen=True, kw_only=True):
+    """One climb from `start` to 1 along half a cosine, one fall to `final` along another.
+
+    It is its own warm-up: leave `warmup_epochs` at 0.
+
+    Args:
+        rise: share of training that the climb takes.
+        start: the factor at the start.
+        final: the factor at the end.
+
+    Source: Smith and Topin, "Super-convergence", 2018, with fast.ai's cosines.
+    """
+
+    rise: float = 0.3
+    start: float = 0.04
+    final: float = 4e-6
+
+    def __post_init__(self) -> None:
+        expect(0 < self.rise < 1, "0 < rise < 1", rise=self.rise)
+        expect(0 <= self.start <= 1, "0 <= start <= 1", start=self.start)
+        expect(0 <= self.final <= 1, "0 <= final <= 1", final=self.final)
+
+    def factor(self, moment: Moment) -> float:
+        """Return the cosine between start and 1, or between 1 and final."""
+        climbing = moment.fraction < self.rise
+        low = self.start if climbing else self.final
+        share = moment.fraction / self.rise
+        if not climbing:
+            share = (1.0 - moment.fraction) / (1.0 - self.rise)
+        return low + (1.0 - low) * (1.0 - math.cos(math.pi * share)) / 2.0
+
+
 class Plateau(Schedule, frozen=True, kw_only=True):
     """The rate is multiplied by `drop` whenever `patience` epochs brought no gain.
 
