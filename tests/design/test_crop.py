@@ -118,6 +118,7 @@ def test_upsampling_and_uneven_windows() -> None:
                 stride=(2, 2),
                 padding=((1, 1), (1, 1)),
                 extra=(1, 1),
+                dilation=(1, 1),
             ),
         ),
         outputs=(design.Output(name="y", source="up"),),

@@ -4,7 +4,7 @@ Integers only; nothing here imports torch.
 """
 
 from striate.design.classical import CCells, Rbf, SCells, Subsample
-from striate.design.crop import crop
+from striate.design.crop import Box, crop
 from striate.design.elementwise import (
     ChannelDropout,
     Combine,
@@ -72,6 +72,7 @@ __all__ = [
     "Affine",
     "AvgPool",
     "BatchNorm",
+    "Box",
     "CCells",
     "ChannelDropout",
     "Codes",

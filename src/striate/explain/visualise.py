@@ -1,0 +1,179 @@
+"""Feature visualisation: a picture made to excite a unit, a class or a direction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from striate.contract import Contract
+from striate.errors import UsageError
+from striate.explain.attribution import Floats, to_array
+from striate.explain.painting import Fourier, Painting, Simonyan, Yosinski, shaken
+from striate.explain.unit import Unit
+from striate.explain.walk import looking, walk
+from striate.inference import PixelNet
+from striate.layers import Net
+
+Style = Literal["fourier", "simonyan", "yosinski"]
+
+
+class Goal(Protocol):
+    """What a picture is to excite; a `Unit` is one."""
+
+    @property
+    def layer(self) -> str:
+        """The value it is read at."""
+
+    def read(self, values: Tensor) -> Tensor:
+        """Return the goal's answers, (batch,), from its layer's values, (batch, channels, ...)."""
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A direction in a layer's channels: how far along, times how straight.
+
+    answer = dot(v, d) max(0.1, cosine(v, d))^straight, v the mean over places
+
+    Args:
+        layer: its name.
+        vector: (channels,).
+        straight: the power of the cosine.
+
+    Source: Olah et al., "The building blocks of interpretability", Distill 2018.
+    """
+
+    layer: str
+    vector: tuple[float, ...]
+    straight: float = 2.0
+
+    def read(self, values: Tensor) -> Tensor:
+        """Return the answers, (batch,)."""
+        mean = values.flatten(2).mean(2) if values.dim() > 2 else values
+        direction = torch.tensor(self.vector).to(mean)
+        dot = mean @ (direction / direction.norm())
+        cosine = dot / mean.norm(dim=1).clamp_min(1e-9)
+        straight: Tensor = cosine.clamp_min(0.1).pow(self.straight)
+        return dot * straight
+
+
+@dataclass(frozen=True)
+class Visualisation:
+    """Pictures made to excite a goal.
+
+    Args:
+        goal: what, in words.
+        style: how they were kept pictures.
+        pixels: (pictures, channels, height, width), 0 to 1, rounded to 8 bits.
+        answers: the goal's, to each picture as it is given here.
+        start: the answer that the same start has before any step.
+        probabilities: of the class, where the goal is an output of the network.
+    """
+
+    goal: str
+    style: str
+    pixels: Floats
+    answers: tuple[float, ...]
+    start: float
+    probabilities: tuple[float, ...] | None = None
+
+
+def class_goal(net: Net, target: int) -> Unit:
+    """Return the goal that is a class: its output."""
+    return Unit(layer=net.network.outputs[0].source, channel=target)
+
+
+def visualise(
+    net: Net,
+    contract: Contract,
+    goal: Goal,
+    *,
+    style: Style = "fourier",
+    steps: int = 256,
+    count: int = 1,
+    diversity: float = 0.0,
+    seed: int = 0,
+) -> Visualisation:
+    """Optimise pictures so that they excite a goal, shaken a little at every step.
+
+    Args:
+        net: the net.
+        contract: what its inputs are.
+        goal: a `Unit` (a channel where it has no place), `class_goal`, or a `Direction`.
+        style: `fourier`, `simonyan` or `yosinski` (see `painting`).
+        steps: of Adam.
+        count: pictures made at once.
+        diversity: weight of the mean cosine between the pictures' Gram matrices at the goal's
+            layer, in units of the mean answer; makes them different from one another.
+        seed: of the start and the shaking.
+
+    Raises:
+        UsageError: a style that is not known.
+        DesignError: no such layer.
+    """
+    with looking(net):
+        seen = PixelNet(net, contract)
+        painting = _painting(style, seen, contract, count, seed)
+        optimiser = torch.optim.Adam([painting.parameters], lr=painting.rate)
+        amount = 1.0 if style == "fourier" else 0.0
+        first = _answers(seen, net, goal, painting.pixels().detach())
+        for step in range(steps):
+            optimiser.zero_grad()
+            pixels = shaken(painting.pixels(), seed, step, amount)
+            values = walk(net, seen.normalise(pixels), (goal.layer,))[goal.layer]
+            answers = goal.read(values)
+            loss = painting.penalty() - answers.sum()
+            if diversity and count > 1:
+                loss = loss + diversity * answers.detach().abs().mean() * alike(values)
+            (slope,) = torch.autograd.grad(loss, painting.parameters)
+            painting.parameters.grad = slope
+            optimiser.step()
+            painting.settle(step)
+        pixels = (painting.pixels().detach().clamp(0, 1) * 255).round() / 255
+        last = _answers(seen, net, goal, pixels)
+        return Visualisation(
+            goal=str(goal) if isinstance(goal, Unit) else f"direction in {goal.layer}",
+            style=style,
+            pixels=to_array(pixels),
+            answers=tuple(last.tolist()),
+            start=float(first.mean()),
+            probabilities=_probabilities(seen, net, goal, pixels),
+        )
+
+
+def alike(values: Tensor) -> Tensor:
+    """Return the mean cosine between the Gram matrices of different pictures: a scalar."""
+    flat = values.flatten(2) if values.dim() > 2 else values[..., None]
+    gram = (flat @ flat.transpose(1, 2)).flatten(1)
+    unit = gram / gram.norm(dim=1, keepdim=True).clamp_min(1e-9)
+    count = len(values)
+    cosines: Tensor = unit @ unit.T
+    return (cosines.sum() - count) / (count * (count - 1))
+
+
+def _painting(style: str, seen: PixelNet, contract: Contract, count: int, seed: int) -> Painting:
+    shape = (count, *contract.shape)
+    if style == "fourier":
+        return Fourier(shape, seed, contract.channels == "bgr", seen.slope.device)
+    kinds: dict[str, type[Simonyan]] = {"simonyan": Simonyan, "yosinski": Yosinski}
+    if style not in kinds:
+        raise UsageError(f"Expected fourier, simonyan or yosinski, received style={style!r}.")
+    return kinds[style](seen.nothing.float().expand(shape).clone())
+
+
+@torch.no_grad()
+def _answers(seen: PixelNet, net: Net, goal: Goal, pixels: Tensor) -> Tensor:
+    return goal.read(walk(net, seen.normalise(pixels), (goal.layer,))[goal.layer])
+
+
+@torch.no_grad()
+def _probabilities(
+    seen: PixelNet, net: Net, goal: Goal, pixels: Tensor
+) -> tuple[float, ...] | None:
+    if not isinstance(goal, Unit) or goal.layer != net.network.outputs[0].source:
+        return None
+    likely: Sequence[float] = seen(pixels).softmax(1)[:, goal.channel].tolist()
+    return tuple(likely)
