@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -60,6 +61,16 @@ def machine() -> Machine:
         gpus=tuple(torch.cuda.get_device_name(index) for index in gpus),
         cuda=torch.version.cuda,
     )
+
+
+@lru_cache(maxsize=1)
+def l2_bytes() -> int:
+    """Return the size of a core's second cache; a mebibyte where the system does not say."""
+    try:
+        text = Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip()
+        return int(text.removesuffix("K")) * 1024
+    except (OSError, ValueError):
+        return 1 << 20
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -1,0 +1,71 @@
+"""Torch's own convolution: the default that every other algorithm has to beat.
+
+It is no custom operator: asking for it calls the very operator that a network without a plan calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from striate.ops.algorithm import Algorithm
+from striate.ops.padding import crop, pad
+from striate.ops.problem import Problem
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, task: Problem) -> Tensor:
+    """Return the convolution; padding that torch's operator cannot say is put around x before."""
+    x, padding = _padded(x, task)
+    return functional.conv2d(x, weight, bias, task.stride, padding, task.dilation, task.groups)
+
+
+def forward(x: Tensor, weight: Tensor, task: Problem) -> Tensor:
+    """Return the convolution."""
+    return convolve(x, weight, None, task)
+
+
+def by_input(gradient: Tensor, weight: Tensor, task: Problem) -> Tensor:
+    """Return the gradient by the image."""
+    image = gradient.new_empty(1).expand(task.batch, task.channels, *task.size)
+    image, padding = _padded(image, task)
+    found: Tensor = _backward(gradient, image, weight, padding, task, [True, False, False])[0]
+    return found if image.shape[2:] == task.size else crop(found, task)
+
+
+def by_weight(x: Tensor, gradient: Tensor, task: Problem) -> Tensor:
+    """Return the gradient by the filters."""
+    shape = (task.features, task.channels // task.groups, *task.kernel)
+    x, padding = _padded(x, task)
+    weight = gradient.new_empty(1).expand(shape)
+    found: Tensor = _backward(gradient, x, weight, padding, task, [False, True, False])[1]
+    return found
+
+
+def _padded(x: Tensor, task: Problem) -> tuple[Tensor, tuple[int, int]]:
+    (above, below), (left, right) = task.padding
+    if above == below and left == right:
+        return x, (above, left)
+    return pad(x, task), (0, 0)
+
+
+def _backward(
+    gradient: Tensor, x: Tensor, weight: Tensor, padding: Any, task: Problem, which: list[bool]
+) -> Any:
+    return torch.ops.aten.convolution_backward(
+        *(gradient, x, weight, None, task.stride, padding, task.dilation),
+        *(False, (0, 0), task.groups, which),
+    )
+
+
+DIRECT = Algorithm(
+    name="direct",
+    forward=forward,
+    by_input=by_input,
+    by_weight=by_weight,
+    supports=lambda task: True,
+    workspace_bytes=lambda task: 0,
+    error=1e-6,
+)

@@ -1,0 +1,135 @@
+"""What is to be convolved, in numbers: the question that every algorithm is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from striate.errors import UsageError
+from striate.records import Record
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+
+class Problem(Record, frozen=True, kw_only=True):
+    """One convolution of images, without its numbers.
+
+    Args:
+        batch: images.
+        channels: of an image.
+        features: filters.
+        size: height and width of an image, pixels.
+        kernel: height and width of a filter.
+        stride: down and across.
+        padding: (above, below), (left, right), pixels of zeros.
+        dilation: distance of a filter's taps.
+        groups: parts of the channels that are convolved apart.
+        dtype: as torch names it, without `torch.`.
+        device: `cpu` or `cuda`.
+    """
+
+    batch: int
+    channels: int
+    features: int
+    size: Pair
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Padding = ((0, 0), (0, 0))
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    dtype: str = "float32"
+    device: str = "cpu"
+
+    @property
+    def padded(self) -> Pair:
+        """Height and width with the padding."""
+        (above, below), (left, right) = self.padding
+        return self.size[0] + above + below, self.size[1] + left + right
+
+    @property
+    def reach(self) -> Pair:
+        """Height and width that a dilated filter covers."""
+        (down, across), (high, wide) = self.dilation, self.kernel
+        return down * (high - 1) + 1, across * (wide - 1) + 1
+
+    @property
+    def out_size(self) -> Pair:
+        """Height and width of the result.
+
+        Raises:
+            UsageError: the filter does not fit into the padded image.
+        """
+        (high, wide), (reach_y, reach_x) = self.padded, self.reach
+        if high < reach_y or wide < reach_x:
+            raise UsageError(
+                f"Expected images that a filter fits into, received size={self.size}, "
+                f"padding={self.padding}, kernel={self.kernel}, dilation={self.dilation}: pad more."
+            )
+        return (high - reach_y) // self.stride[0] + 1, (wide - reach_x) // self.stride[1] + 1
+
+    @property
+    def output(self) -> tuple[int, int, int, int]:
+        """Shape of the result: (batch, features, out_height, out_width)."""
+        return (self.batch, self.features, *self.out_size)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds by the definition."""
+        high, wide = self.out_size
+        taps = self.kernel[0] * self.kernel[1] * self.channels // self.groups
+        return self.batch * self.features * high * wide * taps
+
+
+def problem(
+    x: Tensor,
+    weight: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Problem:
+    """Return the problem of two tensors; padding is above, below, left, right."""
+    return shaped(tuple(x.shape), tuple(weight.shape), x, stride, padding, dilation, groups=groups)
+
+
+def shaped(
+    image: tuple[int, ...],
+    filters: tuple[int, ...],
+    like: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    *,
+    groups: int,
+) -> Problem:
+    """Return the problem of two shapes, with dtype and device of a tensor.
+
+    Raises:
+        UsageError: the shapes do not fit each other.
+    """
+    if len(image) != 4 or len(filters) != 4:
+        raise UsageError(
+            "Expected x of (batch, channels, height, width) and weight of (features, "
+            f"channels / groups, height, width), received x={image}, weight={filters}."
+        )
+    if image[1] != filters[1] * groups or filters[0] % groups:
+        raise UsageError(
+            f"Expected a weight of (a multiple of {groups}, {image[1] / groups:g}, height, width) "
+            f"for x={image} and groups={groups}, received weight={filters}."
+        )
+    above, below, left, right = padding
+    return Problem(
+        batch=image[0],
+        channels=image[1],
+        features=filters[0],
+        size=(image[2], image[3]),
+        kernel=(filters[2], filters[3]),
+        stride=(stride[0], stride[1]),
+        padding=((above, below), (left, right)),
+        dilation=(dilation[0], dilation[1]),
+        groups=groups,
+        dtype=str(like.dtype).removeprefix("torch."),
+        device=like.device.type,
+    )

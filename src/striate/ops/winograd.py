@@ -1,0 +1,367 @@
+"""Winograd's fast convolution: 3x3 filters at 2.25, 4 or 5 times fewer multiplications.
+
+    Y = A^T [(G g G^T) * (B^T d B)] A        d: a tile of n x n pixels, Y: m x m pixels
+
+`winograd_2x2`, `winograd_4x4` and `winograd_6x6` compute m = 2, 4, 6 pixels a side at once;
+rounding errors grow with m. The gradient by the image is the same algorithm with the filters turned
+round; the gradient by the filters is its transpose, F(r, m), with the same products. Filters of 5
+taps, and of one row or one column, go by the same matrices along each axis.
+
+What is not finite in an image spreads over the tiles that it lies in (m pixels a side, overlapping
+by r - 1), never to another image. Results do not depend on the rest of the batch nor on the number
+of threads.
+
+Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
+
+import torch
+from torch import Tensor
+
+from striate.errors import UsageError
+from striate.ops.algorithm import Algorithm
+from striate.ops.machine import l2_bytes, machine
+from striate.ops.points import POINTS
+from striate.ops.problem import Padding, Pair, Problem
+from striate.ops.threads import cut, share
+from striate.ops.winograd_kernel import ROWS, Form, kernels
+
+ERRORS = {2: 1e-6, 4: 2e-6, 6: 8e-6}
+"""Bounds on the relative RMS error by m, for independent inputs, up to 512 channels."""
+
+
+# -- what a machine and a filter ask for -----------------------------------------------------------
+
+
+def form(outputs: int, kernel: Pair) -> Form:
+    """Return F(outputs, kernel) for this machine's vectors."""
+    lanes, vectors = _registers()
+    down, across = (outputs if taps > 1 else 1 for taps in kernel)
+    return Form((down, across), kernel, lanes, vectors)
+
+
+@lru_cache(maxsize=1)
+def _registers() -> Pair:
+    """Return floats in a vector, and vectors in a panel: as many as the registers hold."""
+    lanes = max(machine().vector_bits // 32, 4)
+    many = lanes == 16 or "arm64" in machine().system or "aarch64" in machine().system
+    return lanes, 4 if many else 2
+
+
+def supports(outputs: int, task: Problem) -> bool:
+    """Say whether F(outputs, kernel) can compute a problem."""
+    sides = [outputs + taps - 1 if taps > 1 else 1 for taps in task.kernel]
+    return (
+        task.stride == (1, 1)
+        and task.dilation == (1, 1)
+        and task.groups == 1
+        and (task.dtype, task.device) == ("float32", "cpu")
+        and max(task.kernel) > 1
+        and all(side in POINTS for side in sides)
+    )
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+
+class _Scratch(threading.local):
+    """Memory of a thread that outlives calls: what is written to it is read in the same call."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Tensor] = {}
+
+    def take(self, use: str, count: int) -> int:
+        """Return the address of `count` floats, on a cache line."""
+        if use not in self.kept or self.kept[use].numel() < count + 16:
+            self.kept[use] = torch.zeros(count + 16)
+        address = self.kept[use].data_ptr()
+        return address + -address % 64
+
+
+_scratch = _Scratch()
+
+
+@cache
+def _zeros(count: int) -> Tensor:
+    """Return zeros, followed by a place to write what nobody reads, and the two floors."""
+    return torch.cat([torch.zeros(count), torch.tensor([0.0, -torch.inf])])
+
+
+def _constants(count: int, relu: bool) -> tuple[int, int]:
+    """Return addresses: of at least `count` zeros, and of the floor."""
+    rounded = 1 << max(count - 1, 1023).bit_length()
+    address = _zeros(rounded).data_ptr()
+    return address, address + 4 * (rounded if relu else rounded + 1)
+
+
+def innermost(x: Tensor) -> Tensor:
+    """Return x itself where its channels lie side by side, else a copy that does."""
+    if x.shape[1] == 1 or x.stride(1) == 1:
+        return x
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _steps(x: Tensor) -> tuple[int, int, int]:
+    """Return the bytes from image to image, row to row, pixel to pixel."""
+    image, _, row, pixel = x.stride()
+    return image * 4, row * 4, pixel * 4
+
+
+# -- the convolution -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How many tiles are computed at a time, and where they lie between the steps.
+
+    Args:
+        form: the algorithm.
+        tiles: of a block, a multiple of ROWS.
+        channels: of the input.
+    """
+
+    form: Form
+    tiles: int
+    channels: int
+
+    @property
+    def v_tile(self) -> int:
+        """Bytes from tile to tile in V."""
+        return -(-self.channels // self.form.lanes) * self.form.lanes * 4
+
+    @property
+    def v_point(self) -> int:
+        """Bytes from point to point in V; a line more, so that points do not share cache sets."""
+        return self.tiles * self.v_tile + 64
+
+    @property
+    def m_point(self) -> int:
+        """Bytes from point to point in M."""
+        return self.tiles * self.form.width * 4 + 64
+
+    @property
+    def bytes(self) -> int:
+        """Memory of one thread."""
+        return self.form.points * (self.v_point + self.m_point)
+
+
+def blocks(one: Form, channels: int, tiles: int) -> Blocks:
+    """Return blocks whose V and M take about half of a core's second cache."""
+    a_tile = one.points * 4 * (channels + one.width)
+    fit = l2_bytes() // 2 // a_tile // ROWS * ROWS
+    most = -(-tiles // ROWS) * ROWS
+    return Blocks(one, max(ROWS, min(max(fit, 24), 96, most)), channels)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A convolution whose filters are transformed already.
+
+    Args:
+        form: the algorithm.
+        filters: the panels of U.
+        channels: of the input.
+        features: of the output.
+        padding: (above, below), (left, right).
+    """
+
+    form: Form
+    filters: Tensor
+    channels: int
+    features: int
+    padding: Padding
+
+    def __call__(
+        self,
+        x: Tensor,
+        *,
+        bias: Tensor | None = None,
+        residual: Tensor | None = None,
+        relu: bool = False,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Return relu(conv(x) + bias + residual).
+
+        Args:
+            x: (batch, channels, height, width), channels innermost (else it is copied).
+            bias: (features,).
+            residual: like the result, channels innermost; may be `out` itself.
+            relu: whether what is below zero becomes zero.
+            out: where to write, channels innermost; may be a slice of a larger tensor's channels.
+        """
+        x = innermost(x)
+        (above, below), (left, right) = self.padding
+        high = x.shape[2] + above + below - self.form.taps[0] + 1
+        wide = x.shape[3] + left + right - self.form.taps[1] + 1
+        shape = (x.shape[0], self.features, high, wide)
+        if out is None:
+            out = torch.empty(shape, memory_format=torch.channels_last)
+        if x.shape[1] != self.channels or tuple(out.shape) != shape or innermost(out) is not out:
+            raise UsageError(
+                f"Expected x of {self.channels} channels and out of {shape} with channels "
+                f"innermost, received x={tuple(x.shape)}, out={tuple(out.shape)} with strides "
+                f"{out.stride()}."
+            )
+        residual = None if residual is None else innermost(residual)
+        _convolve(self, x, bias, residual, relu, out)
+        return out
+
+
+def prepare(weight: Tensor, outputs: int = 4, padding: Padding = ((0, 0), (0, 0))) -> Prepared:
+    """Transform filters once, for many calls.
+
+    Args:
+        weight: (features, channels, height, width).
+        outputs: m: 2, 4 or 6.
+        padding: (above, below), (left, right).
+    """
+    features, channels, high, wide = weight.shape
+    one = form(outputs, (high, wide))
+    return _transformed(one, weight.detach().permute(2, 3, 1, 0), padding)
+
+
+def _transformed(one: Form, taps: Tensor, padding: Padding) -> Prepared:
+    """Return filters (taps, taps, channels, features) as panels of U."""
+    taps = taps.contiguous()
+    channels, features = taps.shape[2:]
+    rounded = -(-features // one.lanes) * one.lanes
+    filters = torch.empty(one.points * channels * rounded + 16)
+    address = filters.data_ptr()
+    run = partial(
+        kernels(one)["filters"], taps.data_ptr(), channels, features, address + -address % 64
+    )
+    share(run, cut(-(-features // one.width), torch.get_num_threads()))
+    return Prepared(one, filters, channels, features, padding)
+
+
+def _convolve(
+    task: Prepared, x: Tensor, bias: Tensor | None, residual: Tensor | None, relu: bool, out: Tensor
+) -> None:
+    one, features = task.form, task.features
+    down, across = (-(-n // m) for n, m in zip(out.shape[2:], one.outputs, strict=True))
+    tiles, panels = x.shape[0] * down * across, -(-features // one.width)
+    zeros, floor = _constants(max(task.channels, features), relu)
+    if bias is not None:
+        bias = bias.contiguous()
+    place, filters = blocks(one, task.channels, tiles), task.filters.data_ptr()
+    run = kernels(one)["forward"]
+    before = (
+        *(x.data_ptr(), *_steps(x), x.shape[2], x.shape[3], task.padding[0][0], task.padding[1][0]),
+        *(task.channels, filters + -filters % 64, features),
+        *(zeros if bias is None else bias.data_ptr(), floor, zeros),
+    )
+    after = (
+        *((zeros, 0, 0, 0) if residual is None else (residual.data_ptr(), *_steps(residual))),
+        *(out.data_ptr(), *_steps(out), out.shape[2], out.shape[3], down, across),
+    )
+
+    def piece(first: int, last: int, first_panel: int, last_panel: int) -> None:
+        v = _scratch.take("v", one.points * place.v_point // 4)
+        m = _scratch.take("m", one.points * place.m_point // 4)
+        waste = _scratch.take("waste", one.width)
+        run(
+            *(*before, waste, *after, v, place.v_tile, place.v_point, m, one.width * 4),
+            *(place.m_point, place.tiles, first, last, first_panel, last_panel),
+        )
+
+    share(piece, _pieces(tiles, panels, place.tiles))
+
+
+def _pieces(tiles: int, panels: int, block: int) -> list[tuple[int, ...]]:
+    """Return ranges of tiles and of panels: tiles are shared out, where they are few, features."""
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return [(0, tiles, 0, panels)]
+    if tiles >= 4 * threads * block:
+        return [(*each, 0, panels) for each in cut(tiles, 4 * threads, block)]
+    if tiles < threads * block and panels >= threads:
+        return [(0, tiles, *each) for each in cut(panels, threads)]
+    return [(*each, 0, panels) for each in cut(tiles, threads, ROWS)]
+
+
+# -- the three faces -------------------------------------------------------------------------------
+
+
+def forward(outputs: int, x: Tensor, weight: Tensor, task: Problem) -> Tensor:
+    """Return the convolution."""
+    return prepare(weight, outputs, task.padding)(x)
+
+
+def by_input(outputs: int, gradient: Tensor, weight: Tensor, task: Problem) -> Tensor:
+    """Return the gradient by the image: the convolution with the filters turned round."""
+    (above, below), (left, right) = task.padding
+    (high, wide), one = task.kernel, form(outputs, task.kernel)
+    padding = ((high - 1 - above, high - 1 - below), (wide - 1 - left, wide - 1 - right))
+    turned = weight.flip(2, 3).permute(2, 3, 0, 1)
+    return _transformed(one, turned, padding)(gradient)
+
+
+def by_weight(outputs: int, x: Tensor, gradient: Tensor, task: Problem) -> Tensor:
+    """Return the gradient by the filters: V^T Z summed over all tiles, transformed back."""
+    one, x, gradient = form(outputs, task.kernel), innermost(x), innermost(gradient)
+    high, wide = task.out_size
+    down, across = -(-high // one.outputs[0]), -(-wide // one.outputs[1])
+    tiles = task.batch * down * across
+    run, zeros = kernels(one), _constants(max(task.channels, task.features), False)[0]
+    count = min(_summed_at_a_time(one, task), tiles)
+    v, z = Blocks(one, count, task.channels), Blocks(one, count, task.features)
+    at_v = _scratch.take("v", one.points * v.v_point // 4 + 64)
+    at_z = _scratch.take("z", one.points * z.v_point // 4 + 64)
+    u_row = z.v_tile
+    u_point = -(-task.channels // ROWS) * ROWS * u_row + 64
+    at_u = _scratch.take("u", one.points * u_point // 4)
+    corner = (task.padding[0][0], task.padding[1][0])
+    image = (x.data_ptr(), *_steps(x), *task.size, *corner, task.channels, zeros)
+    seen = (gradient.data_ptr(), *_steps(gradient), high, wide, 0, 0, task.features, zeros)
+    threads = torch.get_num_threads()
+    for begin in range(0, tiles, count):
+        here = min(count, tiles - begin)
+
+        def read(first: int, last: int, begin: int = begin) -> None:
+            where = (down, across, begin + first, last - first)
+            run["gather"](*image, *where, at_v + first * v.v_tile, v.v_tile, v.v_point)
+            run["spread"](*seen, *where, at_z + first * z.v_tile, z.v_tile, z.v_point)
+
+        share(read, cut(here, threads))
+        sums = (at_v, v.v_tile, v.v_point, at_z, z.v_tile, z.v_point, here)
+        total = (task.channels, task.features, at_u, u_row, u_point, int(begin == 0))
+        share(partial(run["correlate"], *sums, *total), cut(one.points, threads))
+    weight = torch.empty(*task.kernel, task.channels, task.features)
+    back = partial(run["restore"], at_u, u_row, u_point, task.channels, task.features)
+    share(partial(back, weight.data_ptr()), cut(task.channels, threads))
+    return weight.permute(3, 2, 0, 1)
+
+
+def _summed_at_a_time(one: Form, task: Problem) -> int:
+    """Return tiles whose transforms take about 8 MB, some hundred in any case."""
+    a_tile = one.points * 4 * (task.channels + task.features)
+    return max(96, min((8 << 20) // a_tile, 1024))
+
+
+def _workspace(outputs: int, task: Problem) -> int:
+    one = form(outputs, task.kernel)
+    high, wide = task.out_size
+    tiles = task.batch * -(-high // one.outputs[0]) * -(-wide // one.outputs[1])
+    rounded = -(-task.features // one.lanes) * one.lanes
+    filters = one.points * task.channels * rounded * 4
+    return filters + torch.get_num_threads() * blocks(one, task.channels, tiles).bytes
+
+
+WINOGRAD = tuple(
+    Algorithm(
+        name=f"winograd_{m}x{m}",
+        forward=partial(forward, m),
+        by_input=partial(by_input, m),
+        by_weight=partial(by_weight, m),
+        supports=partial(supports, m),
+        workspace_bytes=partial(_workspace, m),
+        error=ERRORS[m],
+        channels_last=True,
+    )
+    for m in (2, 4, 6)
+)

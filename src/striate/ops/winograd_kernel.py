@@ -1,0 +1,479 @@
+"""Winograd's convolution in four kernels for LLVM, over images in channels-last order.
+
+A tile of n x n pixels is read, transformed over vectors of channels, multiplied point by point with
+the transformed filters (n x n products of matrices: tiles x channels x features), and transformed
+back into m x m pixels. All of it is done for one block of tiles after another, so that what lies
+between the steps stays in the cache; a block ends in the finished output: bias, residual and
+threshold are added where the values are in registers anyway.
+
+    V (points, tiles, channels)    the transformed tiles of a block
+    U (panels, points, channels, width)  the transformed filters; a panel is as many features as
+                                   the registers hold
+    M (points, tiles, width)       the products of one panel
+
+No step mixes two images or two tiles: what is not finite in one image stays there, and a result
+does not depend on what else is in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import numpy as np
+
+from striate.ops.assembly import Function, Lanes, Variable, Word
+from striate.ops.points import Matrix, transforms
+
+ROWS = 6
+"""Tiles that are multiplied at a time."""
+
+
+class Form(NamedTuple):
+    """F(m, r) in both directions; m and r are 1 where a filter has one row or one column.
+
+    Args:
+        outputs: m, down and across.
+        taps: r, down and across.
+        lanes: floats in a vector.
+        vectors: vectors in a panel of features.
+    """
+
+    outputs: tuple[int, int]
+    taps: tuple[int, int]
+    lanes: int
+    vectors: int
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """n, down and across."""
+        return tuple(m + r - 1 for m, r in zip(self.outputs, self.taps, strict=True))  # type: ignore[return-value]
+
+    @property
+    def points(self) -> int:
+        """Products for a tile."""
+        return self.sides[0] * self.sides[1]
+
+    @property
+    def width(self) -> int:
+        """Features in a panel."""
+        return self.lanes * self.vectors
+
+    def matrices(self, which: str) -> tuple[Matrix, Matrix]:
+        """Return a matrix of `Transforms`, down and across."""
+        down, across = (transforms(m, r) for m, r in zip(self.outputs, self.taps, strict=True))
+        return getattr(down, which), getattr(across, which)
+
+
+# -- small matrices times vectors ------------------------------------------------------------------
+
+
+def combine(matrix: Matrix, values: Sequence[Lanes]) -> list[Lanes]:
+    """Return matrix @ values, with what pairs of points +-p share computed once."""
+    code = values[0].code
+    columns, terms = list(matrix.T), list(values)
+    for left in range(len(values)):
+        for right in range(left + 1, len(values)):
+            a, b = matrix[:, left], matrix[:, right]
+            if (np.abs(a) == np.abs(b)).all() and (a == b).any() and (a != b).any():
+                same = a == b
+                columns[left], columns[right] = np.where(same, a, 0.0), np.where(same, 0.0, a)
+                terms[left], terms[right] = (
+                    values[left] + values[right],
+                    values[left] - values[right],
+                )
+    rows = np.stack(columns, axis=1)
+    found: dict[int, Lanes] = {}
+    for row in range(len(rows)):
+        twin = next((r for r in range(row + 1, len(rows)) if _twins(rows[row], rows[r])), None)
+        if row in found:
+            continue
+        if twin is None:
+            found[row] = weighted(code, rows[row], terms)
+            continue
+        even, odd = (rows[row] + rows[twin]) / 2, (rows[row] - rows[twin]) / 2
+        scale = odd[np.nonzero(np.abs(odd) > 1e-12)[0][-1]]
+        sum_even, sum_odd = weighted(code, even, terms), weighted(code, odd / scale, terms)
+        found[row] = weighted(code, np.array([1.0, scale]), [sum_even, sum_odd])
+        found[twin] = weighted(code, np.array([1.0, -scale]), [sum_even, sum_odd])
+    return [found[row] for row in range(len(rows))]
+
+
+def _twins(a: Matrix, b: Matrix) -> bool:
+    close = np.isclose(np.abs(a), np.abs(b), rtol=1e-12).all()
+    return bool(close and (a * b > 0).sum() > 0 and (a * b < 0).sum() > 0)
+
+
+def weighted(code: Function, weights: Matrix, terms: Sequence[Lanes]) -> Lanes:
+    """Return the sum of weights times terms; those of weight one come first."""
+    used = [(float(w), term) for w, term in zip(weights, terms, strict=True) if abs(w) > 1e-12]
+    used.sort(key=lambda each: each[0] != 1.0)
+    weight, term = used[0]
+    total = term if weight == 1.0 else term * code.constant(weight)
+    for weight, term in used[1:]:
+        if weight == 1.0:
+            total = total + term
+        elif weight == -1.0:
+            total = total - term
+        else:
+            total = term.times_plus(code.constant(weight), total)
+    return total
+
+
+def transform(
+    matrices: tuple[Matrix, Matrix],
+    load: Callable[[int, int], Lanes],
+    store: Callable[[int, int, Lanes], None],
+) -> None:
+    """Write down @ tile @ across^T, the tile's values being loaded and stored one by one."""
+    down, across = matrices
+    columns = [
+        combine(down, [load(row, column) for row in range(down.shape[1])])
+        for column in range(across.shape[1])
+    ]
+    for row in range(down.shape[0]):
+        for column, value in enumerate(combine(across, [each[row] for each in columns])):
+            store(row, column, value)
+
+
+def in_vectors(code: Function, count: Word) -> Iterator[tuple[Word, str | None]]:
+    """Write a loop over `count` floats by vectors: yields the first one's index and a mask."""
+    lanes = code.lanes
+    whole = count - count % lanes
+    with code.loop(whole, lanes) as index:
+        yield index, None
+    with code.when(whole.below(count)):
+        yield whole, code.mask(count - whole)
+
+
+# -- the steps -------------------------------------------------------------------------------------
+
+
+def table(
+    code: Function,
+    size: tuple[int, int],
+    corner: tuple[Word, Word],
+    base: Word,
+    outside: Word,
+    *,
+    strides: tuple[Word, Word],
+    limits: tuple[Word, Word],
+) -> Callable[[int, int], Word]:
+    """Write the addresses of a tile's pixels to the stack; those outside the image lie elsewhere.
+
+    Returns:
+        a function of row and column that reads an address.
+    """
+    rows, columns = size
+    room = code.room(rows * columns)
+    for row in range(rows):
+        y = corner[0] + row
+        inside_y = y.within(limits[0])
+        line = base + y * strides[0]
+        for column in range(columns):
+            x = corner[1] + column
+            place = (line + x * strides[1]).where(x.within(limits[1]), outside)
+            place = place.where(inside_y, outside)
+            code.store_word(place, room + (row * columns + column) * 8)
+    return lambda row, column: code.load_word(room + (row * columns + column) * 8)
+
+
+def corner(code: Function, tile: Word, step: tuple[int, int]) -> tuple[Word, Word, Word]:
+    """Return image, row and column of a tile's first pixel; the tiles of an image by rows."""
+    area = code.tiles_y * code.tiles_x
+    rest = tile % area
+    return tile // area, rest // code.tiles_x * step[0], rest % code.tiles_x * step[1]
+
+
+def gather(form: Form, name: str, matrices: tuple[Matrix, Matrix]) -> Function:
+    """Read tiles, one every m pixels, as large as the matrices take, and write transforms to V."""
+    size = (matrices[0].shape[1], matrices[1].shape[1])
+    code = Function(
+        name,
+        "image image_step row_step pixel_step height width top left channels zeros "
+        "tiles_y tiles_x first count v v_tile v_point",
+        form.lanes,
+    )
+    with code.loop(code.count) as index:
+        number, y, x = corner(code, code.first + index, form.outputs)
+        pixel = table(
+            code,
+            size,
+            (y - code.top, x - code.left),
+            code.image + number * code.image_step,
+            code.zeros,
+            strides=(code.row_step, code.pixel_step),
+            limits=(code.height, code.width),
+        )
+        target = code.v + index * code.v_tile
+        for channel, mask in in_vectors(code, code.channels):
+            offset = channel * 4
+
+            def load(
+                row: int, column: int, offset: Word = offset, mask: str | None = mask
+            ) -> Lanes:
+                at = pixel(row, column) + offset
+                return code.load(at) if mask is None else code.load_masked(at, mask)
+
+            def store(row: int, column: int, value: Lanes, offset: Word = offset) -> None:
+                point = row * matrices[1].shape[0] + column
+                code.store(value, target + code.v_point * point + offset)
+
+            transform(matrices, load, store)
+    return code
+
+
+def multiply(form: Form, vectors: int) -> Function:
+    """Multiply ROWS rows of A (any strides) with `vectors` vectors of B's rows into C.
+
+    `fresh` is 1 to begin at zero, 0 to add to what C holds.
+    """
+    code = Function(
+        f"multiply_{vectors}",
+        "a a_row a_step b b_step c c_row depth fresh",
+        form.lanes,
+        public=False,
+    )
+    cells = [(row, vector) for row in range(ROWS) for vector in range(vectors)]
+    sums: dict[tuple[int, int], Variable] = {cell: code.variable() for cell in cells}
+    rows = [code.a + code.a_row * row for row in range(ROWS)]
+    place = {(row, v): code.c + code.c_row * row + v * form.lanes * 4 for row, v in cells}
+    for cell in cells:
+        sums[cell].set(code.constant(0.0))
+    with code.when(code.fresh.below(1)):
+        for cell in cells:
+            sums[cell].set(code.load(place[cell]))
+    with code.loop(code.depth) as step:
+        line = code.b + step * code.b_step
+        right = [code.load(line + vector * form.lanes * 4) for vector in range(vectors)]
+        for row in range(ROWS):
+            left = code.spread(rows[row] + step * code.a_step)
+            for vector in range(vectors):
+                total = sums[row, vector]
+                total.set(left.times_plus(right[vector], total.get()))
+    for cell in cells:
+        code.store(sums[cell].get(), place[cell])
+    return code
+
+
+@lru_cache
+def panels(form: Form) -> dict[int, Function]:
+    """Return the products by the vectors of a panel: the last panel is narrower."""
+    return {count: multiply(form, count) for count in range(1, form.vectors + 1)}
+
+
+def scatter(form: Form) -> Function:
+    """Transform M back and write the pixels: + bias, + residual, at least the floor."""
+    code = Function(
+        "scatter",
+        "m m_tile m_point features bias floor zeros waste residual r_image r_row r_pixel "
+        "out out_image out_row out_pixel out_height out_width tiles_y tiles_x first count",
+        form.lanes,
+        public=False,
+    )
+    floor = code.spread(code.floor)
+    with code.loop(code.count) as index:
+        number, y, x = corner(code, code.first + index, form.outputs)
+        limits = (code.out_height, code.out_width)
+        pixels = partial(table, code, form.outputs, (y, x), limits=limits)
+        base = code.out + number * code.out_image
+        out = pixels(base, code.waste, strides=(code.out_row, code.out_pixel))
+        base = code.residual + number * code.r_image
+        residual = pixels(base, code.zeros, strides=(code.r_row, code.r_pixel))
+        source = code.m + index * code.m_tile
+        for feature, mask in in_vectors(code, code.features):
+            offset = feature * 4
+
+            def read(at: Word, mask: str | None = mask) -> Lanes:
+                return code.load(at) if mask is None else code.load_masked(at, mask)
+
+            bias = read(code.bias + offset)
+
+            def load(row: int, column: int, offset: Word = offset) -> Lanes:
+                point = row * form.sides[1] + column
+                return code.load(source + code.m_point * point + offset)
+
+            def store(
+                row: int,
+                column: int,
+                value: Lanes,
+                offset: Word = offset,
+                mask: str | None = mask,
+                bias: Lanes = bias,
+                read: Callable[[Word], Lanes] = read,
+            ) -> None:
+                value = value + bias + read(residual(row, column) + offset)
+                value, at = value.at_least(floor), out(row, column) + offset
+                if mask is None:
+                    code.store(value, at)
+                else:
+                    code.store_masked(value, at, mask)
+
+            transform(form.matrices("outputs"), load, store)
+    return code
+
+
+FORWARD = (
+    "image image_step row_step pixel_step height width top left channels filters features bias "
+    "floor zeros waste residual r_image r_row r_pixel out out_image out_row out_pixel out_height "
+    "out_width tiles_y tiles_x v v_tile v_point m m_tile m_point block first last first_panel "
+    "last_panel"
+)
+"""The parameters of `forward`: addresses and steps in bytes, the rest counts."""
+
+
+def forward(form: Form) -> list[Function]:
+    """Convolve the tiles first ... last - 1 with the panels first_panel ... last_panel - 1."""
+    read, write, products = (
+        gather(form, "gather", form.matrices("inputs")),
+        scatter(form),
+        panels(form),
+    )
+    code = Function("forward", FORWARD, form.lanes)
+    arguments = {name: getattr(code, name) for name in code.parameters}
+    with code.loop(code.last, code.block, code.first) as first:
+        count = (code.last - first).least(code.block)
+        here = {**arguments, "first": first, "count": count}
+        code.call(read, *(here[name] for name in read.parameters))
+        with code.loop(code.last_panel, 1, code.first_panel) as panel:
+            begun = panel * form.width
+            features = (code.features - begun).least(form.width)
+            size = code.channels * (form.points * 4)
+            filters = code.filters + begun * size
+            vectors = (features + form.lanes - 1) // form.lanes
+            for number, product in products.items():
+                with (
+                    code.when((vectors - number).within(1)),
+                    code.loop(form.points) as point,
+                    code.loop(count, ROWS) as tile,
+                ):
+                    step = number * form.lanes * 4
+                    a = code.v + point * code.v_point + tile * code.v_tile
+                    b = filters + point * code.channels * step
+                    c = code.m + point * code.m_point + tile * code.m_tile
+                    code.call(product, a, code.v_tile, 4, b, step, c, code.m_tile, code.channels, 1)
+            here |= {"features": features}
+            for name in ("bias", "residual", "out"):
+                here[name] = arguments[name] + begun * 4
+            code.call(write, *(here[name] for name in write.parameters))
+    return [read, *products.values(), write, code]
+
+
+def filters(form: Form) -> Function:
+    """Transform filters (taps, taps, channels, features) into the panels of U."""
+    code = Function("filters", "w channels features u first_panel last_panel", form.lanes)
+    with code.loop(code.last_panel, 1, code.first_panel) as panel:
+        begun = panel * form.width
+        features = (code.features - begun).least(form.width)
+        width = (features + form.lanes - 1) // form.lanes * form.lanes
+        target = code.u + begun * code.channels * (form.points * 4)
+        with code.loop(code.channels) as channel:
+            for feature, mask in in_vectors(code, features):
+                source = code.w + (channel * code.features + begun + feature) * 4
+                tap = code.channels * code.features * 4
+                into = target + (channel * width + feature) * 4
+
+                def load(
+                    row: int,
+                    column: int,
+                    source: Word = source,
+                    mask: str | None = mask,
+                    tap: Word = tap,
+                ) -> Lanes:
+                    at = source + tap * (row * form.taps[1] + column)
+                    return code.load(at) if mask is None else code.load_masked(at, mask)
+
+                def store(
+                    row: int, column: int, value: Lanes, into: Word = into, width: Word = width
+                ) -> None:
+                    point = row * form.sides[1] + column
+                    code.store(value, into + code.channels * width * (point * 4))
+
+                transform(form.matrices("filters"), load, store)
+    return code
+
+
+# -- the gradient by the filters -------------------------------------------------------------------
+
+
+def correlate(form: Form) -> Function:
+    """Add V^T Z, summed over tiles, to the gradient of U, for points first ... last - 1."""
+    code = Function(
+        "correlate",
+        "v v_tile v_point z z_tile z_point count channels features u u_row u_point fresh "
+        "first last",
+        form.lanes,
+    )
+    with (
+        code.loop(code.last, 1, code.first) as point,
+        code.loop(code.features, form.width) as begun,
+    ):
+        features = (code.features - begun).least(form.width)
+        vectors = (features + form.lanes - 1) // form.lanes
+        b = code.z + point * code.z_point + begun * 4
+        for number, product in panels(form).items():
+            with (
+                code.when((vectors - number).within(1)),
+                code.loop(code.channels, ROWS) as channel,
+            ):
+                a = code.v + point * code.v_point + channel * 4
+                c = code.u + point * code.u_point + channel * code.u_row + begun * 4
+                code.call(
+                    product,
+                    a,
+                    4,
+                    code.v_tile,
+                    b,
+                    code.z_tile,
+                    c,
+                    code.u_row,
+                    code.count,
+                    code.fresh,
+                )
+    return code
+
+
+def restore(form: Form) -> Function:
+    """Transform the gradient of U back: -> (taps, taps, channels, features)."""
+    code = Function("restore", "u u_row u_point channels features w first last", form.lanes)
+    down, across = form.matrices("filters")
+    tap = code.channels * code.features * 4
+    with code.loop(code.last, 1, code.first) as channel:
+        for feature, mask in in_vectors(code, code.features):
+            source = code.u + channel * code.u_row + feature * 4
+            into = code.w + (channel * code.features + feature) * 4
+
+            def load(row: int, column: int, source: Word = source) -> Lanes:
+                return code.load(source + code.u_point * (row * form.sides[1] + column))
+
+            def store(
+                row: int, column: int, value: Lanes, into: Word = into, mask: str | None = mask
+            ) -> None:
+                at = into + tap * (row * form.taps[1] + column)
+                if mask is None:
+                    code.store(value, at)
+                else:
+                    code.store_masked(value, at, mask)
+
+            transform((down.T, across.T), load, store)
+    return code
+
+
+def spread(form: Form) -> Function:
+    """Transform tiles of the output's gradient, without overlap, as V is."""
+    down, across = form.matrices("outputs")
+    return gather(form, "spread", (down.T, across.T))
+
+
+@lru_cache
+def kernels(form: Form) -> dict[str, Callable[..., None]]:
+    """Return `forward`, `filters`, `gather`, `spread`, `correlate`, `restore` of a form, compiled.
+
+    All take integers; the GIL is released. The first call on a machine takes some seconds.
+    """
+    from striate.ops.native import compile_functions
+
+    what = f"Winograd's F({form.outputs[0]}x{form.outputs[1]}, {form.taps[0]}x{form.taps[1]})"
+    written = [*forward(form), filters(form), spread(form), correlate(form), restore(form)]
+    return compile_functions(what, written)
