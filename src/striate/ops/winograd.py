@@ -29,7 +29,8 @@ from striate.ops.machine import l2_bytes, machine
 from striate.ops.points import POINTS
 from striate.ops.problem import Padding, Pair, Problem
 from striate.ops.threads import cut, share
-from striate.ops.winograd_kernel import ROWS, Form, kernels
+from striate.ops.tiles import Form
+from striate.ops.winograd_kernel import ROWS, kernels
 
 ERRORS = {2: 1e-6, 4: 2e-6, 6: 8e-6}
 """Bounds on the relative RMS error by m, for independent inputs, up to 512 channels."""
