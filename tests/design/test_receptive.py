@@ -207,7 +207,7 @@ def test_which_kinds_look_at_more_than_their_own_pixel() -> None:
     }
     assert pixelwise == {
         *("relu", "relu6", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "softmax"),
-        *("dropout", "batch_norm", "affine", "lrn", "identity", "add", "concat"),
+        *("dropout", "noise", "batch_norm", "affine", "lrn", "identity", "add", "concat"),
         *("elementwise", "prelu", "log_softmax", "channel_dropout", "multiply", "combine"),
         *("group_norm", "layer_norm", "permute", "linear_last"),
     }

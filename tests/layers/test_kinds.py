@@ -52,6 +52,7 @@ EXAMPLES: dict[str, tuple[dict[str, object], Oracle | None]] = {
     "silu": ({}, functional.silu),
     "softmax": ({}, lambda x: torch.softmax(x, 1)),
     "dropout": ({"p": 0.3}, lambda x: x),
+    "noise": ({"form": "plain", "amount": 0.3}, lambda x: 0.7 * x),
     "batch_norm": ({}, None),
     "affine": ({}, lambda x, w, b: x * w[:, None, None] + b[:, None, None]),
     "lrn": ({"size": 3}, lambda x: functional.local_response_norm(x, 3, 1e-4, 0.75, 1.0)),

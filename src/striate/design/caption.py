@@ -22,7 +22,7 @@ from striate.design.layer import Layer
 from striate.design.linear import Conv, Linear, by
 from striate.design.local import Local
 from striate.design.moving import LinearLast, Permute, Reduce, Reshape, Resize, Slice
-from striate.design.pointwise import LRN, Activation, Affine, BatchNorm, Dropout, LeakyReLU
+from striate.design.pointwise import LRN, Activation, Affine, BatchNorm, Dropout, LeakyReLU, Noise
 from striate.design.pooling import AdaptivePool, AvgPool, MaxPool, Pool
 from striate.design.transposed import ConvTranspose
 from striate.design.wiring import Add, Concat, Flatten, Identity, Opaque, Pad, Shortcut
@@ -112,6 +112,11 @@ def _(layer: LRN) -> str:
 @caption.register
 def _(layer: Dropout) -> str:
     return f"dropout {layer.p:g}"
+
+
+@caption.register
+def _(layer: Noise) -> str:
+    return f"{layer.form} {'noise' if layer.form == 'additive' else 'dropout'} {layer.amount:g}"
 
 
 @caption.register
@@ -236,6 +241,7 @@ for _kind, _kin in (
     (Affine, "norm"),
     (Activation, "activation"),
     (Dropout, "dropout"),
+    (Noise, "dropout"),
     (Add, "join"),
     (Concat, "join"),
     (Flatten, "shape"),

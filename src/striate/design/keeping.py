@@ -142,5 +142,10 @@ def _(layer: pointwise.Dropout, *shapes: Shape) -> Kept:
 
 
 @kept.register
+def _(layer: pointwise.Noise, *shapes: Shape) -> Kept:
+    return Kept(copies=volume(shapes[0])) if layer.amount and layer.form != "additive" else Kept()
+
+
+@kept.register
 def _(layer: pointwise.LRN, *shapes: Shape) -> Kept:
     return Kept(inputs=True, copies=3 * volume(shapes[0]))

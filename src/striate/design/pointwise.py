@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from striate.design.init import Constant, Init
 from striate.design.layer import Layer, Parameter, Shape
@@ -57,6 +57,28 @@ class Dropout(Layer, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 0.0 <= self.p < 1.0:
             raise self.refuse(f"expected 0 <= p < 1, received p={self.p}")
+
+
+class Noise(Layer, frozen=True, kw_only=True):
+    """The other forms of dropout.
+
+    - `plain`: zero with probability `amount` in training, scale by 1 - amount in evaluation.
+    - `gaussian`: x (1 + s n) in training, n ~ N(0, 1), s^2 = amount / (1 - amount): mean and
+      variance are those of dropout with p = amount.
+    - `additive`: x + amount n in training.
+
+    The last two do nothing in evaluation, nor does `Dropout`, which scales in training instead.
+
+    Source: Srivastava et al., "Dropout", JMLR 15 (2014), sections 4 and 10.
+    """
+
+    form: Literal["plain", "gaussian", "additive"] = "gaussian"
+    amount: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.amount < 0.0 or (self.form != "additive" and self.amount >= 1.0):
+            most = "" if self.form == "additive" else " < 1"
+            raise self.refuse(f"expected 0 <= amount{most}, received amount={self.amount}")
 
 
 class BatchNorm(Layer, frozen=True, kw_only=True):

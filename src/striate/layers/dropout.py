@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -62,4 +64,74 @@ def placed_mask(x: Tensor, p: float, name: str) -> Tensor:
 
 @placed_mask.register_fake
 def _(x: Tensor, p: float, name: str) -> Tensor:
+    return torch.empty(x.shape, dtype=x.dtype, device=x.device)
+
+
+class Noise(nn.Module):
+    """The other forms of dropout; the noise has the same address as `Dropout`'s mask.
+
+    - `plain`: y = x * mask in training, y = (1 - amount) x in evaluation.
+    - `gaussian`: y = x (1 + s n), n ~ N(0, 1), s = sqrt(amount / (1 - amount)); nothing else.
+    - `additive`: y = x + amount n; nothing in evaluation.
+
+    Args:
+        form: which.
+        amount: probability of dropping, or the deviation of additive noise.
+        name: the layer's name in its network.
+
+    Input shape: (batch, ...)
+    Output shape: the same.
+
+    Source: Srivastava et al., JMLR 15 (2014), sections 4 and 10.
+    """
+
+    def __init__(self, form: str, amount: float, name: str = "") -> None:
+        super().__init__()
+        self.form, self.amount, self.name = form, amount, name
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x, disturbed in training: (batch, ...) -> (batch, ...)."""
+        if self.amount == 0.0:
+            return x
+        if self.form == "plain":
+            return x * (self._mask(x) if self.training else 1 - self.amount)
+        if not self.training:
+            return x
+        noise = self._normal(x)
+        if self.form == "additive":
+            return x + self.amount * noise
+        return x * (1 + noise * math.sqrt(self.amount / (1 - self.amount)))
+
+    def extra_repr(self) -> str:
+        """Return what print(module) shows in the brackets."""
+        return f"{self.form}, amount={self.amount}"
+
+    def _mask(self, x: Tensor) -> Tensor:
+        if current_placement() is None:
+            return torch.empty_like(x, requires_grad=False).bernoulli_(1 - self.amount)
+        mask: Tensor = placed_mask(x.detach(), self.amount, self.name)
+        return mask * (1 - self.amount)
+
+    def _normal(self, x: Tensor) -> Tensor:
+        if current_placement() is None:
+            return torch.randn_like(x, requires_grad=False)
+        noise: Tensor = placed_normal(x.detach(), self.name)
+        return noise
+
+
+@torch.library.custom_op(
+    "striate::placed_normal", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,)
+)
+def placed_normal(x: Tensor, name: str) -> Tensor:
+    """Draw N(0, 1) for a layer's rows in the placement in force, shaped like x."""
+    where = current_placement()
+    if where is None:
+        raise RuntimeError("placed_normal was called outside layers.placement")
+    noise = torch.empty((where.total, *x.shape[1:]), dtype=x.dtype, device=x.device)
+    noise.normal_(generator=where.generator(name, x.device))
+    return noise[where.offset : where.offset + x.shape[0]].clone()
+
+
+@placed_normal.register_fake
+def _(x: Tensor, name: str) -> Tensor:
     return torch.empty(x.shape, dtype=x.dtype, device=x.device)

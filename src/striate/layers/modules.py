@@ -14,11 +14,13 @@ from torch import nn
 
 from striate import design
 from striate.design import Shape
+from striate.design.pointwise import Noise
 from striate.errors import DesignError
 from striate.layers.batchnorm import BatchNorm
 from striate.layers.classical import CCells, Rbf, SCells, Subsample
 from striate.layers.convolution import Conv2d, Convolution
 from striate.layers.dropout import Dropout
+from striate.layers.dropout import Noise as NoiseModule
 from striate.layers.elementwise import ChannelDropout, Combine, Elementwise, Multiply
 from striate.layers.local import Local
 from striate.layers.moving import Permute, Reduce, Reshape, Resize, Slice
@@ -104,6 +106,11 @@ def _(record: design.LayerNorm, *shapes: Shape) -> nn.Module:
 @module.register
 def _(record: design.Dropout, *shapes: Shape) -> nn.Module:
     return Dropout(record.p, record.name)
+
+
+@module.register
+def _(record: Noise, *shapes: Shape) -> nn.Module:
+    return NoiseModule(record.form, record.amount, record.name)
 
 
 @module.register

@@ -160,7 +160,7 @@ def test_which_kinds_each_dialect_handles() -> None:
     }
     common = {"opaque", "shortcut"} | set(
         "c_cells channel_dropout combine conv_transpose elementwise group_norm layer_norm "
-        "linear_last log_softmax multiply permute prelu rbf reduce reshape resize s_cells "
+        "linear_last log_softmax multiply noise permute prelu rbf reduce reshape resize s_cells "
         "slice".split()
     )
     assert lacking == {
