@@ -5,6 +5,8 @@ recorded steps again and compares. The loop is in `loop`, the arithmetic of a st
 is saved in `checkpoint`.
 """
 
+from striate.train.adversarial import Adversarial
+from striate.train.ascent import ascend, direction, into_ball, random_start
 from striate.train.average import Ema
 from striate.train.estimate import Estimate, estimate
 from striate.train.footprint import Footprint, Trial, find_batch, measure
@@ -47,6 +49,7 @@ __all__ = [
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Adversarial",
     "Constant",
     "Cosine",
     "CrossEntropy",
@@ -89,9 +92,13 @@ __all__ = [
     "Validation",
     "WeightedCrossEntropy",
     "balanced_weights",
+    "ascend",
+    "direction",
     "estimate",
     "find_batch",
+    "into_ball",
     "measure",
+    "random_start",
     "replay",
     "resume",
     "train",

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from striate.contract import Affine
 from striate.design import Network
 from striate.design.layer import Answer
 from striate.randomness import Stream, stream
@@ -34,6 +35,7 @@ class Rows(NamedTuple):
         address: numbers of the step and of the micro-batch within it.
         seed: the run's; with the address it determines all that an objective draws.
         processes: those that hold the other rows.
+        normalisation: how the images were made of 8-bit levels, by channel.
     """
 
     images: Tensor
@@ -42,6 +44,24 @@ class Rows(NamedTuple):
     address: tuple[int, int]
     seed: int
     processes: Processes
+    normalisation: Affine = Affine((1 / 255,), (0.0,))
+
+    def to_pixels(self, images: Tensor) -> Tensor:
+        """Return normalised images as pixels of 0 to 1, of the same shape."""
+        slope, offset = self._by_channel(images)
+        return ((images - offset) / (255.0 * slope)).clamp(0, 1)
+
+    def from_pixels(self, pixels: Tensor) -> Tensor:
+        """Return pixels of 0 to 1 as the network takes them, of the same shape."""
+        slope, offset = self._by_channel(pixels)
+        return (pixels * 255.0) * slope + offset
+
+    def _by_channel(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        slope, offset = (
+            torch.tensor(each, dtype=images.dtype, device=images.device)[:, None, None]
+            for each in self.normalisation
+        )
+        return slope, offset
 
     def stream(self) -> Stream:
         """Return the micro-batch's randomness, the same in every process."""
@@ -68,6 +88,18 @@ class Objective(Family, frozen=True, kw_only=True):
             forward: the network in training mode; a dict of outputs where it has several.
             network: its record, which holds the loss weight of each output.
             rows: images and labels.
+        """
+        raise NotImplementedError
+
+    @property
+    def probe_images(self) -> int:
+        """How many images of the validation part `count_robust` wants at each epoch's end."""
+        return 0
+
+    def count_robust(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
+        """Return how many rows are right: clean, after one step, after more; and of how many.
+
+        Only asked of an objective that wants `probe_images`.
         """
         raise NotImplementedError
 

@@ -22,7 +22,7 @@ from striate.train.processes import processes
 from striate.train.recipe import Recipe
 from striate.train.step import Taken
 from striate.train.training import Training
-from striate.train.validation import Validation
+from striate.train.validation import Validation, from_history
 
 
 class ReplayResult(Record, frozen=True, kw_only=True):
@@ -119,10 +119,7 @@ class _Record:
             for line in run.history("event")
             if line.get("event") == "checkpoint"
         }
-        self.validations = [
-            Validation(**{name: line[name] for name in Validation.__struct_fields__})
-            for line in run.history("validation")
-        ]
+        self.validations = from_history(run.history("validation"))
         self.step: int | None = None
         self.tensor: str | None = None
         self.differences: list[str] = []

@@ -25,7 +25,7 @@ from striate.train.processes import Processes, processes
 from striate.train.recipe import Recipe
 from striate.train.result import Figures, HeldOut, TrainResult
 from striate.train.training import Observer, Training
-from striate.train.validation import Validation, best
+from striate.train.validation import Validation, best, from_history
 
 
 def train(
@@ -123,10 +123,7 @@ def resume(
 def recorded(run: Run) -> TrainResult:
     """Return the result of a finished run, read from its folder."""
     recipe = decode(Recipe, run.recipe_document())
-    validations = [
-        Validation(**{name: line[name] for name in Validation.__struct_fields__})
-        for line in run.history("validation")
-    ]
+    validations = from_history(run.history("validation"))
     ending = [line for line in run.history("event") if line["event"] == "finished"][-1]
     test = (run.results() or {}).get("test", {})
     return TrainResult(

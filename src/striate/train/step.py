@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from striate.contract import Affine
 from striate.data import Batch
 from striate.errors import NotFiniteError
 from striate.layers import Net, placement
@@ -51,10 +52,19 @@ class Step:
         net: the net being trained, on its device.
         stepper: its optimiser.
         together: the processes that share the batch.
+        normalisation: how images are made of 8-bit levels; 0 to 1 where nothing is said.
     """
 
-    def __init__(self, recipe: Recipe, net: Net, stepper: Stepper, together: Processes) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        net: Net,
+        stepper: Stepper,
+        together: Processes,
+        normalisation: Affine | None = None,
+    ) -> None:
         self.recipe, self.net, self.stepper, self.together = recipe, net, stepper, together
+        self.normalisation = normalisation or Affine((1 / 255,), (0.0,))
         self.forward = torch.compile(net, dynamic=False) if recipe.compile else net
         self.first_seed = stream(recipe.seed, "step").seed("torch")
         self.parameters = tuple(stepper.parameters.values())
@@ -120,12 +130,23 @@ class Step:
             non_blocking=True,
             memory_format=torch.channels_last if channels_last else torch.contiguous_format,
         )
-        labels = part.labels.to(self.together.device, non_blocking=True)
-        rows = Rows(images, labels, part.offset, address, self.recipe.seed, self.together)
+        rows = self.rows(part._replace(images=images), address)
         with self._precision():
             return self.recipe.objective.loss(
                 cast(Callable[[Tensor], Tensor], self.forward), self.net.network, rows
             )
+
+    def rows(self, part: Batch, address: tuple[int, int]) -> Rows:
+        """Return a batch's share on the device, as an objective takes it."""
+        return Rows(
+            part.images.to(self.together.device),
+            part.labels.to(self.together.device, non_blocking=True),
+            part.offset,
+            address,
+            self.recipe.seed,
+            self.together,
+            self.normalisation,
+        )
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.recipe.precision == "float32":

@@ -19,6 +19,7 @@ from striate.errors import NotFiniteError
 from striate.layers import Net, build
 from striate.runs import Run
 from striate.train import checkpoint
+from striate.train.adversarial import Robustness, collapsed, probe
 from striate.train.average import Average
 from striate.train.interrupt import Interrupt
 from striate.train.optimiser import Stepper
@@ -91,7 +92,8 @@ class Training:
         self.stepper = Stepper(
             recipe.optimiser, recipe.network, self.net, recipe.decay_on_norms_and_biases
         )
-        self.step = Step(recipe, self.net, self.stepper, together)
+        self.step = Step(recipe, self.net, self.stepper, together, prepared.contract.forward)
+        self.probes: list[Robustness] = []
         self._began = self._saved = self._epoch_began = time.monotonic()
         self._losses: list[float] = []
 
@@ -169,8 +171,13 @@ class Training:
         )
         if not np.isfinite(outcome.outputs).all() or not math.isfinite(outcome.loss):
             raise self._not_finite("the outputs on the validation part are")
+        robust = self._probe()
         validation = Validation(
-            epoch=self.epoch, step=self.done, loss=outcome.loss, accuracy=outcome.accuracy
+            epoch=self.epoch,
+            step=self.done,
+            loss=outcome.loss,
+            accuracy=outcome.accuracy,
+            robust=robust,
         )
         self.validations.append(validation)
         chosen = best(self.validations, self.recipe.choose_by) is validation
@@ -178,8 +185,27 @@ class Training:
             run, weights = self.run, self.net_to_keep.state_dict()
             self.together.decide(lambda: checkpoint.save_weights(run, weights))
         figures = {"loss": validation.loss, "accuracy": validation.accuracy, "best": chosen}
+        figures |= {} if robust is None else {"robust": robust}
         self._note({"kind": "validation", "epoch": self.epoch, **figures})
         self._say_epoch(validation, chosen)
+
+    def _probe(self) -> float | None:
+        """Attack some of the validation part, where the objective wants it; say a collapse."""
+        found = probe(self.step, self.net_to_keep, self.validation_loader)
+        if found is None:
+            return None
+        self.probes.append(found)
+        self._note({"kind": "probe", "probe": "robustness", "epoch": self.epoch, **found._asdict()})
+        if collapsed(self.probes):
+            self.note_event("catastrophic overfitting", **found._asdict())
+            if self.together.first:
+                progress.say(
+                    f"Catastrophic overfitting: one step is survived by "
+                    f"{100 * found.one_step:.0f}%, ten steps by {100 * found.more_steps:.0f}%. "
+                    "Weights of earlier epochs are kept; try more steps "
+                    "(--set objective.steps=7) or a shorter one."
+                )
+        return found.more_steps
 
     @property
     def net_to_keep(self) -> Net:
@@ -235,6 +261,11 @@ class Training:
         self.step.loss_scale = state.loss_scale
         self.done, self.seconds = state.step, state.seconds
         self.validations = list(state.validations)
+        self.probes = [
+            Robustness(*(line[name] for name in Robustness._fields))
+            for line in run.history("probe")
+            if line["step"] <= self.done and line.get("probe") == "robustness"
+        ]
 
     def note_event(self, event: str, **more: Any) -> None:
         """Write an event into the history."""
@@ -274,12 +305,15 @@ class Training:
         began, self._epoch_began = self._epoch_began, time.monotonic()
         pace = (self._epoch_began - began) / max(len(losses), 1)
         left = pace * self.steps_per_epoch * (self.recipe.epochs - validation.epoch)
+        robust = validation.robust
         if self.together.first:
             progress.say(
                 f"epoch {validation.epoch}/{self.recipe.epochs}  "
                 f"training loss {sum(losses) / max(len(losses), 1):.4f}  "
                 f"validation loss {validation.loss:.4f}  "
-                f"accuracy {100 * validation.accuracy:.2f}%{'  best' if chosen else '      '}"
+                f"accuracy {100 * validation.accuracy:.2f}%"
+                + ("" if robust is None else f"  under attack {100 * robust:.2f}%")
+                + ("  best" if chosen else "      ")
                 + (f"  {_spell(left)} left" if left else "")
             )
 

@@ -8,8 +8,8 @@ run takes the same decisions.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 from striate.records import Record, expect
 
@@ -24,17 +24,28 @@ class Validation(Record, frozen=True, kw_only=True):
         step: steps done so far.
         loss: mean cross-entropy in nats.
         accuracy: share of images classified correctly, 0 to 1.
+        robust: the same under attack, where the objective probes it; the weights are then chosen
+            by it, since a network that has lost its robustness is often the more accurate.
     """
 
     epoch: int
     step: int
     loss: float
     accuracy: float
+    robust: float | None = None
 
     def merit(self, by: Figure) -> tuple[float, float]:
         """Return a pair that is greater the better; the other figure breaks ties."""
         loss = -self.loss if math.isfinite(self.loss) else -math.inf
+        if self.robust is not None:
+            return (self.robust, self.accuracy)
         return (self.accuracy, loss) if by == "accuracy" else (loss, self.accuracy)
+
+
+def from_history(lines: Iterable[Mapping[str, Any]]) -> list[Validation]:
+    """Return the validations that lines of a history tell of."""
+    known = Validation.__struct_fields__
+    return [Validation(**{name: line[name] for name in known if name in line}) for line in lines]
 
 
 def best(validations: Sequence[Validation], by: Figure) -> Validation | None:
