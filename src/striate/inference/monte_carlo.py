@@ -1,7 +1,9 @@
 """Monte Carlo prediction: dropout left on, the spread of the answers as a measure of doubt.
 
-Entropy splits in two: what every draw is unsure about (noise in the image), and what draws disagree
-about (an image unlike those trained on). The second is what tells strange images from known ones.
+Entropy splits in two: what every draw is unsure about (noise in the image), and what draws
+disagree about (what training has left open). Where the two were compared, MNIST against
+Fashion-MNIST after a short training, the whole told strange images from known ones far better
+(AUROC 0.93 against 0.62: tests/inference/test_monte_carlo.py).
 """
 
 from __future__ import annotations
