@@ -166,7 +166,7 @@ def measure(name: str, plan: str, quick: bool, rounds: int) -> dict[str, Any]:
 
 def ours(net: Net, images: Tensor, plan: str) -> Any:
     """Return the accelerated net."""
-    return accelerate(net, images)
+    return accelerate(net, images, plan=plan)
 
 
 def interleaved(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:

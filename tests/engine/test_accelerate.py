@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from striate import design, zoo
-from striate.engine import Program, accelerate
+from striate import design, engine, zoo
+from striate.engine import Program
 from striate.errors import UsageError, WeightsError
 from striate.layers import Net, build
 
@@ -31,6 +32,7 @@ SMALL = (
     "mlp",
 )
 LARGEST = 60_000_000  # parameters
+accelerate = partial(engine.accelerate, plan="default")
 
 
 def shaken(network: design.Network, seed: int = 0) -> Net:

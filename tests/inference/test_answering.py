@@ -28,7 +28,9 @@ def test_a_run_by_its_folder(trained: runs.Run) -> None:
 def test_a_module_of_anybody_s() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Flatten()).eval()
     images = torch.randn(2, 3, 6, 6)
-    assert torch.allclose(striate.accelerate(module, images)(images), module(images), atol=1e-6)
+    assert torch.allclose(
+        striate.accelerate(module, images, plan="default")(images), module(images), atol=1e-6
+    )
 
 
 def test_evaluation_and_prediction_use_it(

@@ -1,6 +1,20 @@
 """A network made fast on this machine: fused for inference, each layer by the plan."""
 
-from striate.engine.accelerating import Example, accelerate
+from striate.engine.accelerating import Choice, Example, accelerate
+from striate.engine.choice import Candidate, LayerPlan, Limits
+from striate.engine.planning import Key, Plan, plan, read
 from striate.engine.program import Program
 
-__all__ = ["Example", "Program", "accelerate"]
+__all__ = [
+    "Candidate",
+    "Choice",
+    "Example",
+    "Key",
+    "LayerPlan",
+    "Limits",
+    "Plan",
+    "Program",
+    "accelerate",
+    "plan",
+    "read",
+]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +12,18 @@ from striate.engine.kernel import Kernel
 from striate.engine.lower import kernel
 from striate.engine.memory import keep_freed_memory
 from striate.engine.node import Node, graph
+from striate.engine.planning import Plan
+from striate.engine.planning import plan as measured
 from striate.engine.program import Program
 from striate.engine.simplify import simplify
 from striate.errors import UsageError
 from striate.layers import Net, build, describe
 
 Example = Tensor | Sequence[int] | None
+Choice = Literal["measure", "default"] | Plan | Mapping[str, str]
 
 
-def accelerate(
-    module: nn.Module, example: Example = None, *, algorithms: dict[str, str] | None = None
-) -> Program:
+def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "measure") -> Program:
     """Return a module that gives the same answers in evaluation, faster.
 
     Batch-norm goes into the weights, activations and additions into the convolutions before them,
@@ -33,7 +35,9 @@ def accelerate(
         module: a Net, or any module that `striate.describe` can describe.
         example: a batch of images, or the shape of one without batch; memory is laid out for that
             many images, any other number works. A Net knows its own shape.
-        algorithms: of convolutions by name, where not torch's own.
+        plan: how convolutions are computed on a CPU: `measure` times what there is for each and
+            keeps the result for this machine (some seconds at first, nothing later), `default`
+            leaves all to torch; or a plan, or algorithms by the layers' names.
 
     Returns:
         The program, an nn.Module.
@@ -47,13 +51,13 @@ def accelerate(
         >>> from striate import zoo
         >>> net = build(zoo.network("lenet", classes=10)).eval()
         >>> images = torch.rand(2, 1, 28, 28)
-        >>> fast = accelerate(net, images)
+        >>> fast = accelerate(net, images, plan="default")
         >>> bool(torch.allclose(fast(images), net(images), atol=1e-6))
         True
     """
     net = _net(module, example)
     batch = len(example) if isinstance(example, Tensor) and example.dim() else 1
-    chosen = algorithms or {}
+    chosen = _algorithms(net, batch, plan)
     like = next((each for each in net.parameters() if each.is_floating_point()), torch.empty(0))
     keep_freed_memory()
 
@@ -77,3 +81,15 @@ def _net(module: nn.Module, example: Example) -> Net:
     if shape is None or tuple(shape) == module.network.input_shape:
         return module
     return build(module.network.with_input(tuple(shape)), parameters=module)
+
+
+def _algorithms(net: Net, batch: int, plan: Choice) -> dict[str, str]:
+    if isinstance(plan, Plan):
+        return plan.algorithms
+    if isinstance(plan, Mapping):
+        return dict(plan)
+    if plan == "default" or any(each.device.type != "cpu" for each in net.parameters()):
+        return {}
+    if plan != "measure":
+        raise UsageError(f"Expected a plan, 'measure' or 'default', received plan={plan!r}.")
+    return measured(net.network, batch=max(batch, 1)).algorithms

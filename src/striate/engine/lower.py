@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from striate import design
-from striate.engine import onednn, pixels, winograd
+from striate.engine import fast, onednn, pixels
 from striate.engine.activation import in_place
 from striate.engine.kernel import Kernel, Plain, channels_last
 from striate.engine.node import Node
@@ -132,9 +132,9 @@ class Affine(Plain):
 def _(record: design.Conv, node: Node, batch: int, algorithm: str = "default") -> Kernel:
     if node.weight is None:
         return Module(node)
-    fast = winograd.kernel(record, node, batch, algorithm)
-    if fast is not None:
-        return fast
+    own = fast.kernel(record, node, batch, algorithm)
+    if own is not None:
+        return own
     if len(record.kernel) != 2 or not onednn.fits(node):
         return Convolution(record, node)
     ends = _ends(record.padding)

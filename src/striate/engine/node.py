@@ -85,8 +85,12 @@ class Graph:
         return found
 
 
-def graph(net: Net) -> Graph:
+def graph(net: Net, *, native: bool | None = None) -> Graph:
     """Return what a net computes in evaluation, one node a layer.
+
+    Args:
+        net: with its weights, or without memory for them.
+        native: whether it will compute in float32 on a CPU; read off the weights unless given.
 
     Raises:
         WeightsError: a module is no longer what its record says; names it.
@@ -97,11 +101,12 @@ def graph(net: Net) -> Graph:
     layers = [layer for layer in network.layers if layer.name in wanted]
     check(net, layers)
     shapes = network.shapes()
-    native = all(
-        each.dtype == torch.float32 and each.device.type == "cpu"
-        for each in net.parameters()
-        if each.is_floating_point()
-    )
+    if native is None:
+        native = all(
+            each.dtype == torch.float32 and each.device.type == "cpu"
+            for each in net.parameters()
+            if each.is_floating_point()
+        )
     nodes = [
         Node(
             name=layer.name,

@@ -6,14 +6,16 @@ pooling (100 ms where 3 suffice), and its max pooling also writes where each max
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from striate import design
 from striate.engine.kernel import Kernel
 from striate.engine.node import Node
-from striate.engine.threads import share
+from striate.ops.threads import cut, share
 
 
 class _Rows:
@@ -48,7 +50,8 @@ class Affine(_Rows):
 
         y = self.target(values[0], out)
         pixels = len(y) * self.space[0] * self.space[1]
-        share(rows.affine, pixels, *flat(values[0]), *flat(y), self.scale, self.shift, self.rectify)
+        arrays = (*flat(values[0]), *flat(y))
+        _share(rows.affine, pixels, *arrays, self.scale, self.shift, self.rectify)
         return y
 
 
@@ -65,7 +68,8 @@ class Response(_Rows):
 
         y = self.target(values[0], out)
         pixels = len(y) * self.space[0] * self.space[1]
-        share(rows.response, pixels, *flat(values[0]), *flat(y), self.channels, *self.settings)
+        arrays = (*flat(values[0]), *flat(y))
+        _share(rows.response, pixels, *arrays, self.channels, *self.settings)
         return y
 
 
@@ -86,7 +90,7 @@ class Maximum(_Rows):
         from striate.engine import rows
 
         y = self.target(values[0], out)
-        share(
+        _share(
             rows.maximum,
             len(y) * self.space[0],
             *flat(values[0]),
@@ -127,6 +131,15 @@ def flat(x: Tensor) -> tuple[Any, int]:
     pixels = batch * height * width
     length = (pixels - 1) * stride + channels if pixels else 0
     return x.as_strided((length,), (1,)).numpy(), stride
+
+
+def _share(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
+    """Call `kernel(first, last, *arguments)` on ranges that together are `range(count)`."""
+
+    def work(first: int, last: int) -> None:
+        kernel(first, last, *arguments)
+
+    share(work, cut(count, torch.get_num_threads()))
 
 
 def _fits(node: Node) -> bool:

@@ -9,36 +9,38 @@ import torch
 from torch import nn
 
 from striate import engine, runs
-from striate.engine import Example
+from striate.engine import Choice, Example
 from striate.errors import WeightsError
+from striate.inference.model import Model, open_model
 from striate.inference.weights import load
 
 
 def accelerate(
-    module_or_run: nn.Module | runs.Run | Path | str,
+    module_or_run: nn.Module | Model | Path | str,
     example: Example = None,
     *,
-    algorithms: dict[str, str] | None = None,
+    plan: Choice | None = None,
 ) -> engine.Program:
     """Return a module that gives the same answers in evaluation, faster.
 
     Args:
-        module_or_run: a Net, anybody's module, or a run folder, whose weights and plan are taken.
+        module_or_run: a Net, anybody's module, or a run folder, whose weights and plan are taken,
+            or published weights.
         example: a batch of images, or the shape of one without batch; see `engine.accelerate`.
-        algorithms: of convolutions by name, where not torch's own.
+        plan: as `engine.accelerate` has it; of a run its own unless given, else `measure`.
 
     Raises:
         RunError: the run has no weights yet.
         DesignError, WeightsError, UsageError: as `engine.accelerate`.
     """
     if isinstance(module_or_run, nn.Module):
-        return engine.accelerate(module_or_run, example, algorithms=algorithms)
-    run = module_or_run if isinstance(module_or_run, runs.Run) else runs.open(module_or_run)
-    chosen = planned(run) if algorithms is None else algorithms
-    return engine.accelerate(load(run), example, algorithms=chosen)
+        return engine.accelerate(module_or_run, example, plan=plan or "measure")
+    run = open_model(module_or_run)
+    chosen = planned(run) if plan is None else plan
+    return engine.accelerate(load(run), example, plan=chosen)
 
 
-def answering(run: runs.Run, device: torch.device, batch: int) -> engine.Program | Any:
+def answering(run: Model, device: torch.device, batch: int) -> engine.Program | Any:
     """Return what answers for a run: its net, fused and planned where that is a CPU's work.
 
     Args:
@@ -50,11 +52,13 @@ def answering(run: runs.Run, device: torch.device, batch: int) -> engine.Program
     if device.type != "cpu":
         return net
     example = torch.empty((batch, *net.network.input_shape), device="meta")
-    return engine.accelerate(net, example, algorithms=planned(run))
+    return engine.accelerate(net, example, plan=planned(run))
 
 
-def planned(run: runs.Run) -> dict[str, str]:
+def planned(run: Model) -> dict[str, str]:
     """Return the convolution algorithms that a run's plan has for inference."""
+    if not isinstance(run, runs.Run):
+        return {}
     found = run.plan().get("inference", {})
     if not isinstance(found, dict):
         raise WeightsError(f"{run.path}/plan.json: expected algorithms by layer under inference.")

@@ -8,12 +8,33 @@ from torch.nn import functional
 
 from striate import design
 from striate.design import Shape
+from striate.ops import conv2d
 
 
 class Conv2d(nn.Conv2d):
-    """torch's convolution, with the name of the algorithm that computes it; a plan sets that."""
+    """torch's convolution, with the name of the algorithm that computes it; a plan sets that.
+
+    Attributes:
+        algorithm: `default` is torch's own, called as nn.Conv2d calls it; else one of
+            `ops.ALGORITHMS`.
+    """
 
     algorithm: str = "default"
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the convolution: (batch, channels, height, width) -> (batch, features, ...)."""
+        if self.algorithm == "default":
+            return super().forward(input)
+        return conv2d(
+            input,
+            self.weight,
+            self.bias,
+            (self.stride[0], self.stride[1]),
+            (int(self.padding[0]), int(self.padding[1])),
+            (self.dilation[0], self.dilation[1]),
+            self.groups,
+            self.algorithm,
+        )
 
 
 class Convolution(nn.Module):

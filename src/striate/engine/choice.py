@@ -1,0 +1,94 @@
+"""The rule by which a measured algorithm replaces torch's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from striate.records import Record
+
+DEFAULT = "default"
+WORTH = 1.05  # how much faster, in three rounds of four, what replaces the default has to be
+ALIKE = 1.03  # times that are as good as equal: the smaller error decides
+NOISE = 0.10  # the default against itself; beyond it nothing can be said
+
+
+class Candidate(Record, frozen=True, kw_only=True):
+    """One way to compute a layer, measured.
+
+    Args:
+        ms: median of its times, in milliseconds.
+        lead: times faster than the default in three rounds of four at least.
+        workspace_bytes: memory beside input, weights and output.
+        relative_rms: root mean square of its error over that of the result, against float64.
+        deterministic: whether two calls gave the same bits.
+    """
+
+    ms: float
+    lead: float
+    workspace_bytes: int
+    relative_rms: float
+    deterministic: bool
+
+
+class Limits(Record, frozen=True, kw_only=True):
+    """What a chosen algorithm may take.
+
+    Args:
+        workspace: bytes; None for any.
+        error: relative root mean square; None for any.
+    """
+
+    workspace: int | None = None
+    error: float | None = None
+
+    def allow(self, candidate: Candidate) -> bool:
+        """Tell whether a candidate keeps within them."""
+        fits = self.workspace is None or candidate.workspace_bytes <= self.workspace
+        exact = self.error is None or candidate.relative_rms <= self.error
+        return fits and exact
+
+
+class LayerPlan(Record, frozen=True, kw_only=True):
+    """What was measured of a layer, and what is chosen.
+
+    Args:
+        name: of the layer.
+        chosen: the algorithm.
+        remark: why, in words.
+        noise: how far the default was from itself: 0.02 is two per cent.
+        candidates: by algorithm, the default among them.
+    """
+
+    name: str
+    chosen: str
+    remark: str
+    noise: float
+    candidates: dict[str, Candidate]
+
+    def within(self, limits: Limits) -> LayerPlan:
+        """Return it with the choice made again, within limits."""
+        chosen, remark = choose(self.candidates, self.noise, limits)
+        return self.replace(chosen=chosen, remark=remark)
+
+
+def choose(candidates: Mapping[str, Candidate], noise: float, limits: Limits) -> tuple[str, str]:
+    """Return the algorithm, and why.
+
+    The fastest one within the limits (of some about as fast, the most exact) replaces the default
+    if it is 5% faster in three rounds of four, and if the default compared with itself says that
+    the machine was quiet enough.
+    """
+    others = {name: each for name, each in candidates.items() if name != DEFAULT}
+    if not others:
+        return DEFAULT, "nothing else computes this layer"
+    allowed = {name: each for name, each in others.items() if limits.allow(each)}
+    if not allowed:
+        return DEFAULT, "nothing else keeps within the limits"
+    fastest = min(each.ms for each in allowed.values())
+    near = [name for name, each in allowed.items() if each.ms <= fastest * ALIKE]
+    best = min(near, key=lambda name: allowed[name].relative_rms)
+    if noise > NOISE:
+        return DEFAULT, f"too noisy: the default differed from itself by {noise:.0%}"
+    if allowed[best].lead >= WORTH:
+        return best, f"{candidates[DEFAULT].ms / allowed[best].ms:.2f} times as fast"
+    return DEFAULT, f"the default wins: {best} took {allowed[best].ms:.2f} ms"

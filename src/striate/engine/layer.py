@@ -1,0 +1,194 @@
+"""One convolution measured: time, error and repeatability of every way to compute it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from striate import design
+from striate.engine import fast
+from striate.engine.choice import DEFAULT, NOISE, Candidate, LayerPlan, Limits, choose
+from striate.engine.fast import Direction
+from striate.engine.kernel import channels_last
+from striate.engine.lower import kernel
+from striate.engine.node import Node
+from striate.engine.race import Run, Times, race
+
+_CONTROL = "default, again"
+_ALONE = 5  # rounds of a layer that nothing else computes
+_AGAIN = 2  # times a noisy layer is measured once more
+_CROP = 20  # pixels; the error is that of a part of one image
+
+
+def measure(
+    node: Node,
+    algorithms: tuple[str, ...],
+    batch: int,
+    direction: Direction,
+    layout: str,
+    rounds: int,
+) -> LayerPlan:
+    """Measure a convolution.
+
+    Args:
+        node: what to compute; only the shapes of its tensors are read.
+        algorithms: beside the default.
+        batch: images at a time.
+        direction: inference or training.
+        layout: of images and weights in training.
+        rounds: how often each way is called.
+    """
+    record = node.record
+    if not isinstance(record, design.Conv):
+        raise TypeError(f"{node.name} is no convolution")
+    drawn = _drawn(node)
+    prepare = _inference if direction == "inference" else _training
+    names = (DEFAULT, *algorithms)
+    runs: dict[str, Run] = {name: prepare(record, drawn, batch, name, layout) for name in names}
+    if algorithms:
+        runs[_CONTROL] = prepare(record, drawn, batch, DEFAULT, layout)
+    times = race(runs, rounds if algorithms else min(rounds, _ALONE))
+    for _ in range(_AGAIN):  # on a busy machine more rounds settle the medians
+        if not algorithms or _noise(times) <= NOISE:
+            break
+        times = {name: each + times[name] for name, each in race(runs, rounds).items()}
+    noise = _noise(times) if algorithms else 0.0
+    candidates = {
+        name: Candidate(
+            ms=times[name].median * 1e3,
+            lead=times[name].lead(times[DEFAULT]),
+            workspace_bytes=fast.workspace(record, drawn, batch, name),
+            relative_rms=error(record, drawn, name),
+            deterministic=_repeats(runs[name]),
+        )
+        for name in names
+    }
+    chosen, remark = choose(candidates, noise, Limits())
+    return LayerPlan(
+        name=node.name, chosen=chosen, remark=remark, noise=noise, candidates=candidates
+    )
+
+
+def _noise(times: dict[str, Times]) -> float:
+    """Return how far the default's median is from its own in the same rounds."""
+    return abs(times[_CONTROL].median / times[DEFAULT].median - 1)
+
+
+def error(record: design.Conv, node: Node, algorithm: str) -> float:
+    """Return the relative root mean square error of an algorithm, against float64.
+
+    Of one image's corner, without epilogue, since neither changes how sums are rounded.
+    """
+    channels, *space = node.shapes[0]
+    small = [max(min(size, _CROP), _reach(record, axis)) for axis, size in enumerate(space)]
+    shape = (channels, *small)
+    part = replace(
+        node, shapes=(shape,), shape=record.output(shape), residual=None, activation=None
+    )
+    x = _images((1, *shape), 1)
+    with torch.inference_mode():
+        found = kernel(record, part, 1, algorithm)
+        y = found([x], _target(part, 1) if found.into else None).double()
+        exact = _convolve(record, x.double(), _wide(node.weight), _wide(node.bias))
+    return sqrt(float((y - exact).square().mean() / exact.square().mean().clamp(min=1e-300)))
+
+
+def _inference(record: design.Conv, node: Node, batch: int, algorithm: str, layout: str) -> Run:
+    found = kernel(record, node, batch, algorithm)
+    values = [_images((batch, *node.shapes[0]), 0)]
+    if node.residual is not None:
+        values.append(_images((batch, *node.shape), 2))
+    out = _target(node, batch) if found.into else None
+
+    def run() -> Tensor:
+        with torch.inference_mode():
+            return found(values, out)
+
+    return run
+
+
+def _training(record: design.Conv, node: Node, batch: int, algorithm: str, layout: str) -> Run:
+    memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+    two = len(record.kernel) == 2
+
+    def placed(x: Tensor) -> Tensor:
+        return x.contiguous(memory_format=memory) if two else x
+
+    x = placed(_images((batch, *node.shapes[0]), 0)).requires_grad_()
+    weight = placed(_known(node.weight)).requires_grad_()
+    grad = placed(_images((batch, *node.shape), 2))
+
+    def run() -> Any:
+        if algorithm == DEFAULT or not two:
+            y = _convolve(record, x, weight, None)
+        else:
+            y = fast.convolve(record, x, weight, algorithm)
+        return torch.autograd.grad(y, (x, weight), grad)[1]
+
+    return run
+
+
+def _drawn(node: Node) -> Node:
+    """Return a node with weights and biases drawn at random, in its own shapes."""
+    source = torch.Generator().manual_seed(3)
+    shape = _known(node.weight).shape
+    fan_in = max(1, shape[1:].numel())
+    weight = torch.randn(shape, generator=source) * sqrt(2 / fan_in)
+    bias = None if node.bias is None else torch.randn(node.bias.shape, generator=source) * 0.1
+    return replace(node, weight=weight, bias=bias)
+
+
+def _images(shape: tuple[int, ...], seed: int) -> Tensor:
+    """Return what a rectifier leaves of normal numbers, channels last."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).relu_()
+    return channels_last(x) if len(shape) == 4 else x
+
+
+def _target(node: Node, batch: int) -> Tensor:
+    channels, *space = node.shape
+    return torch.empty(batch, *space, channels).permute(0, -1, *range(1, len(space) + 1))
+
+
+def _convolve(record: design.Conv, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    axes = len(record.kernel)
+    functions: tuple[Callable[..., Tensor], ...] = (
+        functional.conv1d,
+        functional.conv2d,
+        functional.conv3d,
+    )
+    if all(before == after for before, after in record.padding):
+        padding = tuple(before for before, _ in record.padding)
+    else:
+        x = functional.pad(x, [end for pair in reversed(record.padding) for end in pair])
+        padding = (0,) * axes
+    settings = (record.stride, padding, record.dilation, record.groups)
+    return functions[axes - 1](x, weight, bias, *settings)
+
+
+def _reach(record: design.Conv, axis: int) -> int:
+    """Return the least size that a filter fits into along an axis."""
+    extent = record.dilation[axis] * (record.kernel[axis] - 1) + 1
+    return extent - min(sum(record.padding[axis]), extent - 1)
+
+
+def _repeats(run: Run) -> bool:
+    first, second = run(), run()
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
+        return False
+    return torch.equal(first.clone(), second)
+
+
+def _wide(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.double()
+
+
+def _known(tensor: Tensor | None) -> Tensor:
+    if tensor is None:
+        raise TypeError("expected a weight")
+    return tensor

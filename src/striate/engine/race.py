@@ -1,0 +1,62 @@
+"""Times that can be compared: calls taken in turn, so that a busy machine slows all alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+Run = Callable[[], object]
+
+_EARLY = 3  # rounds after which a call that is far behind is not asked again
+_FAR = 1.6
+
+
+class Times:
+    """Seconds of one call, by round."""
+
+    def __init__(self, seconds: list[float]) -> None:
+        self.seconds = seconds
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return statistics.median(self.seconds)
+
+    def __add__(self, other: Times) -> Times:
+        return Times(self.seconds + other.seconds)
+
+    def lead(self, over: Times) -> float:
+        """Return how many times faster than another it is, in three rounds of four at least."""
+        ratios = [theirs / own for own, theirs in zip(self.seconds, over.seconds, strict=False)]
+        return statistics.quantiles(ratios, n=4)[0] if len(ratios) > 1 else ratios[0]
+
+
+def race(
+    runs: Mapping[str, Run], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, Times]:
+    """Time calls in turn, after one of each to warm up.
+
+    Args:
+        runs: by name; the first one is what the others are compared with and never left out.
+        rounds: how often each is called; one that is far behind after three is left alone.
+        clock: gives seconds.
+    """
+    first = next(iter(runs))
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()
+    racing = dict(runs)
+    for number in range(rounds):
+        if number == _EARLY:
+            best = min(statistics.median(seconds) for seconds in taken.values())
+            racing = {
+                name: run
+                for name, run in runs.items()
+                if name == first or statistics.median(taken[name]) < _FAR * best
+            }
+        for name, run in racing.items():
+            began = clock()
+            run()
+            taken[name].append(clock() - began)
+    return {name: Times(seconds) for name, seconds in taken.items()}

@@ -1,0 +1,138 @@
+"""Plans: measured, kept, limited, obeyed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.engine.test_accelerate import shaken
+
+from striate import design, engine, zoo
+from striate.engine import Limits, Plan
+from striate.engine.layer import error
+from striate.engine.node import graph
+from striate.engine.simplify import take_weights
+from striate.errors import RecordError
+from striate.layers import build
+
+NETWORK = zoo.network("resnet20", input=(3, 16, 16))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own."""
+    monkeypatch.setattr("striate.engine.planning.cache_folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def measured() -> Plan:
+    return engine.plan(NETWORK, batch=2, rounds=3, cached=False)
+
+
+def test_every_convolution_is_there(measured: Plan) -> None:
+    names = [each.name for each in NETWORK.layers if isinstance(each, design.Conv)]
+    assert [each.name for each in measured.layers] == names
+    for layer in measured.layers:
+        assert layer.candidates["default"].workspace_bytes == 0
+        assert layer.remark and layer.chosen in layer.candidates
+        assert all(each.ms > 0 and each.deterministic for each in layer.candidates.values())
+        assert all(0 < each.relative_rms < 1e-5 for each in layer.candidates.values())
+    assert set(measured.layers[1].candidates) > {"default", "winograd_4x4"}
+    assert set(measured.layers[0].candidates) == {"default"}  # three channels
+    chosen = sum(each.candidates[each.chosen].ms for each in measured.layers)
+    assert measured.total_ms == pytest.approx(chosen)
+    assert measured.default_ms == pytest.approx(
+        sum(each.candidates["default"].ms for each in measured.layers)
+    )
+
+
+def test_limits_leave_only_the_default(measured: Plan) -> None:
+    assert not measured.within(Limits(workspace=0)).algorithms
+    assert not measured.within(Limits(error=1e-12)).algorithms
+    exact = measured.within(Limits(error=1e-6))
+    assert all(
+        each.candidates[each.chosen].relative_rms <= 1e-6
+        for each in exact.layers
+        if each.chosen != "default"
+    )
+
+
+def test_the_second_plan_is_the_first(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = zoo.network("lenet")
+    first = engine.plan(small, rounds=3)
+    path = next(cache.rglob("*.json"))
+    assert engine.read(path) == first
+    monkeypatch.setattr("striate.engine.planning.measure", None)  # nothing is measured again
+    assert engine.plan(small, rounds=3) == first
+    assert engine.plan(small, rounds=3, limits=Limits(workspace=0)).key == first.key
+    with pytest.raises(TypeError):  # but for another batch it is
+        engine.plan(small, rounds=3, batch=2)
+
+
+def test_a_kept_plan_that_is_damaged_is_made_again(cache: Path) -> None:
+    small = zoo.network("lenet")
+    engine.plan(small, rounds=3)
+    path = next(cache.rglob("*.json"))
+    path.write_text("{")
+    with pytest.raises(RecordError):
+        engine.read(path)
+    engine.plan(small, rounds=3)
+    assert engine.read(path).network == "lenet"
+
+
+def test_training_is_planned_layer_by_layer() -> None:
+    plan = engine.plan(NETWORK, batch=2, direction="training", rounds=3, cached=False)
+    assert plan.key.direction == "training"
+    assert "winograd_4x4" in plan.layers[3].candidates
+
+
+@pytest.mark.parametrize("algorithm", ["winograd_2x2", "winograd_4x4", "winograd_6x6"])
+def test_a_net_by_any_algorithm_gives_the_same_answers(algorithm: str) -> None:
+    for name, shape in (("resnet20", (3, 30, 21)), ("densenet_bc_100_12", (3, 19, 19))):
+        net = shaken(zoo.network(name, input=shape))
+        images = torch.randn(3, *shape)
+        every = {each.name: algorithm for each in net.network.layers}
+        fast = engine.accelerate(net, images, plan=every)
+        used = [type(step.kernel).__name__ for step in fast._steps]
+        assert used.count("Winograd") > 10
+        with torch.no_grad():
+            expected = net(images)
+        assert (fast(images) - expected).abs().max() <= 1e-4 * expected.abs().max()
+        assert torch.equal(fast(images[1:2])[0], fast(images[[1]])[0])
+
+
+def test_a_joined_value_is_written_where_it_lies() -> None:
+    net = shaken(zoo.network("densenet_bc_100_12"))
+    every = {each.name: "winograd_4x4" for each in net.network.layers}
+    fast = engine.accelerate(net, plan=every)
+    inside = [
+        step
+        for step in fast._steps
+        if step.place and step.place.channels < step.place.whole[0] and step.kernel
+    ]
+    assert sum(type(step.kernel).__name__ == "Winograd" for step in inside) == 48
+
+
+def test_an_image_does_not_depend_on_the_others_in_a_tile() -> None:
+    net = shaken(NETWORK)
+    every = {each.name: "winograd_4x4" for each in NETWORK.layers}
+    images = torch.randn(3, 3, 16, 16)
+    fast = engine.accelerate(net, images, plan=every)
+    clean = fast(images)
+    spoilt = images.clone()
+    spoilt[1] = float("nan")
+    assert torch.equal(fast(spoilt)[[0, 2]], clean[[0, 2]])
+    assert torch.equal(fast(images), clean)
+
+
+def test_the_error_is_of_the_class_that_papers_name() -> None:
+    net = build(zoo.network("vgg11", input=(3, 32, 32), classes=10), seed=None)
+    node = graph(net, native=True).nodes[8]
+    take_weights(node.record, node)
+    assert isinstance(node.record, design.Conv) and node.weight is not None
+    node.weight = torch.randn(node.weight.shape) / 48
+    node.bias = torch.zeros(node.record.features)
+    direct, four = (error(node.record, node, each) for each in ("default", "winograd_4x4"))
+    assert direct < 1e-6 < four < 3e-6
