@@ -28,7 +28,9 @@ class Part(enum.StrEnum):
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder, or published weights.")
+    ],
     data: Annotated[
         str | None,
         typer.Argument(metavar="DATA", help="A named set or a path; the run's own unless given."),
@@ -46,9 +48,9 @@ def evaluate(
 
     The run's own data is evaluated on the images that were held out from training.
     """
-    from striate import inference, runs
+    from striate import inference
 
-    opened = runs.open(run)
+    opened = inference.open_model(run)
     images = inference.find_images(opened, data, part.value, strict)
     found = inference.evaluate(opened, images, device=device)
     text = _text(found)

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from striate import __version__, progress
-from striate.cli import design, env, evaluate, models, output, predict, replay, train
+from striate.cli import design, env, evaluate, models, output, plan, predict, replay, train, weights
 from striate.errors import StriateError, UsageError
 
 app = typer.Typer(
@@ -30,9 +30,11 @@ app = typer.Typer(
 app.command("design")(design.design)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("plan")(plan.plan)
 app.command("predict")(predict.predict)
 app.command("replay")(replay.replay)
 app.command("models")(models.models)
+app.command("weights")(weights.weights)
 app.command("env")(env.env)
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder, or published weights.")
+    ],
     files: Annotated[
         list[str], typer.Argument(metavar="FILE", help="Images, folders, quoted globs.")
     ],

@@ -3,6 +3,7 @@
 from striate.inference.answering import accelerate, answering
 from striate.inference.evaluate import evaluate, find_images
 from striate.inference.evaluation import ClassFigures, Evaluation, Figures, Mistake
+from striate.inference.model import Model, open_model
 from striate.inference.outcome import Outcome, measure
 from striate.inference.pictures import draw_run, write_evaluation
 from striate.inference.pixels import PixelNet, of_levels, read_pixels, to_picture
@@ -15,6 +16,7 @@ __all__ = [
     "Figures",
     "Guess",
     "Mistake",
+    "Model",
     "Outcome",
     "PixelNet",
     "Prediction",
@@ -27,6 +29,7 @@ __all__ = [
     "load_weights",
     "measure",
     "of_levels",
+    "open_model",
     "predict",
     "read_pixels",
     "to_picture",

@@ -21,6 +21,7 @@ from striate.data import Dataset, Loader, Samples
 from striate.errors import DataError, WeightsError
 from striate.inference.answering import answering
 from striate.inference.evaluation import Evaluation, figures
+from striate.inference.model import Model, open_model
 from striate.inference.outcome import Outcome, measure
 from striate.ops import choose_device
 
@@ -50,7 +51,7 @@ class Images(NamedTuple):
 
 
 def evaluate(
-    run: runs.Run | Path | str,
+    run: Model | Path | str,
     data: str | Dataset | Images | None = None,
     *,
     part: Part = "test",
@@ -60,7 +61,7 @@ def evaluate(
     """Measure a run's network on held-out images.
 
     Args:
-        run: a run folder.
+        run: a run folder, or weights (as `weights.open` takes them).
         data: other data than the run's own (as `data.open` takes it), data that is open already,
             or what `find_images` found.
         part: which part of it; data without parts is taken whole.
@@ -73,7 +74,7 @@ def evaluate(
         RunError: the run has no weights yet.
         WeightsError: its weights are damaged, or of another network or run.
     """
-    opened = run if isinstance(run, runs.Run) else runs.open(run)
+    opened = open_model(run)
     contract, chosen = opened.contract(), choose_device(device)
     images = data if isinstance(data, Images) else find_images(opened, data, part, strict)
     outputs = contract.match(images.classes)
@@ -103,20 +104,20 @@ def evaluate(
 
 
 def find_images(
-    run: runs.Run, data: str | Dataset | None = None, part: Part = "test", strict: bool = False
+    run: Model, data: str | Dataset | None = None, part: Part = "test", strict: bool = False
 ) -> Images:
     """Return the images that `evaluate` measures on.
 
     The run's own data comes in the split it was trained with, also when it is given by name again.
     """
-    choice = run.recipe_document()["data"]
+    choice = _choice(run, data)
     own = data is None or data == choice["path"]
     dataset = (
         data
         if isinstance(data, Dataset)
         else sources.open(choice["path"] if data is None else data, strict=strict)
     )
-    if own or dataset.spec == choice["path"]:
+    if isinstance(run, runs.Run) and (own or dataset.spec == choice["path"]):
         return _own_part(run, dataset, part, choice)
     chosen = part if part in dataset.parts else "all"
     if chosen not in dataset.parts:
@@ -129,6 +130,16 @@ def find_images(
         len(dataset.skipped),
         tuple(dataset.notes),
     )
+
+
+def _choice(run: Model, data: str | Dataset | None) -> dict[str, Any]:
+    """Return what a run's recipe says of its data; of weights, nothing is known."""
+    if isinstance(run, runs.Run):
+        choice: dict[str, Any] = run.recipe_document()["data"]
+        return choice
+    if data is None:
+        raise DataError(f"{run.path} is no run and has no data of its own: say which to use.")
+    return {"path": None}
 
 
 def _own_part(run: runs.Run, dataset: Dataset, part: Part, choice: dict[str, Any]) -> Images:
@@ -160,7 +171,9 @@ def _changed(samples: Samples, recorded: dict[str, Any]) -> int:
     return max(len(now - then), len(then - now))
 
 
-def _trained_on(samples: Samples, run: runs.Run) -> int:
+def _trained_on(samples: Samples, run: Model) -> int:
+    if not isinstance(run, runs.Run):
+        return 0
     seen = set(run.data_document()["train"]["hashes"])
     return sum(samples.content_hash(index) in seen for index in range(len(samples)))
 
@@ -192,7 +205,7 @@ def _processes() -> tuple[int, int]:
     return 0, 1
 
 
-def _check_finite(outcome: Outcome, ids: Sequence[str], run: runs.Run) -> None:
+def _check_finite(outcome: Outcome, ids: Sequence[str], run: Model) -> None:
     bad = np.flatnonzero(~np.isfinite(outcome.outputs).all(axis=1))
     if len(bad):
         first = ids[int(outcome.indices[bad[0]])]

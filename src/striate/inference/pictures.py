@@ -13,6 +13,7 @@ from striate.data import Dataset
 from striate.files import atomic_write
 from striate.inference.evaluate import Images, find_images
 from striate.inference.evaluation import Evaluation, Mistake
+from striate.inference.model import Model
 from striate.records import to_json
 
 MISTAKES_SHOWN = 24
@@ -38,7 +39,7 @@ def draw_run(
 
 
 def write_evaluation(
-    evaluation: Evaluation, run: runs.Run, images: Images, folder: Path
+    evaluation: Evaluation, run: Model, images: Images, folder: Path
 ) -> dict[str, Path]:
     """Write an evaluation's document and pictures into a folder, which is made.
 

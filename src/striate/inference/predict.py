@@ -15,11 +15,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from striate import data, progress, runs
+from striate import data, progress
 from striate.contract import Contract
 from striate.errors import DataError, RunError
 from striate.inference import metrics
 from striate.inference.answering import answering
+from striate.inference.model import Model, open_model
 from striate.ops import choose_device, usable_cores
 from striate.records import Record
 
@@ -55,7 +56,7 @@ class Prediction(Record, frozen=True, kw_only=True):
 
 
 def predict(
-    run: runs.Run | Path | str,
+    run: Model | Path | str,
     files: Iterable[Path | str],
     *,
     top: int = 5,
@@ -65,7 +66,7 @@ def predict(
     """Classify images.
 
     Args:
-        run: a run folder.
+        run: a run folder, or weights (as `weights.open` takes them).
         files: images, folders (everything below them with an image's suffix), and globs.
         top: how many classes to name for each.
         device: auto, cpu, cuda or cuda:N.
@@ -75,7 +76,7 @@ def predict(
         DataError: a path that is not there, no image among them, or none that can be read.
         RunError: the run has no weights yet.
     """
-    opened = run if isinstance(run, runs.Run) else runs.open(run)
+    opened = open_model(run)
     paths = find(files)
     chosen = choose_device(device)
     contract = opened.contract()

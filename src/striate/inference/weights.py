@@ -17,22 +17,25 @@ from safetensors.torch import load_file
 from striate import runs
 from striate.design import Network
 from striate.errors import RunError, WeightsError
+from striate.inference.model import Model
 from striate.layers import Net, build
 
 _NAMED = 4
 
 
-def load(run: runs.Run, device: torch.device | str = "cpu") -> Net:
+def load(run: Model, device: torch.device | str = "cpu") -> Net:
     """Return a run's network with the weights chosen on the validation part, in eval mode.
 
     Args:
-        run: the run.
+        run: the run, or published weights.
         device: where it is wanted.
 
     Raises:
         RunError: the run has no weights yet; says what to do.
         WeightsError: the file is damaged, or holds the weights of another network or run.
     """
+    if not isinstance(run, runs.Run):
+        return run.load(device)
     again = f"striate train --resume {shlex.quote(str(run.path))}"
     remedy = f"Bring back the run's own from its newest checkpoint with: {again}"
     if not run.checkpoints():

@@ -67,10 +67,28 @@ def parse(
         >>> parse(conv, input=(3, 227, 227)).parameter_count()
         34944
     """
+    return parse_named(text, input=input, phase=phase, name=name, source=source)[0]
+
+
+def parse_named(
+    text: str,
+    *,
+    input: tuple[int, ...] | None = None,
+    phase: Literal["TRAIN", "TEST"] = "TRAIN",
+    name: str = "caffe",
+    source: str = "prototxt",
+) -> tuple[Network, dict[str, str]]:
+    """Read a network as `parse` does, and say what each of the file's layers is called in it.
+
+    A Scale that became part of the BatchNorm before it is called as that one.
+    """
     where = Text(text, source)
     if len(text) > _MOST_TEXT:
         raise where.error(_MOST_TEXT, f"expected at most {_MOST_TEXT:,} characters.")
-    return Reading(read_message(where), input, name).network(phase)
+    reading = Reading(read_message(where), input, name)
+    network = reading.network(phase)
+    known = {layer.name for layer in network.layers}
+    return network, {theirs: ours for theirs, ours in reading.named.items() if ours in known}
 
 
-__all__ = ["parse", "to_prototxt"]
+__all__ = ["parse", "parse_named", "to_prototxt"]

@@ -63,6 +63,7 @@ class Reading:
         self.notes: dict[str, list[str]] = {}
         self.said: set[str] = set()
         self.owners: dict[str, tuple[str, int]] = {}  # shared parameter -> its layer and place
+        self.named: dict[str, str] = {}  # a layer as the file calls it -> as it is called here
 
     # -- the whole
 
@@ -143,6 +144,7 @@ class Reading:
         except DesignError as error:
             raise self._pointed(entry, error) from error
         self._append(entry, layer)
+        self.named[entry.name] = name
         self._note(name, made)
         top = entry.tops[0].text if entry.tops else entry.name
         self.blobs[top] = name
@@ -322,6 +324,7 @@ class Reading:
         self.losses = [
             loss._replace(source=now.get(loss.source, loss.source)) for loss in self.losses
         ]
+        self.named = {theirs: now.get(ours, ours) for theirs, ours in self.named.items()}
 
     def _drop_softmax(self) -> None:
         """Leave a soft-max that nothing reads to the loss and to predict."""

@@ -1,0 +1,90 @@
+"""PyTorch checkpoints and safetensors: the state dict in them, wherever it is kept.
+
+Checkpoints are read by torch's weights-only loader, which knows tensors and plain containers and
+calls nothing else.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from striate.errors import WeightsError
+from striate.weights.maps import ENTRIES, PREFIXES, TORCH
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint, by today's names and without a wrapper's prefix.
+
+    Raises:
+        WeightsError: it is damaged, holds more than tensors and plain values, or no state dict.
+    """
+    return renamed(_state(_read(path), path))
+
+
+def _read(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        what = f" ({wanted[1]})" if wanted else ""
+        raise WeightsError(
+            f"{path} holds more than tensors{what}, which could run code, or is no checkpoint. "
+            "Save its state dict alone, torch.save(model.state_dict(), ...), where you trust it."
+        ) from error
+    except Exception as error:  # torch's reader raises nearly anything on a damaged file
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+        raise WeightsError(f"{path} is no whole checkpoint: {reason}.") from error
+
+
+def _state(found: Any, path: Path) -> dict[str, Tensor]:
+    """Return the state dict of what was saved: itself, or one of its entries."""
+    for _ in range(3):
+        if not isinstance(found, Mapping):
+            break
+        tensors = {key: value for key, value in found.items() if isinstance(value, Tensor)}
+        if tensors:
+            return tensors
+        inner = [key for key in ENTRIES if isinstance(found.get(key), Mapping)]
+        if not inner:
+            break
+        found = found[inner[0]]
+    held = ", ".join(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
+    raise WeightsError(
+        f"{path} holds no state dict: expected tensors by name, or an entry {', '.join(ENTRIES)}, "
+        f"received {held[:200] or 'nothing'}."
+    )
+
+
+def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors without the prefix that all of them share, by today's names.
+
+    Example:
+        >>> list(renamed({"module.fc.weight": torch.zeros(1)}))
+        ['fc.weight']
+    """
+    found = dict(tensors)
+    stripped = True
+    while stripped:
+        stripped = False
+        for prefix in PREFIXES:
+            if found and all(name.startswith(prefix) for name in found):
+                found = {name[len(prefix) :]: value for name, value in found.items()}
+                stripped = True
+    return {_today(name): value for name, value in found.items()}
+
+
+def _today(name: str) -> str:
+    for pattern, to in TORCH:
+        if re.fullmatch(pattern, name):
+            return re.sub(pattern, to, name)
+    return name

@@ -1,0 +1,110 @@
+"""Keras models, as HDF5 or as TensorFlow.js layers models: the network they say, and its tensors.
+
+A file with a topology gives the network itself; one that holds tensors only is matched by its
+layers' names. Channels come last there and first here, which is undone tensor by tensor.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from striate.contract import Contract
+from striate.design import Flatten, Linear, Network
+from striate.errors import WeightsError
+from striate.weights.identify import identify
+from striate.weights.keras.files import read_files
+from striate.weights.keras.topology import identifier, read_topology
+from striate.weights.maps import KERAS, KERAS_NETWORKS
+
+
+def read_keras(
+    path: Path, network: Network | None = None
+) -> tuple[dict[str, Tensor], Network, Contract | None, tuple[str, ...]]:
+    """Read a Keras model: tensors, network, contract (which is never in it), notes.
+
+    Args:
+        path: `.h5`, a TensorFlow.js `model.json`, its folder, or a tar of it.
+        network: what it is for; the file's own topology unless given.
+
+    Raises:
+        WeightsError: it is damaged, or has a layer that cannot be read; names it.
+        MissingExtra: h5py is not installed.
+    """
+    topology, arrays = read_files(path)
+    notes: tuple[str, ...] = ()
+    if network is None and topology is not None:
+        network, notes = read_topology(topology, str(path))
+    tensors: dict[str, Tensor] = {}
+    for name, array in arrays.items():
+        layer, _, last = name.rpartition("/")
+        if last not in KERAS:
+            raise WeightsError(f"{path}: the tensor {name!r} is of no layer that is known.")
+        ours, turn = KERAS[last]
+        tensors[f"{identifier(layer)}.{ours}"] = torch.from_numpy(_turned(array, turn))
+    if network is None:
+        network, notes = _by_names(tensors, path)
+    _channels_first(network, tensors)
+    _constant_scales(network, tensors)
+    return tensors, network, None, notes
+
+
+def _by_names(tensors: dict[str, Tensor], path: Path) -> tuple[Network, tuple[str, ...]]:
+    """Find the network of a file that holds no topology.
+
+    A last convolution of a single pixel may be a linear layer there.
+    """
+    like = {
+        name: value.flatten(1) if value.ndim == 4 and name == list(tensors)[-2] else value
+        for name, value in tensors.items()
+    }
+    return identify(like, str(path), path.name, KERAS_NETWORKS)
+
+
+def _turned(array: np.ndarray, turn: str) -> np.ndarray:
+    """Return a tensor with features before channels before space."""
+    if turn == "kernel" and array.ndim > 1:  # (*space, in, out), or (in, out)
+        array = array.transpose(-1, -2, *range(array.ndim - 2))
+    elif turn == "depthwise":  # (*space, in, multiplier)
+        space = array.shape[:-2]
+        array = array.transpose(-2, -1, *range(array.ndim - 2)).reshape(-1, 1, *space)
+    return np.array(array, np.float32, order="C")
+
+
+def _channels_first(network: Network, tensors: dict[str, Tensor]) -> None:
+    """Put the inputs of layers after a Flatten into this side's order."""
+    layers = {layer.name: layer for layer in network.layers}
+    for layer in network.layers:
+        key = f"{layer.name}.weight"
+        source = layers.get(layer.inputs[0])
+        while source is not None and type(source).__name__ in ("Dropout", "Identity"):
+            source = layers.get(source.inputs[0])
+        if not (isinstance(layer, Linear) and isinstance(source, Flatten) and key in tensors):
+            continue
+        channels, *space = network.input_shapes(source)[0]
+        weight = tensors[key]
+        if space and weight.shape[1] == channels * int(np.prod(space)):
+            last = weight.reshape(len(weight), *space, channels)
+            tensors[key] = last.movedim(-1, 1).reshape(len(weight), -1).contiguous()
+        # A 1x1 convolution that the network writes as a linear layer keeps its elements' order.
+    shapes = {each.name: each.shape for each in network.parameters()}
+    for key, tensor in tensors.items():
+        shape = shapes.get(key, tuple(tensor.shape))
+        if shape != tuple(tensor.shape) and _squeezed(shape) == _squeezed(tuple(tensor.shape)):
+            tensors[key] = tensor.reshape(shape)
+
+
+def _squeezed(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]
+
+
+def _constant_scales(network: Network, tensors: dict[str, Tensor]) -> None:
+    """Write out the scale or shift that a batch norm was made without."""
+    for layer in network.layers:
+        if f"{layer.name}.running_mean" in tensors:
+            like = tensors[f"{layer.name}.running_mean"]
+            tensors.setdefault(f"{layer.name}.weight", torch.ones_like(like))
+            tensors.setdefault(f"{layer.name}.bias", torch.zeros_like(like))

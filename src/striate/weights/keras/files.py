@@ -1,0 +1,121 @@
+"""The containers: HDF5 as Keras writes it, and TensorFlow.js's JSON with its binary shards."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from striate.errors import MissingExtra, WeightsError
+
+Arrays = dict[str, np.ndarray]
+Topology = dict[str, Any]
+
+_SHARD = 1 << 30  # bytes of one shard, at most
+_TYPES = {"float32": "<f4", "uint8": "u1", "uint16": "<u2", "float16": "<f2", "int32": "<i4"}
+
+
+def read_files(path: Path) -> tuple[Topology | None, Arrays]:
+    """Return a model's topology, where it has one, and its arrays by `layer/tensor`.
+
+    Raises:
+        WeightsError: the file is damaged, or of another kind.
+        MissingExtra: it is HDF5, and h5py is not installed.
+    """
+    try:
+        if path.is_dir():
+            return _tfjs(lambda name: (path / PurePosixPath(name).name).read_bytes(), path)
+        if path.suffix == ".tar":
+            return _tar(path)
+        if path.suffix == ".json":
+            return _tfjs(lambda name: (path.parent / PurePosixPath(name).name).read_bytes(), path)
+        return _hdf5(path)
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, tarfile.TarError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+        raise WeightsError(f"{path} is no whole Keras model: {reason}.") from error
+
+
+def _hdf5(path: Path) -> tuple[Topology | None, Arrays]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtra("Reading a Keras model", "h5py", "import") from error
+    with h5py.File(path, "r") as file:
+        if "model_weights" not in file and "layer_names" not in file.attrs:
+            raise WeightsError(
+                f"{path} is not in Keras's HDF5 form: expected a group model_weights or an "
+                f"attribute layer_names, received {', '.join(file) or 'nothing'}."
+            )
+        root = file["model_weights"] if "model_weights" in file else file
+        config = file.attrs.get("model_config")
+        arrays: Arrays = {}
+        for layer in map(_text, root.attrs["layer_names"]):
+            for name in map(_text, root[layer].attrs["weight_names"]):
+                arrays[_short(name, layer)] = np.asarray(root[layer][name])
+    return (None if config is None else json.loads(_text(config))), arrays
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _short(name: str, layer: str) -> str:
+    """Return `layer/tensor` of `layer/layer_2/tensor:0`."""
+    last = name.rpartition("/")[2].partition(":")[0]
+    return f"{layer}/{last.removeprefix(layer + '_')}"
+
+
+def _tar(path: Path) -> tuple[Topology | None, Arrays]:
+    with tarfile.open(path) as tar:
+        members = {PurePosixPath(each.name).name: each for each in tar if each.isfile()}
+
+        def read(name: str) -> bytes:
+            member = members.get(PurePosixPath(name).name)
+            if member is None or member.size > _SHARD:
+                raise WeightsError(f"{path} has no file {name}.")
+            file = tar.extractfile(member)
+            return b"" if file is None else file.read()
+
+        return _tfjs(read, path)
+
+
+def _tfjs(read: Callable[[str], bytes], path: Path) -> tuple[Topology | None, Arrays]:
+    name = path.name if path.suffix == ".json" else "model.json"
+    model = json.loads(read(name))
+    if "weightsManifest" not in model:
+        raise WeightsError(
+            f"{path} is no TensorFlow.js layers model: expected weightsManifest, received "
+            f"{', '.join(model)}."
+        )
+    arrays: Arrays = {}
+    for group in model["weightsManifest"]:
+        data = b"".join(map(read, group["paths"]))
+        start = 0
+        for each in group["weights"]:
+            array, start = _weight(each, data, start, path)
+            layer, _, last = each["name"].rpartition("/")
+            arrays[f"{layer.rpartition('/')[2]}/{last}"] = array
+        if start != len(data):
+            raise WeightsError(f"{path}: expected {start} bytes of weights, received {len(data)}.")
+    topology = model.get("modelTopology")
+    return (topology or {}).get("model_config", topology), arrays
+
+
+def _weight(entry: dict[str, Any], data: bytes, start: int, path: Path) -> tuple[np.ndarray, int]:
+    """Return one tensor, back from a quantised form, and where the next begins."""
+    packed = entry.get("quantization", {})
+    kind = _TYPES.get(packed.get("dtype", entry["dtype"]))
+    if kind is None:
+        raise WeightsError(f"{path}: {entry['name']} is of type {entry['dtype']}.")
+    count = int(np.prod(entry["shape"], dtype=np.int64))
+    stop = start + count * np.dtype(kind).itemsize
+    if stop > len(data):
+        raise WeightsError(f"{path}: the data of {entry['name']} ends early.")
+    array = np.frombuffer(data[start:stop], kind).astype(np.float32).reshape(entry["shape"])
+    if "scale" in packed:
+        array = array * np.float32(packed["scale"]) + np.float32(packed["min"])
+    return array, stop

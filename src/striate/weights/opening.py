@@ -1,0 +1,160 @@
+"""Opening weights by name or file: the form is told by the content, the network by the tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from striate import zoo
+from striate.contract import Contract
+from striate.design import Network
+from striate.errors import UnknownName, WeightsError
+from striate.records import from_json, nearest
+from striate.weights.caffe import read_caffe
+from striate.weights.checkpoint import read_checkpoint
+from striate.weights.convnetjs import read_convnetjs
+from striate.weights.identify import identify
+from striate.weights.keras import read_keras
+from striate.weights.published import (
+    Published,
+    entry,
+    find,
+    names,
+    recognise,
+    usual_contract,
+)
+from striate.weights.weights import Weights
+
+
+class Found(NamedTuple):
+    """What a file holds.
+
+    Args:
+        form: of the file.
+        tensors: by the names that the network gives them.
+        network: where the file says it.
+        contract: where the file says it.
+        notes: what a user should know.
+    """
+
+    form: str
+    tensors: dict[str, Tensor]
+    network: Network | None = None
+    contract: Contract | None = None
+    notes: tuple[str, ...] = ()
+
+
+_FORMS = {
+    ".pth": "torch", ".th": "torch", ".pt": "torch", ".ckpt": "torch", ".bin": "torch",
+    ".safetensors": "torch", ".h5": "keras", ".hdf5": "keras", ".keras": "keras",
+    ".caffemodel": "caffe",
+}  # fmt: skip
+
+
+def open(
+    spec: Path | str, *, network: Network | str | None = None, contract: Contract | None = None
+) -> Weights:
+    """Open published weights.
+
+    Args:
+        spec: a registered name, or a file: a PyTorch checkpoint or safetensors; a Caffe model
+            beside its prototxt; a Keras model as HDF5; a TensorFlow.js model.json, its folder or a
+            tar of it; a ConvNetJS snapshot.
+        network: what it is for, where the file leaves it open; a name of the zoo, or on paper.
+        contract: what its images go through, where neither the file nor a published one says it;
+            unless given, CONTRACT.json beside the file (`model.pth.contract.json`) is looked at.
+
+    Raises:
+        UnknownName: no file, and nothing published under that name.
+        WeightsError: it cannot be read, is for no known network, or nothing says its contract.
+        MissingExtra: its form needs a package that is not installed.
+
+    Example:
+        >>> entry("resnet18_torchvision").network
+        'resnet18'
+    """
+    path = Path(spec)
+    known = None
+    if path.exists():
+        known = recognise(path) if path.is_file() else None
+    elif str(spec) in names():
+        path, known = find(str(spec)), entry(str(spec))
+    else:
+        hint = "`striate weights` lists what is published."
+        raise UnknownName("file or published network", str(spec), nearest(str(spec), names()), hint)
+    paper = zoo.network(network) if isinstance(network, str) else network
+    if paper is None and known is not None and known.network:
+        paper = zoo.network(known.network)
+    found = _read(path, paper)
+    notes = found.notes
+    paper = found.network if paper is None else paper
+    if paper is None:
+        paper, said = identify(found.tensors, str(path), path.name)
+        notes += said
+    meaning = contract or _beside(path) or _meaning(known, found, paper, path)
+    meaning = sized(meaning, paper, path)
+    return Weights(path, _fed(paper, meaning), found.tensors, meaning, known, notes)
+
+
+def _read(path: Path, network: Network | None) -> Found:
+    form = _FORMS.get(path.suffix.lower())
+    if form == "torch":
+        return Found("torch", read_checkpoint(path))
+    if form == "caffe":
+        return Found("caffe", *read_caffe(path, network))
+    if form == "keras" or path.is_dir() or path.suffix in (".tar", ".json"):
+        return Found("keras", *read_keras(path, network))
+    if path.name.endswith(".json.gz"):
+        return Found("convnetjs", *read_convnetjs(path))
+    raise WeightsError(
+        f"{path} is of no form that can be read: expected {', '.join(_FORMS)}, a TensorFlow.js "
+        "model.json (or its folder or tar), or a ConvNetJS snapshot (.json.gz)."
+    )
+
+
+def _beside(path: Path) -> Contract | None:
+    """Return the contract that a user has written down beside a file."""
+    place = path.with_name(f"{path.name}.contract.json")
+    return from_json(Contract, place.read_bytes(), str(place)) if place.is_file() else None
+
+
+def _meaning(known: Published | None, found: Found, network: Network, path: Path) -> Contract:
+    if known is not None:
+        return known.meaning()
+    usual = usual_contract(found.form, network.name, network.classes)
+    contract = found.contract or usual
+    if contract is None:
+        raise WeightsError(
+            f"Nothing says what images go through before {network.name} ({network.classes} "
+            f"classes) in {path}, nor what the classes are called: write its contract to "
+            f"{path.name}.contract.json (see `striate weights --contract`)."
+        )
+    return contract
+
+
+def sized(contract: Contract, network: Network, path: Path) -> Contract:
+    """Return a contract for the network's input, cut from the same resized image where it fits.
+
+    Raises:
+        WeightsError: the two differ in channels or classes.
+    """
+    channels, *size = network.input_shape
+    if channels != contract.channel_count or network.classes != len(contract.classes):
+        raise WeightsError(
+            f"The contract of {path} does not fit {network.name}: expected {channels} channels and "
+            f"{network.classes} classes, received {contract.channels!r} and "
+            f"{len(contract.classes)} classes."
+        )
+    height, width = size
+    if (height, width) == contract.size:
+        return contract
+    resize = contract.resize
+    if contract.crop == "centre" and resize.size[0] >= height and resize.size[1] >= width:
+        return contract.replace(size=(height, width))
+    return contract.with_size((height, width))
+
+
+def _fed(network: Network, contract: Contract) -> Network:
+    return network if network.input_shape == contract.shape else network.with_input(contract.shape)

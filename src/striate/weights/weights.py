@@ -1,0 +1,64 @@
+"""Weights, opened: what a run is to the commands, made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from striate.contract import Contract
+from striate.design import Network
+from striate.files import sha256
+from striate.layers import Net
+from striate.weights.fit import fit
+from striate.weights.published import Published
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network that somebody trained.
+
+    Args:
+        path: the file, or the first of its files.
+        paper: the network.
+        tensors: by the names the network gives them.
+        meaning: what its inputs and outputs are.
+        published: what is known of the file, where it is a published one.
+        notes: what a user should know, in whole sentences.
+    """
+
+    path: Path
+    paper: Network
+    tensors: Mapping[str, Tensor] = field(repr=False)
+    meaning: Contract = field(repr=False)
+    published: Published | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called: its registered name, or its network's."""
+        return self.published.name if self.published else self.paper.name
+
+    @property
+    def identity(self) -> str:
+        """The file's sha256."""
+        return sha256(self.path)
+
+    def network(self) -> Network:
+        """Return the network, on paper."""
+        return self.paper
+
+    def contract(self) -> Contract:
+        """Return the contract."""
+        return self.meaning
+
+    def load(self, device: torch.device | str = "cpu") -> Net:
+        """Return the network with its weights, in evaluation mode.
+
+        Raises:
+            WeightsError: they do not fit; names every tensor.
+        """
+        return fit(self.paper, self.tensors, str(self.path)).to(device)
