@@ -8,6 +8,7 @@ Example:
     'small_images'
 """
 
+from striate.recipes.adversarial import fast_adversarial, pgd_adversarial
 from striate.recipes.automatic import check, choose, make
 from striate.recipes.cifar10 import resnet20_cifar10, resnet56_cifar10
 from striate.recipes.facts import DataFacts, facts_of
@@ -22,10 +23,12 @@ __all__ = [
     "check",
     "choose",
     "facts_of",
+    "fast_adversarial",
     "get",
     "lenet5_1998",
     "make",
     "names",
+    "pgd_adversarial",
     "photographs",
     "register",
     "resnet20_cifar10",
