@@ -11,7 +11,7 @@ import typer
 
 from striate.cli import output
 from striate.cli.estimate import Wish
-from striate.cli.options import Device, Json, numbers
+from striate.cli.options import Device, Json, input_shape
 from striate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def design(
 def _read(net: str, classes: int | None, size: str | None) -> Network:
     from striate import zoo
 
-    return zoo.read(net, classes=classes, input=_shape(net, size))
+    return zoo.read(net, classes=classes, input=input_shape(net, size))
 
 
 def _sheet(network: Network, batch: int) -> Sheet:
@@ -202,18 +202,3 @@ def _spell(
     text = "\n\n".join(each.text() for each in spelled)
     document = spelled[0] if len(spelled) == 1 else spelled
     _deliver(document, text + "\n", "json" if as_json else "text", out)
-
-
-def _shape(net: str, text: str | None) -> tuple[int, ...] | None:
-    """Read `3x224x224`; `64x96` and `64`, a square, keep the network's own channels."""
-    if text is None:
-        return None
-    from striate import zoo
-
-    sizes = numbers(text, "--input as CxHxW, HxW or one side, for example 3x224x224")
-    if len(sizes) > 2:
-        return sizes
-    own = zoo.read(net).input_shape
-    if len(sizes) == len(own):
-        return sizes
-    return (own[0], *(sizes * (len(own) - 1) if len(sizes) == 1 else sizes))

@@ -28,3 +28,18 @@ def numbers(text: str, expected: str, most: int = 4) -> tuple[int, ...]:
     if not whole or len(parts) > most:
         raise UsageError(f"Expected {expected}, received {text!r}.")
     return tuple(int(part) for part in parts)
+
+
+def input_shape(net: str, text: str | None) -> tuple[int, ...] | None:
+    """Read `3x224x224`; `64x96` and `64`, a square, keep the network's own channels."""
+    if text is None:
+        return None
+    from striate import zoo
+
+    sizes = numbers(text, "--input as CxHxW, HxW or one side, for example 3x224x224")
+    if len(sizes) > 2:
+        return sizes
+    own = zoo.read(net).input_shape
+    if len(sizes) == len(own):
+        return sizes
+    return (own[0], *(sizes * (len(own) - 1) if len(sizes) == 1 else sizes))

@@ -95,6 +95,7 @@ def plan(
     layout: Layout = "channels_last",
     rounds: int = 11,
     cached: bool = True,
+    again: bool = False,
 ) -> Plan:
     """Measure a network's convolutions, or read what was measured before on this machine.
 
@@ -109,6 +110,7 @@ def plan(
         layout: memory order of images; inference always has channels last.
         rounds: how often each candidate is called.
         cached: whether to read what is kept, and to keep it.
+        again: whether to measure in any case, and keep that.
 
     Returns:
         The plan.
@@ -118,7 +120,7 @@ def plan(
     """
     key = _key(network, batch, direction, layout)
     path = cache_folder() / "plans" / f"{digest(key)}.json"
-    found = _read(path, key) if cached else None
+    found = _read(path, key) if cached and not again else None
     if found is None:
         found = _plan(key, network.name, _measure(network, key, rounds))
         if cached:
