@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from striate.errors import UsageError
 from striate.ops.problem import Problem, problem, shaped
 
 Face = Callable[[Tensor, Tensor, Problem], Tensor]
@@ -107,10 +108,10 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _forward(algorithm: Algorithm) -> Any:
     def fake(x: Tensor, weight: Tensor, bias: Tensor | None, *tail: Any) -> Tensor:
-        return _empty(x, problem(x, weight, *tail).output, algorithm)
+        return _empty(x, _checked(algorithm, problem(x, weight, *tail)).output, algorithm)
 
     def real(x: Tensor, weight: Tensor, bias: Tensor | None, *tail: Any) -> Tensor:
-        task = problem(x, weight, *tail)
+        task = _checked(algorithm, problem(x, weight, *tail))
         if not _products(task):
             y = _empty(x, task.output, algorithm).zero_()
         else:
@@ -169,6 +170,12 @@ def _custom(name: str, head: str, real: Callable[..., Tensor], fake: Callable[..
     made = torch.library.custom_op(f"striate::{name}", real, mutates_args=(), schema=head + _TAIL)
     made.register_fake(fake)
     return made
+
+
+def _checked(algorithm: Algorithm, task: Problem) -> Problem:
+    if algorithm.supports(task):
+        return task
+    raise UsageError(f"Expected a problem that {algorithm.name} is for, received {task}.")
 
 
 def _products(task: Problem) -> int:

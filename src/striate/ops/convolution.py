@@ -12,12 +12,11 @@ from typing import Any
 
 from torch import Tensor
 
-from striate.errors import UnknownName, UsageError
+from striate.errors import UnknownName
 from striate.ops.algorithm import Algorithm, operator
 from striate.ops.direct import DIRECT, convolve
 from striate.ops.fft import FFT, FFT_TILED
 from striate.ops.im2col import IM2COL
-from striate.ops.problem import problem
 from striate.ops.reference import REFERENCE
 from striate.ops.toeplitz import TOEPLITZ
 from striate.ops.winograd import WINOGRAD
@@ -30,8 +29,8 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
 )
 """Every algorithm by its name."""
 
-_OPERATORS: Mapping[str, Callable[..., Tensor]] = {
-    name: operator(each) for name, each in ALGORITHMS.items() if name != "direct"
+_OPERATORS: dict[str, Callable[..., Tensor]] = {
+    name: convolve if name == "direct" else operator(each) for name, each in ALGORITHMS.items()
 }
 
 
@@ -65,7 +64,8 @@ def conv2d(
 
     Raises:
         UnknownName: no such algorithm.
-        UsageError: shapes that do not fit each other, or a problem that the algorithm is not for.
+        UsageError: shapes that do not fit each other, or a problem that the algorithm is not for
+            (`direct` leaves both to torch).
 
     Example:
         >>> import torch
@@ -73,22 +73,13 @@ def conv2d(
         >>> conv2d(x, weight, padding=1, algorithm="winograd_4x4").shape
         torch.Size([2, 4, 8, 8])
     """
-    if algorithm not in ALGORITHMS:
+    if algorithm not in _OPERATORS:
         near = nearest(algorithm, ALGORITHMS)
         raise UnknownName("convolution algorithm", algorithm, near)
-    strides, dilations = _pair(stride), _pair(dilation)
     down, across = map(_pair, _pair(padding))
-    ends = [*down, *across]
-    task = problem(x, weight, strides, ends, dilations, groups)
-    task.out_size  # noqa: B018 (refuses what does not fit)
-    if algorithm == "direct":
-        return convolve(x, weight, bias, task)
-    if not ALGORITHMS[algorithm].supports(task):
-        able = ", ".join(name for name, each in ALGORITHMS.items() if each.supports(task))
-        raise UsageError(
-            f"Expected a problem that {algorithm} is for, received {task}. Those that can: {able}."
-        )
-    return _OPERATORS[algorithm](x, weight, bias, strides, ends, dilations, groups)
+    return _OPERATORS[algorithm](
+        x, weight, bias, _pair(stride), (*down, *across), _pair(dilation), groups
+    )
 
 
 def _pair(value: Any) -> Any:

@@ -16,15 +16,38 @@ from striate.ops.padding import crop, pad
 from striate.ops.problem import Problem
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, task: Problem) -> Tensor:
-    """Return the convolution; padding that torch's operator cannot say is put around x before."""
-    x, padding = _padded(x, task)
-    return functional.conv2d(x, weight, bias, task.stride, padding, task.dilation, task.groups)
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> Tensor:
+    """Return the convolution; padding that torch's operator cannot say is put around x before.
+
+    Args:
+        x: (batch, channels, height, width).
+        weight: (features, channels / groups, *kernel).
+        bias: (features,).
+        stride: down and across.
+        padding: above, below, left, right.
+        dilation: down and across.
+        groups: parts of the channels.
+    """
+    above, below, left, right = padding
+    if above == below and left == right:
+        return functional.conv2d(x, weight, bias, stride, (above, left), dilation, groups)
+    x = functional.pad(x, (left, right, above, below))
+    return functional.conv2d(x, weight, bias, stride, 0, dilation, groups)
 
 
 def forward(x: Tensor, weight: Tensor, task: Problem) -> Tensor:
     """Return the convolution."""
-    return convolve(x, weight, None, task)
+    (above, below), (left, right) = task.padding
+    ends = (above, below, left, right)
+    return convolve(x, weight, None, task.stride, ends, task.dilation, task.groups)
 
 
 def by_input(gradient: Tensor, weight: Tensor, task: Problem) -> Tensor:

@@ -22,6 +22,16 @@ _engines: list[Any] = []  # they own the code that runs
 """Compiled code lives as long as the process."""
 
 
+@lru_cache(maxsize=1)
+def available() -> bool:
+    """Say whether this machine has what compiles kernels; without it torch's own operators do."""
+    try:
+        _target()
+    except Exception:  # whatever keeps LLVM from working here, torch works without it
+        return False
+    return True
+
+
 def compile_functions(what: str, functions: Sequence[Function]) -> dict[str, Callable[..., None]]:
     """Return the public functions by name, to be called with integers; the GIL is released.
 

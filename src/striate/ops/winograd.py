@@ -26,6 +26,7 @@ from torch import Tensor
 from striate.errors import UsageError
 from striate.ops.algorithm import Algorithm
 from striate.ops.machine import l2_bytes, machine
+from striate.ops.native import available
 from striate.ops.points import POINTS
 from striate.ops.problem import Padding, Pair, Problem
 from striate.ops.threads import cut, share
@@ -64,6 +65,7 @@ def supports(outputs: int, task: Problem) -> bool:
         and (task.dtype, task.device) == ("float32", "cpu")
         and max(task.kernel) > 1
         and all(side in POINTS for side in sides)
+        and available()
     )
 
 

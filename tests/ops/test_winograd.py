@@ -1,0 +1,167 @@
+"""Winograd's kernels: the fused output, borrowed memory, other vectors, threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from striate.errors import UsageError
+from striate.ops import native, threads, winograd
+from striate.ops.machine import l2_bytes
+from striate.ops.tiles import Form
+from striate.ops.winograd_kernel import ROWS
+
+LAST = torch.channels_last
+
+
+def images(*shape: int) -> Tensor:
+    return torch.randn(shape).contiguous(memory_format=LAST)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("features", [5, 64, 100])
+def test_bias_residual_and_threshold_are_fused(features: int, relu: bool) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = images(2, 24, 11, 10), torch.randn(features, 24, 3, 3), torch.randn(features)
+    residual = images(2, features, 11, 10)
+    prepared = winograd.prepare(weight, 4, ((1, 1), (1, 1)))
+    expected = functional.conv2d(x, weight, bias, padding=1) + residual
+    found = prepared(x, bias=bias, residual=residual, relu=relu)
+    torch.testing.assert_close(found, expected.relu() if relu else expected, rtol=1e-4, atol=1e-4)
+    assert found.is_contiguous(memory_format=LAST)
+
+
+def test_it_writes_where_it_is_told_and_nowhere_else() -> None:
+    torch.manual_seed(1)
+    x, weight = images(2, 16, 7, 9), torch.randn(20, 16, 3, 3)
+    prepared = winograd.prepare(weight, 4, ((1, 1), (1, 1)))
+    wide = torch.full((2, 50, 7, 9), 7.0).contiguous(memory_format=LAST)
+    found = prepared(x, out=wide[:, 13:33])
+    assert found.data_ptr() == wide[:, 13:33].data_ptr()
+    expected = functional.conv2d(x, weight, padding=1)
+    torch.testing.assert_close(wide[:, 13:33], expected, rtol=1e-4, atol=1e-4)
+    assert (wide[:, :13] == 7).all() and (wide[:, 33:] == 7).all()
+
+
+def test_it_reads_a_slice_of_channels_and_writes_over_the_residual() -> None:
+    torch.manual_seed(2)
+    wide, weight = images(2, 40, 8, 8), torch.randn(16, 24, 3, 3)
+    prepared = winograd.prepare(weight, 4, ((1, 1), (1, 1)))
+    total = images(2, 16, 8, 8)
+    expected = total + functional.conv2d(wide[:, 8:32], weight, padding=1)
+    assert prepared(wide[:, 8:32], residual=total, out=total) is total
+    torch.testing.assert_close(total, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_not_a_number_passes_the_threshold() -> None:
+    x = images(1, 16, 8, 8)
+    x[0, 0, 3, 3] = torch.nan
+    y = winograd.prepare(torch.randn(8, 16, 3, 3), 4)(x, relu=True)
+    assert y.isnan().any()
+
+
+def test_memory_that_does_not_fit_is_refused() -> None:
+    prepared = winograd.prepare(torch.randn(8, 16, 3, 3), 4)
+    with pytest.raises(UsageError, match="out of"):
+        prepared(images(1, 16, 8, 8), out=images(1, 8, 8, 8))
+    with pytest.raises(UsageError, match="16 channels"):
+        prepared(images(1, 12, 8, 8))
+
+
+@pytest.mark.parametrize(("lanes", "vectors"), [(4, 2), (4, 4), (8, 2), (16, 4)])
+def test_narrower_vectors_compute_the_same(
+    monkeypatch: pytest.MonkeyPatch, lanes: int, vectors: int
+) -> None:
+    """As machines with AVX2 and Arm would."""
+    monkeypatch.setattr(winograd, "_registers", lambda: (lanes, vectors))
+    torch.manual_seed(3)
+    x, weight = images(2, 21, 9, 10), torch.randn(38, 21, 3, 3)
+    task = winograd.Problem(
+        batch=2, channels=21, features=38, size=(9, 10), kernel=(3, 3), padding=((1, 1), (1, 1))
+    )
+    y = winograd.forward(4, x, weight, task)
+    torch.testing.assert_close(y, functional.conv2d(x, weight, padding=1), rtol=1e-4, atol=1e-4)
+    seen = images(*y.shape)
+    expected = torch.nn.grad.conv2d_weight(x, weight.shape, seen, padding=1)
+    found = winograd.by_weight(4, x, seen, task)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 8, 8), (2, 64, 40, 40), (1, 200, 6, 6)])
+def test_threads_change_no_bit(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(4)
+    x, weight = images(*shape), torch.randn(150, shape[1], 3, 3)
+    task = winograd.Problem(
+        batch=shape[0],
+        channels=shape[1],
+        features=150,
+        size=shape[2:],
+        kernel=(3, 3),
+        padding=((1, 1), (1, 1)),
+    )
+    before, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            y = winograd.forward(4, x, weight, task)
+            found.append(
+                (y, winograd.by_weight(4, x, y, task), winograd.by_input(4, y, weight, task))
+            )
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_blocks_fit_the_second_cache() -> None:
+    one = Form((4, 4), (3, 3), 16, 4)
+    block = winograd.blocks(one, 64, 10_000)
+    assert block.tiles % ROWS == 0
+    assert block.bytes <= l2_bytes() or block.tiles == 24
+    assert winograd.blocks(one, 64, 7).tiles == 12
+
+
+def test_kernels_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from striate.ops.assembly import Function
+
+    monkeypatch.setattr(native, "cache_folder", lambda: tmp_path)
+    said: list[str] = []
+    monkeypatch.setattr(native.progress, "say", said.append)
+
+    def double() -> Function:
+        code = Function("double", "source target", lanes=4)
+        value = code.load(code.source)
+        code.store(value + value, code.target)
+        return code
+
+    for _ in range(2):
+        run = native.compile_functions("a test", [double()])["double"]
+        source, target = torch.arange(4.0), torch.zeros(4)
+        run(source.data_ptr(), target.data_ptr())
+        assert target.tolist() == [0, 2, 4, 6]
+    assert len(said) == 1 and "a test" in said[0]
+    assert len(list((tmp_path / "kernels").iterdir())) == 1
+
+
+def test_without_a_compiler_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "available", lambda: False)
+    task = winograd.Problem(batch=1, channels=8, features=8, size=(8, 8), kernel=(3, 3))
+    assert not winograd.supports(4, task)
+
+
+def test_an_error_in_a_thread_reaches_the_caller() -> None:
+    def work(first: int, last: int) -> None:
+        if first == 4:
+            raise ValueError("four")
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(ValueError, match="four"):
+            threads.share(work, threads.cut(6, 3))
+    finally:
+        torch.set_num_threads(before)
