@@ -64,7 +64,7 @@ def supports(outputs: int, task: Problem) -> bool:
         and task.groups == 1
         and (task.dtype, task.device) == ("float32", "cpu")
         and max(task.kernel) > 1
-        and all(side in POINTS for side in sides)
+        and all(any(side == length for length in POINTS) for side in sides)
         and available()
     )
 
