@@ -1,0 +1,180 @@
+"""Checks on a network that has not been trained: its loss, its signal, its gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from striate.doctor.subject import Check, Subject, Verdict, main_output
+
+_REGULARISATION = 1e3  # the lectures' "crank it up"
+_LOUDEST = 1e3  # ratio of activations' spread, last to first, beyond which gradients explode
+_WARN_DEAD, _FAIL_DEAD = 0.4, 0.9
+_RECTIFIERS = (nn.ReLU, nn.ReLU6)
+
+
+def initial_loss(subject: Subject) -> Check:
+    """Compare the loss before training with that of guessing, ln K."""
+    chance = math.log(subject.classes)
+    with subject.quiet(training=True) as net, torch.no_grad():
+        losses = subject.losses(main_output(net(subject.images)), subject.labels)
+    mean, error = float(losses.mean()), _standard_error(losses)
+    low, high = 0.85 * chance - 3 * error, chance + 0.5 + 3 * error  # random nets may be lucky
+    bad = not math.isfinite(mean) or mean < low or mean > 2 * chance + 1
+    verdict: Verdict = "fail" if bad else "warn" if mean > high else "pass"
+    fix = ""
+    if mean < low:
+        fix = "look for labels that reach the network, or a loss that is averaged twice"
+    elif verdict != "pass":
+        fix = "start the last layer smaller, and check the scale of the images"
+    return Check(
+        check="initial_loss",
+        measured=mean,
+        expected=f"ln {subject.classes} = {chance:.3f} (standard error {error:.3f})",
+        band=(low, high),
+        verdict=verdict if subject.answer == "logits" else "skip",
+        meaning="an untrained network guesses"
+        if verdict == "pass"
+        else "the network is sure of answers before it has seen a label",
+        fix=fix,
+    )
+
+
+def regularised_loss(subject: Subject) -> Check:
+    """See that a large L2 on the weights raises the loss, as it must."""
+    weights = [each for each in subject.net.parameters() if each.dim() > 1]
+    with torch.no_grad():
+        penalty = _REGULARISATION / 2 * float(sum((w.double() ** 2).sum() for w in weights))
+    good = penalty > 0 and math.isfinite(penalty)
+    return Check(
+        check="regularised_loss",
+        measured=penalty,
+        expected=f"a rise above 0 with a decay of {_REGULARISATION:g}",
+        band=(0.0, None),
+        verdict="pass" if good else "fail",
+        meaning="the penalty sees the weights"
+        if good
+        else "there are no weights to be decayed, or all of them are zero",
+        fix="" if good else "start weights at random values: at zero, all features stay alike",
+    )
+
+
+def activation_scale(subject: Subject) -> Check:
+    """Follow the spread of the values through depth."""
+    with subject.quiet(training=True) as net, _watching(net) as seen, torch.no_grad():
+        net(subject.images[:64])
+    spreads = [float(value.std(0).mean()) for value in seen]  # over images: biases have none
+    ratio = math.nan
+    if spreads and spreads[0] > 0:
+        ratio = spreads[-1] / spreads[0]
+    elif spreads:
+        ratio = 0.0
+    good = bool(spreads) and 1 / _LOUDEST <= ratio <= _LOUDEST
+    soft = good and 0.03 <= ratio <= 30
+    verdict: Verdict = "skip" if not spreads else "pass" if soft else "warn" if good else "fail"
+    fades = spreads and not ratio > 1
+    return Check(
+        check="activation_scale",
+        measured=ratio if math.isfinite(ratio) else None,
+        expected="last spread / first spread from 0.03 to 30",
+        band=(0.03, 30.0),
+        verdict=verdict,
+        meaning="the signal keeps its size through depth"
+        if verdict == "pass"
+        else f"the signal {'fades' if fades else 'grows'} through {len(spreads)} layers",
+        fix=""
+        if verdict in ("pass", "skip")
+        else "start with He's initialisation (relu) or Xavier's (tanh), or normalise by batch",
+    )
+
+
+def dead_units(subject: Subject) -> Check:
+    """Count the rectified features that no image makes positive."""
+    with subject.quiet(training=True) as net, _watching(net, _RECTIFIERS) as seen, torch.no_grad():
+        net(subject.images)
+    silent = [_silent(value) for value in seen]
+    share = max(silent, default=0.0)
+    verdict: Verdict = "fail" if share > _FAIL_DEAD else "warn" if share > _WARN_DEAD else "pass"
+    where = f" (in rectifier {1 + silent.index(share)} of {len(silent)})" if silent else ""
+    return Check(
+        check="dead_units",
+        measured=share,
+        expected=f"at most {_WARN_DEAD:.0%} of a layer's features silent for all images",
+        band=(0.0, _WARN_DEAD),
+        verdict=verdict if silent else "skip",
+        meaning=f"{share:.0%} of the worst layer's features are zero for every image{where}",
+        fix="" if verdict == "pass" else "start biases at 0, and centre the images",
+    )
+
+
+def gradients_arrive(subject: Subject) -> Check:
+    """See that each trained parameter has a gradient."""
+    count = min(32, len(subject.images))
+    parameters = [(n, p) for n, p in subject.net.named_parameters() if p.requires_grad]
+    with subject.quiet(training=True) as net, torch.enable_grad():
+        outputs = net(subject.images[:count])
+        every = outputs.values() if isinstance(outputs, dict) else [outputs]
+        loss = torch.stack([subject.losses(o, subject.labels[:count]).mean() for o in every]).sum()
+        found: tuple[Tensor | None, ...] = ()
+        if parameters and loss.requires_grad:
+            found = torch.autograd.grad(loss, [p for _, p in parameters], allow_unused=True)
+    without = [
+        name
+        for (name, _), gradient in zip(parameters, found, strict=False)
+        if gradient is None or not bool(gradient.any()) or not bool(gradient.isfinite().all())
+    ]
+    without = without if found else [name for name, _ in parameters]
+    named = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
+    good = bool(parameters) and not without
+    return Check(
+        check="gradients_arrive",
+        measured=float(len(without)),
+        expected="no trained parameter without a finite gradient",
+        band=(0.0, 0.0),
+        verdict="pass" if good else "fail",
+        meaning="every parameter can learn"
+        if good
+        else f"nothing teaches {named}"
+        if parameters
+        else "the network has nothing to train",
+        fix=""
+        if good
+        else "look for a detached value, a layer that is not used, or weights at zero"
+        if parameters
+        else "give it a layer with weights",
+    )
+
+
+def _standard_error(values: Tensor) -> float:
+    return float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
+
+
+def _silent(value: Tensor) -> float:
+    """Return the share of features that are 0 in every image and place: of (n, features, ...)."""
+    by_feature = value.transpose(0, 1).flatten(1) if value.dim() > 1 else value[None]
+    return float((by_feature <= 0).all(1).float().mean())
+
+
+@contextmanager
+def _watching(net: nn.Module, kinds: tuple[type[nn.Module], ...] = ()) -> Iterator[list[Tensor]]:
+    """Collect what modules of some kinds give; those with weights of several axes, if none said."""
+    seen: list[Tensor] = []
+
+    def look(module: nn.Module, arguments: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            seen.append(output.detach())
+
+    def wanted(module: nn.Module) -> bool:
+        own = [each for each in module.parameters(recurse=False) if each.dim() > 1]
+        return isinstance(module, kinds) if kinds else bool(own)
+
+    handles = [m.register_forward_hook(look) for m in net.modules() if wanted(m)]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()

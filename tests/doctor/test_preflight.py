@@ -1,0 +1,209 @@
+"""Preflight: healthy networks pass, each injected fault is caught by the check made for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from striate import data, doctor, recipes
+from striate.doctor.feed import last_batch
+from striate.errors import UsageError
+
+
+class Batch(nn.Module):
+    """Any function as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def images(count: int = 256, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Bars, upright or level, bright or dark: four classes that a small net tells apart."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 4
+    pictures = 0.5 * torch.randn(count, 1, 8, 8, generator=generator)
+    places = torch.randint(0, 8, (count,), generator=generator)
+    for picture, label, place in zip(pictures, labels.tolist(), places.tolist(), strict=True):
+        bar = picture[0, :, place] if label % 2 else picture[0, place]
+        bar += 3.0 if label > 1 else -3.0
+    return (pictures - pictures.mean()) / pictures.std(), labels
+
+
+def convnet(*middle: nn.Module, norm: bool = False, seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    own = [nn.BatchNorm2d(16)] if norm else []
+    return nn.Sequential(
+        *(nn.Conv2d(1, 16, 3, padding=1), *own, nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.Flatten(), *middle, nn.Linear(256, 4)),
+    )
+
+
+def said(
+    net: nn.Module, changed: tuple[Tensor, Tensor] | None = None, learn: bool = True
+) -> dict[str, str]:
+    pictures, labels = images() if changed is None else changed
+    held_out = images(128, seed=1) if learn else None
+    subject = doctor.Subject(net, pictures, labels, 4, held_out=held_out)
+    return {each.check: each.verdict for each in doctor.check_module(subject)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("norm", [False, True])
+def test_healthy_networks_pass_whatever_the_seed(norm: bool, seed: int) -> None:
+    verdicts = said(convnet(nn.Dropout(0.5), norm=norm, seed=seed))
+    assert set(verdicts.values()) == {"pass"}
+
+
+def scaled(net: nn.Sequential, index: int, weight: float, bias: float | None = None) -> nn.Module:
+    layer = net[index]
+    with torch.no_grad():
+        layer.weight.mul_(weight)  # type: ignore[union-attr, operator]
+        if bias is not None:
+            layer.bias.fill_(bias)  # type: ignore[union-attr, operator]
+    return net
+
+
+class Unused(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.spare = convnet(), nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.used(x)
+        return y
+
+
+def zeros() -> nn.Module:
+    net = convnet()
+    for parameter in net.parameters():
+        nn.init.zeros_(parameter)
+    return net
+
+
+def deep() -> nn.Module:
+    """Ten fully connected layers of the fixed Gaussian 0.01: the lectures' vanishing signal."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(64, 64) for _ in range(10)]
+    for layer in layers:
+        nn.init.normal_(layer.weight, std=0.01)
+    tanh = [each for layer in layers for each in (layer, nn.Tanh())]
+    return nn.Sequential(nn.Flatten(), *tanh, nn.Linear(64, 4))
+
+
+FAULTS: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "zero weights": (zeros, "gradients_arrive"),
+    "zero weights decay": (zeros, "regularised_loss"),
+    "sure at the start": (lambda: scaled(convnet(), 6, 60.0), "initial_loss"),
+    "dead rectifiers": (lambda: scaled(convnet(), 0, 1.0, -100.0), "dead_units"),
+    "unused layer": (Unused, "gradients_arrive"),
+    "vanishing signal": (deep, "activation_scale"),
+    "batch mixed by a reshape": (
+        lambda: convnet(Batch(lambda x: x.reshape(x.shape[1], -1).T.reshape(x.shape))),
+        "no_leak",
+    ),
+    "mean over the batch": (lambda: convnet(Batch(lambda x: x - x.mean(0))), "no_leak"),
+    "dropout always on": (
+        lambda: convnet(Batch(lambda x: functional.dropout(x, 0.5, True))),
+        "modes_agree",
+    ),
+    "detached": (lambda: convnet(Batch(lambda x: x.detach())), "gradients_arrive"),
+    "constant": (lambda: convnet(Batch(torch.zeros_like)), "overfits_few"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_caught(fault: str) -> None:
+    make, check = FAULTS[fault]
+    torch.manual_seed(0)
+    verdicts = said(make(), learn=False)
+    assert verdicts[check] in ("warn", "fail"), verdicts
+
+
+def test_shuffled_labels_and_pixels_are_caught() -> None:
+    pictures, labels = images()
+    mixed = labels[torch.randperm(256, generator=torch.Generator().manual_seed(3))]
+    assert said(convnet(), (pictures, mixed))["beats_shuffled_labels"] == "fail"
+    held_out = images(128, seed=1)
+    held_out = (held_out[0], held_out[1][torch.randperm(128)])
+    found = doctor.check_module(doctor.Subject(convnet(), pictures, labels, 4, held_out=held_out))
+    assert "beats_shuffled_labels" in {each.check for each in found if each.verdict == "fail"}
+
+
+def test_raw_pixels_are_caught() -> None:
+    pictures, labels = images()
+    raw = (pictures * 60 + 120).clamp(0, 255)
+    assert said(convnet(), (raw, labels), learn=False)["image_statistics"] == "fail"
+
+
+def test_the_net_is_left_as_it_was_found() -> None:
+    net = convnet(nn.Dropout(0.5), norm=True).train()
+    net[0].weight.requires_grad_(False)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    state = torch.random.get_rng_state()
+    said(net)
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert all(module.training for module in net.modules())
+    assert not net[0].weight.requires_grad and net[0].weight.grad is None
+    assert not any(module._forward_hooks for module in net.modules())
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_the_same_seed_gives_the_same_answers() -> None:
+    pictures, labels = images()
+    subject = doctor.Subject(
+        convnet(nn.Dropout(0.3)), pictures, labels, 4, held_out=images(64, seed=2)
+    )
+    assert doctor.check_module(subject) == doctor.check_module(subject)
+
+
+def test_edge_cases_are_sentences() -> None:
+    pictures, _ = images(64)
+    one = doctor.check_module(doctor.Subject(convnet(), pictures, torch.zeros(64).long(), 4))
+    by = {each.check: each for each in one}
+    assert by["labels_differ"].verdict == "fail" and by["overfits_few"].verdict == "skip"
+    nothing = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten())
+    bare = doctor.Subject(nothing, pictures, torch.arange(64) % 4, 4)
+    by = {each.check: each for each in doctor.check_module(bare)}
+    assert by["gradients_arrive"].meaning == "the network has nothing to train"
+    two = doctor.check_module(doctor.Subject(convnet(), pictures[:2], torch.tensor([0, 1]), 4))
+    assert {each.check: each.verdict for each in two}["overfits_few"] == "pass"
+    with pytest.raises(UsageError, match="at least two images with a label each, received 1"):
+        doctor.check_module(doctor.Subject(convnet(), pictures[:1], torch.tensor([0]), 4))
+    with pytest.raises(UsageError, match=r"does not take images of \(1, 8, 8\)"):
+        doctor.check_module(doctor.Subject(nn.Linear(3, 4), pictures, torch.arange(64) % 4, 4))
+    with pytest.raises(UsageError, match=r"Expected outputs of shape \(2, 4\) for 2 images"):
+        doctor.check_module(doctor.Subject(nn.Flatten(), pictures, torch.arange(64) % 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("count", "batch", "norm", "verdict"),
+    [
+        (129, 64, True, "pass"),
+        (66, 64, True, "warn"),
+        (66, 64, False, "pass"),
+        (1, 8, True, "fail"),
+    ],
+)
+def test_last_batch(count: int, batch: int, norm: bool, verdict: str) -> None:
+    subject = doctor.Subject(convnet(norm=norm), *images(8), classes=4)
+    assert last_batch(subject, count, batch).verdict == verdict
+
+
+@pytest.mark.parametrize("network", ["auto", "lenet"])
+def test_recipes_on_the_digits_pass_in_under_a_minute(network: str) -> None:
+    recipe = recipes.make("auto", data.open("digits"), network=network, size=(12, 12))
+    began = time.monotonic()
+    found = doctor.preflight(recipe)
+    assert not [each for each in found if each.verdict == "fail"]
+    assert time.monotonic() - began < 60
+    assert doctor.verdict(found) in ("pass", "warn")
+    assert all(each.meaning and (each.fix or each.verdict in ("pass", "skip")) for each in found)
