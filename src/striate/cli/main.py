@@ -14,7 +14,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from striate import __version__, progress
-from striate.cli import design, env, evaluate, models, output, plan, predict, replay, train, weights
+from striate.cli import (
+    check,
+    design,
+    env,
+    evaluate,
+    models,
+    output,
+    plan,
+    predict,
+    replay,
+    train,
+    weights,
+)
 from striate.errors import StriateError, UsageError
 
 app = typer.Typer(
@@ -28,6 +40,7 @@ app = typer.Typer(
 )
 
 app.command("design")(design.design)
+app.command("check")(check.check)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("plan")(plan.plan)
