@@ -19,6 +19,7 @@ from striate.cli import (
     design,
     env,
     evaluate,
+    explain,
     models,
     output,
     plan,
@@ -45,6 +46,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("plan")(plan.plan)
 app.command("predict")(predict.predict)
+app.command("explain")(explain.explain)
 app.command("replay")(replay.replay)
 app.command("models")(models.models)
 app.command("weights")(weights.weights)

@@ -8,5 +8,20 @@ from striate.draw.confusion import confusion
 from striate.draw.figure import Figure
 from striate.draw.grid import grid
 from striate.draw.learning_curve import learning_curve
+from striate.draw.lines import lines
+from striate.draw.matrix import matrix
+from striate.draw.overlay import colours, overlay, signed_picture
+from striate.draw.scatter import scatter
 
-__all__ = ["Figure", "confusion", "grid", "learning_curve"]
+__all__ = [
+    "Figure",
+    "colours",
+    "confusion",
+    "grid",
+    "learning_curve",
+    "lines",
+    "matrix",
+    "overlay",
+    "scatter",
+    "signed_picture",
+]

@@ -2,33 +2,77 @@
 
 Every method is a function of (net, contract, image, target) that returns one frozen record; images
 are pixels of 0 to 1, and the contract's normalisation is inside. `validity` says of a map whether
-it can be believed.
+it can be believed; `look_inside` writes all of it about a run as a folder of pictures and a page.
 """
 
 from striate.explain.attribution import Attribution, Method
+from striate.explain.dream import Dream, dream
+from striate.explain.embedding import Embedding, embed
+from striate.explain.filters import Filters, GaborFit, filters
 from striate.explain.grad_cam import grad_cam
 from striate.explain.input_x_gradient import input_x_gradient
+from striate.explain.inside import PARTS, Wish, look_inside
 from striate.explain.integrated_gradients import integrated_gradients
+from striate.explain.invert import Inversion, invert
+from striate.explain.methods import METHODS, method
 from striate.explain.occlusion import occlusion
+from striate.explain.patches import Patch, reconstruct, top_patches
 from striate.explain.rectifiers import deconvolution, guided_backprop
+from striate.explain.report import Picture, Report, Section
 from striate.explain.saliency import saliency
+from striate.explain.shift import ShiftConsistency, shift_consistency
+from striate.explain.similarity import Similarity, features, similarity
 from striate.explain.smooth_grad import smooth_grad
+from striate.explain.unit import Activations, Unit, activations
 from striate.explain.validity import Curve, Validity, validity
+from striate.explain.visualise import Direction, Visualisation, class_goal, visualise
 from striate.explain.walk import walk
 
 __all__ = [
+    "METHODS",
+    "PARTS",
+    "Activations",
     "Attribution",
     "Curve",
+    "Direction",
+    "Dream",
+    "Embedding",
+    "Filters",
+    "GaborFit",
+    "Inversion",
     "Method",
+    "Patch",
+    "Picture",
+    "Report",
+    "Section",
+    "ShiftConsistency",
+    "Similarity",
+    "Unit",
     "Validity",
+    "Visualisation",
+    "Wish",
+    "activations",
+    "class_goal",
     "deconvolution",
+    "dream",
+    "embed",
+    "features",
+    "filters",
     "grad_cam",
     "guided_backprop",
     "input_x_gradient",
     "integrated_gradients",
+    "invert",
+    "look_inside",
+    "method",
     "occlusion",
+    "reconstruct",
     "saliency",
+    "shift_consistency",
+    "similarity",
     "smooth_grad",
+    "top_patches",
     "validity",
+    "visualise",
     "walk",
 ]

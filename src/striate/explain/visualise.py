@@ -53,11 +53,11 @@ class Direction:
     def read(self, values: Tensor) -> Tensor:
         """Return the answers, (batch,)."""
         mean = values.flatten(2).mean(2) if values.dim() > 2 else values
-        direction = torch.tensor(self.vector).to(mean)
+        direction: Tensor = torch.tensor(self.vector).to(mean)
         dot = mean @ (direction / direction.norm())
         cosine = dot / mean.norm(dim=1).clamp_min(1e-9)
-        straight: Tensor = cosine.clamp_min(0.1).pow(self.straight)
-        return dot * straight
+        found: Tensor = dot * cosine.clamp_min(0.1).pow(self.straight)
+        return found
 
 
 @dataclass(frozen=True)

@@ -49,25 +49,29 @@ def _adversarial(facts: DataFacts, wish: Wish, name: str, steps: int) -> Recipe:
     """Write what both share: the recipe for such images, with its loss under attack."""
     inked = facts.channels == "grey"
     thin = inked and facts.short_side > 16
-    if thin and wish.network == "auto":
+    thin = thin and wish.network == "auto"
+    if thin:
         wish = wish._replace(network=_THIN)
     own = tiny_images if facts.short_side <= 16 else small_images
     base = (own if facts.short_side <= 40 else photographs)(facts, wish)
     eps = _INKED if inked else _PHOTOGRAPHED
+    times = "once" if steps == 1 else f"{steps} times"
+    called = f"{facts.count:,} images of {facts.size[0]}x{facts.size[1]}: a thin net"
     recipe = base.replace(
         name=name,
-        reason=f"{base.reason}; attacked within {eps:.3g} of a pixel, {steps} a batch",
+        reason=f"{called if thin else base.reason}; attacked within {eps:.3g} of a pixel, {times}",
         objective=Adversarial(eps=eps, steps=steps),
         choose_by="accuracy",
     )
     if not thin:
         return recipe
     return recipe.replace(
+        preprocessing=recipe.preprocessing.replace(mean=(0.0,), std=(1.0,)),
         augmentation=(),
         optimiser=Adam(rate=0.005),
         schedule=Linear(),
         warmup_epochs=4.0,
-        epochs=15,
-        batch=128,
+        epochs=12,
+        batch=100,
         ema=None,
     )

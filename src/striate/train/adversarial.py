@@ -20,7 +20,7 @@ from striate.design import Network
 from striate.layers import Net, undisturbed
 from striate.randomness import stream
 from striate.records import expect
-from striate.train.ascent import ascend, random_start
+from striate.train.ascent import ascend
 from striate.train.objective import Forward, Rows, Softmax
 from striate.train.step import Step
 
@@ -37,7 +37,8 @@ class Adversarial(Softmax, frozen=True, kw_only=True):
         steps: of the attack. One is fast adversarial training, seven are Madry's.
         step: length of each, in full pixels; 1.25 eps for one step, 2.5 eps / steps for several,
             unless given.
-        random: start at a random point of the box. Without it one step collapses.
+        random: start at a random point of the box, also beyond the range of pixels: on black paper
+            half of a start that was cut off would be no start. Without it one step collapses.
         probe: images of the validation part on which each epoch's end is probed.
 
     Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", ICLR
@@ -77,7 +78,8 @@ class Adversarial(Softmax, frozen=True, kw_only=True):
         if self.random:
             places = np.arange(rows.offset, rows.offset + len(pixels))
             chance = stream(rows.seed, "adversarial", *rows.address, places)
-            start = random_start(pixels, self.eps, "linf", chance)
+            drawn = chance.uniform("start", -self.eps, self.eps, tuple(pixels.shape[1:]))
+            start = pixels + torch.from_numpy(drawn).to(pixels)
 
         def climb(moved: Tensor) -> Tensor:
             return self.cross_entropy(forward(rows.from_pixels(moved)), network, rows.labels)

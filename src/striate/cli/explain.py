@@ -1,0 +1,91 @@
+"""`striate explain RUN IMAGES...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from striate.cli import output
+from striate.cli.options import Device, Json
+
+if TYPE_CHECKING:
+    from striate.explain import Report
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE", help="Images, folders, quoted globs.")
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option("--class", metavar="NAME", help="Explain this class, not the likeliest."),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", metavar="NAME", help="Only this map (repeat for several)."),
+    ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", metavar="NAME", help="Only this part of the page (repeat)."),
+    ] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option("--unit", metavar="LAYER:CHANNEL", help="What this unit wants (repeat)."),
+    ] = None,
+    search: Annotated[
+        int, typer.Option("--search", metavar="N", min=1, help="Training images searched.")
+    ] = 2000,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="RUN/figures/explain unless given."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0)] = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """A folder of pictures and one page: maps, filters, units, classes.
+
+    Every map is tested, and greyed on the page where it is not to be believed.
+    """
+    from striate import explain as looking
+
+    wish = looking.Wish(
+        parts=tuple(part or looking.PARTS),
+        methods=tuple(method or looking.METHODS),
+        target=target,
+        units=tuple(unit or ()),
+        search=search,
+        seed=seed,
+    )
+    report = looking.look_inside(run, images, out=out, wish=wish, device=device)
+    output.show(report, _text(report), as_json)
+
+
+def _text(report: Report) -> str:
+    lines = []
+    for section in report.sections:
+        tested = [each for each in section.pictures if "faithfulness" in each.measures]
+        if tested:
+            rows = [
+                (
+                    each.title,
+                    _number(each.measures.get("sensitivity")),
+                    _number(each.measures["faithfulness"]),
+                    _number(each.measures.get("completeness_gap")),
+                    "no: " + each.reasons[0] if each.reasons else "yes",
+                )
+                for each in tested
+            ]
+            header = ("map", "sensitivity", "beats chance by", "gap", "to be believed")
+            said = section.pictures[0].note
+            lines += [f"{section.title}: {said}", output.clip(output.table(header, rows, "  ")), ""]
+        else:
+            lines += [f"{section.title}: {section.text}", ""]
+    return "\n".join([*lines, f"page  {report.page}"])
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"

@@ -1,0 +1,271 @@
+"""Sections of a report that are about the network: filters, units, classes, layers, neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from striate import draw, progress
+from striate.contract import Contract
+from striate.data import Samples
+from striate.design import Activation, Conv
+from striate.design.receptive import last_with_places
+from striate.errors import DesignError
+from striate.explain.embedding import embed
+from striate.explain.filters import filters
+from striate.explain.patches import Patch, top_patches
+from striate.explain.report import Album, Picture, Section
+from striate.explain.shift import shift_consistency
+from striate.explain.similarity import features, similarity
+from striate.explain.unit import Unit, activations
+from striate.explain.visualise import class_goal, visualise
+from striate.inference import to_picture
+from striate.layers import Net
+
+_MANY = 64  # filters or maps that one picture shows
+
+
+def filter_section(net: Net, contract: Contract, album: Album) -> Section | None:
+    """Draw the first layer's filters, and say how near each is to a Gabor function."""
+    try:
+        found = filters(net)
+    except DesignError:
+        return None
+    flipped = contract.channels == "bgr"
+    shown = [
+        (each[..., ::-1] if flipped else each) for each in (np.asarray(p) for p in found.pictures)
+    ]
+    captions = [
+        f"{100 * fit.explained:.0f}% Gabor\n{fit.angle:.0f} deg, {fit.wavelength:.1f} px"
+        if fit.determined
+        else name
+        for fit, (name, _) in zip(found.gabor, found.nearest, strict=True)
+    ]
+    figure = draw.grid(
+        [(255 * each).round().astype(np.uint8) for each in shown[:_MANY]],
+        captions[:_MANY],
+        title=f"{found.layer}: {len(shown)} filters",
+        tile=72,
+    )
+    high, wide = found.weights.shape[2:]
+    share = float(np.mean([fit.explained for fit in found.gabor]))
+    near = float(np.mean([cosine for _, cosine in found.nearest]))
+    text = (
+        f"Each filter of {found.layer}, grey where it is zero. A Gabor function explains "
+        f"{100 * share:.0f}% of a filter's energy on average; the cosine with the nearest "
+        f"classical filter is {near:.2f}."
+    )
+    if not found.gabor[0].determined:
+        text += f" Filters of {high}x{wide} have too few numbers for the Gabor fit to mean much."
+    picture = Picture(
+        file=album.put("filters", figure),
+        title=f"filters of {found.layer}",
+        measures={"gabor": share, "classical": near},
+    )
+    return Section(name="filters", title="Filters", text=text, pictures=(picture,))
+
+
+def activation_section(
+    net: Net, contract: Contract, image: Tensor, album: Album, layers: Sequence[str], name: str
+) -> Section:
+    """Draw what some layers answer to an image."""
+    pictures = []
+    for layer in layers:
+        found = activations(net, contract, image, layer)
+        maps = [(255 * each).round().astype(np.uint8) for each in found.pictures[:_MANY]]
+        title = f"{layer}: {len(found.values)} channels"
+        figure = draw.grid(maps, title=title, tile=56, columns=16)
+        pictures.append(
+            Picture(
+                file=album.put(f"{name}_{layer}", figure),
+                title=title,
+                note=f"{100 * found.idle:.0f}% of them are zero everywhere for this image",
+                measures={"idle": found.idle},
+            )
+        )
+    text = "All maps of a layer are on one scale, black where they are least."
+    return Section(name=name, title="Activations", text=text, pictures=tuple(pictures))
+
+
+def unit_section(
+    net: Net,
+    contract: Contract,
+    samples: Samples,
+    units: Sequence[Unit],
+    album: Album,
+    *,
+    steps: int = 192,
+    seed: int = 0,
+) -> Section:
+    """Draw, for each unit, its top patches, the deconvnet's account of them, and its own wish."""
+    pictures = []
+    for layer in dict.fromkeys(unit.layer for unit in units):
+        channels = [unit.channel for unit in units if unit.layer == layer]
+        found = top_patches(net, contract, samples, layer, channels)
+        for channel, patches in zip(channels, found, strict=True):
+            unit = Unit(layer=layer, channel=channel)
+            pictures.append(_unit_picture(net, contract, unit, patches, album, steps, seed))
+    text = (
+        f"The patches, among {len(samples):,} images, that excite a unit most, each its exact "
+        "receptive field; under them what in each excites it, sent back through the deconvnet; and "
+        "a picture made to excite the whole map."
+    )
+    return Section(name="units", title="What units want", text=text, pictures=tuple(pictures))
+
+
+def _unit_picture(
+    net: Net,
+    contract: Contract,
+    unit: Unit,
+    patches: Sequence[Patch],
+    album: Album,
+    steps: int,
+    seed: int,
+) -> Picture:
+    wish = visualise(net, contract, unit, steps=steps, seed=seed)
+    shown = [to_picture(torch.from_numpy(each.pixels), contract) for each in patches]
+    back = [draw.signed_picture(each.reconstruction) for each in patches]
+    back = [each[..., ::-1] if contract.channels == "bgr" else each for each in back]
+    made = to_picture(torch.from_numpy(wish.pixels[0]), contract)
+    strengths = [f"{each.value:.3g}" for each in patches]
+    figure = draw.grid(
+        [*shown, made, *back],
+        [*strengths, f"made: {wish.answers[0]:.3g}", *[""] * len(back)],
+        title=str(unit),
+        columns=max(len(shown) + 1, 1),
+        tile=84,
+    )
+    drift = max((each.drift for each in patches), default=0.0)
+    best = max((each.value for each in patches), default=0.0)
+    return Picture(
+        file=album.put(f"unit_{unit.layer}_{unit.channel}", figure),
+        title=str(unit),
+        note=f"with all outside the patch greyed the answers change by {drift:.1g} at most"
+        if patches
+        else "no image excites it: the unit is dead on this data",
+        measures={"drift": drift, "strongest": best, "made": wish.answers[0]},
+    )
+
+
+def class_section(
+    net: Net, contract: Contract, album: Album, *, most: int = 12, steps: int = 256, seed: int = 0
+) -> Section:
+    """Draw a picture made for each class, and what the network makes of it."""
+    classes = list(range(min(len(contract.classes), most)))
+    shown, captions, likely = [], [], []
+    for target in progress.track(classes, "picturing classes", "classes", len(classes)):
+        found = visualise(net, contract, class_goal(net, target), steps=steps, seed=seed)
+        shown.append(to_picture(torch.from_numpy(found.pixels[0]), contract))
+        share = (found.probabilities or (0.0,))[0]
+        likely.append(share)
+        captions.append(f"{contract.classes[target].label}\n{100 * share:.1f}%")
+    figure = draw.grid(shown, captions, title="Made for each class", columns=6, tile=120)
+    sure = sum(share >= 0.95 for share in likely)
+    text = (
+        "Pictures made by optimisation so that a class's score is high, from faint noise, and what "
+        f"the network then says: {sure} of {len(likely)} are given at least 95%."
+    )
+    picture = Picture(
+        file=album.put("classes", figure), title="classes", measures={"sure": sure / len(likely)}
+    )
+    return Section(name="classes", title="Classes", text=text, pictures=(picture,))
+
+
+def layer_section(
+    net: Net, contract: Contract, images: Tensor, album: Album, layers: Sequence[str]
+) -> Section:
+    """Draw how alike layers are, by CKA and RSA."""
+    values = list(zip(layers, features(net, contract, images, layers), strict=True))
+    pictures = []
+    for measure, meaning in (("cka", "linear CKA"), ("rsa", "rank correlation of distances, RSA")):
+        found = similarity(values, values, measure)  # type: ignore[arg-type]
+        figure = draw.matrix(
+            found.values,
+            found.rows,
+            found.columns,
+            title="How alike layers are",
+            note=f"{meaning}, {found.images} images",
+        )
+        pictures.append(Picture(file=album.put(measure, figure), title=meaning))
+    text = "1 where two layers tell the same images apart in the same way."
+    return Section(name="layers", title="Layers", text=text, pictures=tuple(pictures))
+
+
+def shift_section(net: Net, contract: Contract, images: Tensor, album: Album) -> Section:
+    """Draw how often the answer survives a shift."""
+    most = max(1, min(8, min(contract.size) // 3))
+    found = shift_consistency(net, contract, images, most=most)
+    points = [(0.0, 1.0), *zip(map(float, found.shifts), found.same, strict=True)]
+    figure = draw.lines({"same answer": points}, title="Shift consistency", below="shift in pixels")
+    note = f"{100 * found.same[0]:.1f}% of answers are the same after a shift of one pixel"
+    picture = Picture(
+        file=album.put("shift", figure),
+        title="shift consistency",
+        note=note,
+        measures={f"shift_{at}": same for at, same in zip(found.shifts, found.same, strict=True)},
+    )
+    text = f"{found.images} images moved in eight directions, their edges repeated."
+    return Section(name="shift", title="Shifts", text=text, pictures=(picture,))
+
+
+def neighbour_section(
+    net: Net, contract: Contract, images: Tensor, labels: Sequence[int], album: Album
+) -> Section:
+    """Draw images where t-SNE puts their last features."""
+    layer = last_features(net)
+    found = embed(features(net, contract, images, (layer,))[0])
+    figure = draw.scatter(
+        [to_picture(each, contract) for each in images],
+        found.places,
+        labels,
+        [each.label for each in contract.classes],
+        title="What the network finds alike",
+        note=f"t-SNE of {layer}, {len(images)} images; frames are the true classes",
+    )
+    note = f"{100 * found.neighbours:.0f}% of nearest neighbours in the features are so here"
+    picture = Picture(
+        file=album.put("neighbours", figure),
+        title="t-SNE of the last features",
+        note=note,
+        measures={"neighbours": found.neighbours, "divergence": found.divergence},
+    )
+    text = "Distances between groups, and their sizes, mean nothing; who lies beside whom does."
+    return Section(name="neighbours", title="Neighbours", text=text, pictures=(picture,))
+
+
+def last_features(net: Net) -> str:
+    """Return what the last layer with weights reads: the features that classes are told by."""
+    network = net.network
+    owners = [layer for layer in network.layers if layer.parameters(*network.input_shapes(layer))]
+    needed = network.needed(train=False)
+    return [layer for layer in owners if layer.name in needed][-1].inputs[0]
+
+
+def spread_layers(net: Net, count: int) -> tuple[str, ...]:
+    """Return so many layers with places, evenly from the first to the last: activations first."""
+    shapes, needed = net.network.shapes(), net.network.needed(train=False)
+    end = last_with_places(net.network)
+    names = [
+        layer.name
+        for layer in net.network.layers
+        if layer.name in needed
+        and len(shapes[layer.name]) == 3
+        and (isinstance(layer, Activation | Conv) or layer.name == end)
+    ]
+    kinds = {layer.name: layer for layer in net.network.layers}
+    chosen = [each for each in names if isinstance(kinds[each], Activation)] or names
+    places = np.linspace(0, len(chosen) - 1, min(count, len(chosen))).round().astype(int)
+    return tuple(dict.fromkeys(chosen[place] for place in places))
+
+
+def strongest(
+    net: Net, contract: Contract, image: Tensor, layer: str, count: int
+) -> tuple[Unit, ...]:
+    """Return the channels of a layer that answer an image most."""
+    values = activations(net, contract, image, layer).values
+    peaks = values.reshape(len(values), -1).max(1)
+    best = np.argsort(-peaks, kind="stable")[:count].tolist()
+    return tuple(Unit(layer=layer, channel=channel) for channel in best)

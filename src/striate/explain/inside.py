@@ -1,0 +1,235 @@
+"""Looking inside a run: every section of the report, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from striate import data, inference, progress, runs
+from striate.contract import Contract
+from striate.data import Samples
+from striate.errors import DataError, UnknownName, UsageError
+from striate.explain import gallery
+from striate.explain.maps import map_section
+from striate.explain.methods import METHODS, method
+from striate.explain.page import page
+from striate.explain.report import Album, Report, Section
+from striate.explain.unit import Unit
+from striate.files import atomic_write
+from striate.inference import of_levels, read_pixels
+from striate.layers import Net
+from striate.ops import choose_device
+from striate.records import nearest, to_json
+
+PARTS = ("maps", "filters", "activations", "units", "classes", "layers", "shift", "neighbours")
+_OF_DATA = {"units", "layers", "shift", "neighbours"}  # parts that look through the run's images
+_LAYERS, _CHANNELS, _PLACED, _COMPARED = 3, 3, 400, 200
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to look at.
+
+    Args:
+        parts: of the report, by name; all unless given.
+        methods: attribution methods by name; all unless given.
+        target: id or label of the class that maps explain; the likeliest unless given.
+        units: `layer:channel` each; the ones the first image excites most unless given.
+        search: how many of the run's training images to search for patches.
+        seed: of everything random.
+    """
+
+    parts: Sequence[str] = PARTS
+    methods: Sequence[str] = tuple(METHODS)
+    target: str | None = None
+    units: Sequence[str] = ()
+    search: int = 2000
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse names that are not known, before anything is computed.
+
+        Raises:
+            UnknownName: a part or a method; carries the nearest names.
+            UsageError: a unit that is not `layer:channel`, or nothing to search.
+        """
+        for part in self.parts:
+            if part not in PARTS:
+                known = f"Known: {', '.join(PARTS)}."
+                raise UnknownName("part of the report", part, nearest(part, PARTS), known)
+        for name in self.methods:
+            method(name)
+        for unit in self.units:
+            _unit(unit)
+        if self.search < 1:
+            raise UsageError(f"Expected at least one image to search, received {self.search=}.")
+
+
+def look_inside(
+    run: runs.Run | Path | str,
+    files: Iterable[Path | str],
+    *,
+    out: Path | str | None = None,
+    wish: Wish | None = None,
+    device: str = "auto",
+) -> Report:
+    """Write a folder of pictures, and one page, about a run's network and some images.
+
+    Args:
+        run: a run folder.
+        files: images, folders and globs, as `predict` takes them; at least one.
+        out: the folder; `explain` in the run's `figures` unless given.
+        wish: what to look at.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        DataError: a file that is not there or cannot be read, or none.
+        UnknownName, UsageError, DesignError: a part, method, class, layer or unit that is not
+            there.
+        RunError, WeightsError: as of `predict`.
+    """
+    wish = wish or Wish()
+    wish.check()
+    opened = run if isinstance(run, runs.Run) else runs.open(run)
+    contract, chosen = opened.contract(), choose_device(device)
+    paths = inference.find(files)
+    target = _class(contract, wish.target)
+    net = inference.load(opened, chosen)
+    for unit in wish.units:
+        _unit(unit).check(net)
+    images = [read_pixels(path, contract).to(chosen) for path in paths]
+    album = Album(Path(out) if out is not None else opened.figures / "explain")
+    sections = tuple(_sections(opened, net, contract, paths, images, target, album, wish))
+    report = Report(
+        run=str(opened.path),
+        network=net.network.name,
+        contract=contract.digest,
+        folder=str(album.folder),
+        page=str(album.folder / "index.html"),
+        sections=sections,
+    )
+    atomic_write(album.folder / "index.html", page(report).encode())
+    atomic_write(album.folder / "report.json", to_json(report, indent=2) + b"\n")
+    return report
+
+
+def _sections(
+    run: runs.Run,
+    net: Net,
+    contract: Contract,
+    paths: Sequence[Path],
+    images: Sequence[Tensor],
+    target: int | None,
+    album: Album,
+    wish: Wish,
+) -> Iterator[Section]:
+    if "maps" in wish.parts:
+        for number, (path, image) in enumerate(zip(paths, images, strict=True), 1):
+            yield map_section(
+                net,
+                contract,
+                image,
+                album,
+                name=f"image{number}",
+                title=path.name,
+                methods=wish.methods,
+                target=target,
+                seed=wish.seed,
+            )
+    layers = gallery.spread_layers(net, _LAYERS)
+    simple: dict[str, Callable[[], Section | None]] = {
+        "filters": lambda: gallery.filter_section(net, contract, album),
+        "activations": lambda: gallery.activation_section(
+            net, contract, images[0], album, layers, "activations"
+        ),
+        "classes": lambda: gallery.class_section(net, contract, album, seed=wish.seed),
+    }
+    samples = _samples(run, wish)
+    if samples is not None:
+        some = _some(samples[1], contract, _COMPARED, wish.seed).to(images[0].device)
+        simple["units"] = lambda: gallery.unit_section(
+            net, contract, samples[0], _units(net, contract, images[0], wish), album, seed=wish.seed
+        )
+        simple["layers"] = lambda: gallery.layer_section(
+            net, contract, some, album, (*gallery.spread_layers(net, 8), gallery.last_features(net))
+        )
+        simple["shift"] = lambda: gallery.shift_section(net, contract, some, album)
+        simple["neighbours"] = lambda: _neighbours(net, contract, samples[1], album, wish)
+    for part in PARTS:
+        if part in wish.parts and part in simple:
+            section = simple[part]()
+            if section is not None:
+                yield section
+
+
+def _samples(run: runs.Run, wish: Wish) -> tuple[Samples, Samples] | None:
+    """Return images to search, of the training part, and held-out ones, where they are there."""
+    if not _OF_DATA & set(wish.parts):
+        return None
+    try:
+        found = [inference.find_images(run, part=part).samples for part in ("train", "test")]
+    except DataError as error:
+        progress.say(f"Note: without the run's data there are no patches and neighbours: {error}")
+        return None
+    searched = _thinned(found[0], wish.search, wish.seed)
+    return searched, found[1]
+
+
+def _thinned(samples: Samples, most: int, seed: int) -> Samples:
+    if len(samples) <= most:
+        return samples
+    from striate.randomness import stream
+
+    return samples.subset(np.sort(stream(seed, "search").permutation("o", len(samples))[:most]))
+
+
+def _some(samples: Samples, contract: Contract, most: int, seed: int) -> Tensor:
+    """Return some images as pixels: (images, channels, height, width)."""
+    few = _thinned(samples, most, seed)
+    levels = [
+        data.prepare(few.pixels(index, contract), of_levels(contract)) for index in range(len(few))
+    ]
+    return torch.from_numpy(np.stack(levels)) / 255.0
+
+
+def _neighbours(
+    net: Net, contract: Contract, samples: Samples, album: Album, wish: Wish
+) -> Section | None:
+    few = _thinned(samples, _PLACED, wish.seed)
+    if len(few) < 4:
+        return None
+    images = _some(few, contract, _PLACED, wish.seed).to(next(net.parameters()).device)
+    return gallery.neighbour_section(net, contract, images, few.labels.tolist(), album)
+
+
+def _units(net: Net, contract: Contract, image: Tensor, wish: Wish) -> tuple[Unit, ...]:
+    if wish.units:
+        return tuple(_unit(each) for each in wish.units)
+    layers = gallery.spread_layers(net, _LAYERS)
+    return tuple(
+        unit
+        for layer in layers
+        for unit in gallery.strongest(net, contract, image, layer, _CHANNELS)
+    )
+
+
+def _unit(text: str) -> Unit:
+    layer, colon, channel = text.rpartition(":")
+    if not colon or not layer or not channel.isdecimal():
+        raise UsageError(f"Expected a unit as layer:channel (conv2:17), received {text!r}.")
+    return Unit(layer=layer, channel=int(channel))
+
+
+def _class(contract: Contract, wanted: str | None) -> int | None:
+    if wanted is None:
+        return None
+    for index, one in enumerate(contract.classes):
+        if wanted in (one.id, one.label):
+            return index
+    known = [name for one in contract.classes for name in (one.id, one.label)]
+    raise UnknownName("class", wanted, nearest(wanted, known))

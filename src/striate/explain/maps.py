@@ -1,0 +1,117 @@
+"""The maps of an image, each over the image, greyed where it is not to be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from striate import draw, progress
+from striate.contract import Contract
+from striate.explain.attribution import Attribution, Floats
+from striate.explain.methods import INSIDE, method
+from striate.explain.report import Album, Picture, Section
+from striate.explain.validity import Validity, validity
+from striate.explain.walk import looking
+from striate.inference import PixelNet, to_picture
+from striate.layers import Net
+
+
+def map_section(
+    net: nn.Module,
+    contract: Contract,
+    image: Tensor,
+    album: Album,
+    *,
+    name: str,
+    title: str,
+    methods: Sequence[str],
+    target: int | None = None,
+    seed: int = 0,
+) -> Section:
+    """Draw the maps of one image, and test each.
+
+    Args:
+        net, contract, image: as of `Method`.
+        album: where pictures go.
+        name: the section's, a word.
+        title: what the image is called.
+        methods: names of methods; those that look inside are left out for a module that is no Net.
+        target: the class to explain; the likeliest unless given.
+        seed: of the tests.
+    """
+    with looking(net), torch.no_grad():
+        likely = PixelNet(net, contract)(image[None]).softmax(1)[0]
+    chosen = int(likely.argmax()) if target is None else target
+    possible = [each for each in methods if isinstance(net, Net) or each not in INSIDE]
+    lost = [each for each in methods if each not in possible]
+    plain = to_picture(image, contract)
+    best = likely.topk(min(3, len(likely)))
+    answers = ", ".join(
+        f"{contract.classes[index].label} {100 * share:.1f}%"
+        for share, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    )
+    pictures = [Picture(file=album.put(f"{name}/image", plain), title="image", note=answers)]
+    for each in progress.track(possible, f"maps of {title}", "maps", len(possible)):
+        made = method(each)(net, contract, image, chosen)
+        tested = validity(method(each), net, contract, image, chosen, found=made, seed=seed)
+        shown = draw.overlay(plain, made.map, signed=made.signed, greyed=not tested.believable)
+        pictures.append(
+            Picture(
+                file=album.put(f"{name}/{each}", shown),
+                title=each.replace("_", " ") + (f" at {made.layer}" if made.layer else ""),
+                note=_note(tested),
+                reasons=tested.reasons,
+                measures=_measures(made, tested),
+            )
+        )
+        pictures += _probability(made, contract, chosen, f"{name}/{each}", album)
+    text = (
+        f"What speaks for {contract.classes[chosen].label}, and whether the map can be believed: "
+        "orange speaks for it and blue against it; magnitudes go from dark to bright."
+    )
+    if lost:
+        text += f" Not possible, as parts of the network are opaque: {', '.join(lost)}."
+    return Section(name=name, title=title, text=text, pictures=tuple(pictures))
+
+
+def _probability(
+    made: Attribution, contract: Contract, target: int, name: str, album: Album
+) -> list[Picture]:
+    """Draw Zeiler and Fergus's map, where there is one: the probability by place of the square."""
+    grids: dict[str, Floats] = dict(made.extra)
+    if "probability" not in grids:
+        return []
+    likely = grids["probability"]
+    return [
+        Picture(
+            file=album.put(f"{name}_probability", draw.colours(1 - likely)),
+            title=f"probability of {contract.classes[target].label} when covered",
+            note=f"from {100 * likely.min():.1f}% (bright) to {100 * likely.max():.1f}% (dark)",
+        )
+    ]
+
+
+def _note(tested: Validity) -> str:
+    parts = []
+    if tested.sensitivity is not None:
+        parts.append(f"depends on the weights {tested.sensitivity:.2f}")
+    parts.append(f"better than chance by {tested.faithfulness:+.2f}")
+    if tested.gap is not None:
+        parts.append(f"completeness gap {100 * tested.gap:.1f}%")
+    return ", ".join(parts)
+
+
+def _measures(made: Attribution, tested: Validity) -> dict[str, float]:
+    found = {
+        "score": made.score,
+        "deletion": tested.deletion.area,
+        "insertion": tested.insertion.area,
+        "faithfulness": tested.faithfulness,
+    }
+    if tested.sensitivity is not None:
+        found["sensitivity"] = tested.sensitivity
+    if tested.gap is not None:
+        found["completeness_gap"] = tested.gap
+    return found
