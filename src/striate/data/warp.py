@@ -51,20 +51,18 @@ def augment(
         holes: rectangles that become zero: (batch, count, 4) int64: top, left, bottom, right.
         out: (batch, channels, out_height, out_width) float32, written to.
     """
+    as_it_is = np.ones_like(slope), np.zeros_like(offset)
     for row in range(len(rows)):
         image, target = images[rows[row]], out[row]
+        levels = as_it_is if colours.shape[1] else (slope, offset)
         if _is_shift(maps[row]):
-            _shift(image, maps[row], border, fill, target)
+            _shift(image, maps[row], border, fill, levels, target)
         elif maps[row, 0, 1] == 0.0 and maps[row, 1, 0] == 0.0:
-            _scale(image, maps[row], border, fill, target)
+            _scale(image, maps[row], border, fill, levels, target)
         else:
-            _warp(image, maps[row], border, fill, target)
+            _warp(image, maps[row], border, fill, levels, target)
         if colours.shape[1]:
-            _colour(target, colours[row], luma)
-        for c in range(target.shape[0]):
-            for y in range(target.shape[1]):
-                for x in range(target.shape[2]):
-                    target[c, y, x] = target[c, y, x] * slope[c] + offset[c]
+            _colour(target, colours[row], luma, slope, offset)
         for hole in holes[row]:
             target[:, hole[0] : hole[2], hole[1] : hole[3]] = 0.0
 
@@ -89,7 +87,7 @@ def _inside(place: Any, size: Any, border: Any) -> Any:
 
 
 @_kernel
-def _shift(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
+def _shift(image: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) -> None:
     """Copy pixels: what a map of whole pixels and mirrors shows."""
     height, width, channels = image.shape
     columns = np.empty(out.shape[2], np.int64)
@@ -100,7 +98,8 @@ def _shift(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
         for c in range(channels):
             for x in range(out.shape[2]):
                 shown = line >= 0 and columns[x] >= 0
-                out[c, y, x] = image[line, columns[x], c] if shown else fill[c]
+                level = np.float32(image[line, columns[x], c]) if shown else fill[c]
+                out[c, y, x] = level * levels[0][c] + levels[1][c]
 
 
 @_kernel
@@ -120,10 +119,13 @@ def _taps(place: Any, reach: Any, size: Any, weights: Any) -> Any:
 
 @_kernel
 def _axis(slope: Any, offset: Any, length: Any, size: Any, border: Any) -> Any:
-    """Weigh the pixels of one axis for all places along it; a count of 0 stands for the fill."""
+    """Weigh the pixels of one axis for all places along it; a count of 0 stands for the fill.
+
+    Weights beyond a place's count are zero.
+    """
     reach = max(abs(slope), 1.0)
     firsts, counts = np.zeros(length, np.int64), np.zeros(length, np.int64)
-    weights = np.empty((length, int(2 * reach) + 3), np.float32)
+    weights = np.zeros((length, int(2 * reach) + 3), np.float32)
     for k in range(length):
         place = _inside(slope * (k + 0.5) + offset, size, border)
         if place >= 0.0:
@@ -132,40 +134,76 @@ def _axis(slope: Any, offset: Any, length: Any, size: Any, border: Any) -> Any:
 
 
 @_kernel
-def _scale(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
-    """Sample an upright map, down each column of a line, then along the line."""
+def _scale(image: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) -> None:
+    """Sample an upright map, down the columns that are shown, then along the line.
+
+    Every place has the same number of taps, some of them zero: loops that do not branch.
+    """
     height, width, channels = image.shape
     lefts, across, columns = _axis(map[0, 0], map[0, 2], out.shape[2], width, border)
     tops, down, lines = _axis(map[1, 1], map[1, 2], out.shape[1], height, border)
-    flat = image.reshape(height, width * channels)
-    line = np.empty(width * channels, np.float32)
+    first, last = width, 0
+    for x in range(len(lefts)):
+        if across[x]:
+            first, last = min(first, lefts[x]), max(last, lefts[x] + across[x])
+    flat = image.reshape(height, width * channels)[:, first * channels : last * channels]
+    span = flat.shape[1]
+    starts = ((lefts - first) * channels).astype(np.uint64)
+    columns = columns[:, : across.max() + across.max() % 2].copy()
+    line = np.zeros(span + columns.shape[1] * channels, np.float32)  # the last taps may lie beyond
     for y in range(out.shape[1]):
-        line[:] = 0.0
+        line[:span] = 0.0
         for j in range(down[y]):
             weight, source = lines[y, j], flat[tops[y] + j]
-            for x in range(len(line)):
+            for x in range(span):
                 line[x] += weight * np.float32(source[x])
-        for c in range(channels):
-            if down[y]:
-                _scale_line(line, c, channels, lefts, across, columns, fill, out[c, y])
-            else:
-                out[c, y, :] = fill[c]
+        if not down[y]:
+            for c in range(channels):
+                out[c, y, :] = fill[c] * levels[0][c] + levels[1][c]
+        elif channels == 3:
+            _colour_line(line, starts, columns, levels, out[:, y])
+        else:
+            _grey_line(line, starts, columns, levels, out[0, y])
+        for x in range(len(across)):
+            if not across[x]:
+                for c in range(channels):
+                    out[c, y, x] = fill[c] * levels[0][c] + levels[1][c]
 
 
 @_kernel
-def _scale_line(
-    line: Any, c: Any, channels: Any, lefts: Any, across: Any, columns: Any, fill: Any, out: Any
-) -> None:
-    """Sample channel c along a line of pixels."""
-    for x in range(len(out)):
+def _grey_line(line: Any, starts: Any, columns: Any, levels: Any, out: Any) -> None:
+    """Sample along a line of grey pixels."""
+    for x in range(len(starts)):
         total = np.float32(0.0)
-        for i in range(across[x]):
-            total += columns[x, i] * line[(lefts[x] + i) * channels + c]
-        out[x] = total if across[x] else fill[c]
+        for i in range(columns.shape[1]):
+            total += columns[x, i] * line[starts[x] + np.uint64(i)]
+        out[x] = total * levels[0][0] + levels[1][0]
 
 
 @_kernel
-def _warp(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
+def _colour_line(line: Any, starts: Any, columns: Any, levels: Any, out: Any) -> None:
+    """Sample all three channels along a line of pixels; the number of taps is even.
+
+    Places are unsigned: numba then knows that they do not count from the end.
+    """
+    slope, offset = levels
+    for x in range(len(starts)):
+        red = green = blue = np.float32(0.0)
+        place = starts[x]
+        for i in range(0, columns.shape[1], 2):
+            first, second = columns[x, i], columns[x, i + 1]
+            taps = line[place : place + np.uint64(6)]
+            red = red + first * taps[0] + second * taps[3]
+            green = green + first * taps[1] + second * taps[4]
+            blue = blue + first * taps[2] + second * taps[5]
+            place += np.uint64(6)
+        out[0, x] = red * slope[0] + offset[0]
+        out[1, x] = green * slope[1] + offset[1]
+        out[2, x] = blue * slope[2] + offset[2]
+
+
+@_kernel
+def _warp(image: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) -> None:
     """Sample any map, all pixels under the triangle of each place."""
     height, width, channels = image.shape
     reach_x = max(hypot(map[0, 0], map[0, 1]), 1.0)
@@ -179,7 +217,7 @@ def _warp(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
             u, v = _inside(u, width, border), _inside(v, height, border)
             if u < 0.0 or v < 0.0:
                 for c in range(channels):
-                    out[c, y, x] = fill[c]
+                    out[c, y, x] = fill[c] * levels[0][c] + levels[1][c]
                 continue
             left, columns = _taps(u, reach_x, width, across)
             top, lines = _taps(v, reach_y, height, down)
@@ -190,12 +228,12 @@ def _warp(image: Any, map: Any, border: Any, fill: Any, out: Any) -> None:
                     for i in range(columns):
                         line += across[i] * np.float32(image[top + j, left + i, c])
                     total += down[j] * line
-                out[c, y, x] = total
+                out[c, y, x] = total * levels[0][c] + levels[1][c]
 
 
 @_kernel
-def _colour(image: Any, colour: Any, luma: Any) -> None:
-    """Multiply every pixel by a matrix, add a multiple of the mean luminance, clip to 0..255."""
+def _colour(image: Any, colour: Any, luma: Any, slope: Any, offset: Any) -> None:
+    """Multiply every pixel by a matrix, add the mean luminance, clip to 0..255, normalise."""
     channels, height, width = image.shape
     mean = _mean(image, luma)
     line = np.empty((channels, width), np.float32)
@@ -203,12 +241,17 @@ def _colour(image: Any, colour: Any, luma: Any) -> None:
         line[:] = image[:, y]
         for c in range(channels):
             levels = image[c, y]
-            levels[:] = np.float32(colour[c, channels] * mean)
-            for k in range(channels):
+            base = np.float32(colour[c, channels] * mean)
+            if channels == 3:
+                red, green, blue = colour[c, 0], colour[c, 1], colour[c, 2]
                 for x in range(width):
-                    levels[x] += colour[c, k] * line[k, x]
+                    levels[x] = base + red * line[0, x] + green * line[1, x] + blue * line[2, x]
+            else:
+                for x in range(width):
+                    levels[x] = base + colour[c, 0] * line[0, x]
             for x in range(width):
-                levels[x] = min(max(levels[x], np.float32(0.0)), np.float32(255.0))
+                level = min(max(levels[x], np.float32(0.0)), np.float32(255.0))
+                levels[x] = level * slope[c] + offset[c]
 
 
 @_kernel
