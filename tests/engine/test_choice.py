@@ -28,6 +28,17 @@ def test_five_per_cent_in_three_rounds_of_four_is_what_it_takes() -> None:
     assert choose({**TWO, "fast": candidate(9.0, 1.06)}, 0.02, Limits())[0] == "fast"
 
 
+def test_what_only_seems_faster_is_said_to() -> None:
+    chosen, remark = choose({**TWO, "fast": candidate(9.0, 0.9)}, 0.0, Limits())
+    assert chosen == DEFAULT
+    assert remark == "the default stays: fast is not 5% faster in three rounds of four"
+
+
+def test_a_doubtful_candidate_does_not_hide_a_sure_one() -> None:
+    three = {**TWO, "exact": candidate(4.9, 0.9, 5e-7)}
+    assert choose(three, 0.0, Limits())[0] == "fast"
+
+
 def test_the_default_wins_and_it_is_said() -> None:
     chosen, remark = choose({**TWO, "fast": candidate(12.0, 0.8)}, 0.0, Limits())
     assert (chosen, remark) == (DEFAULT, "the default wins: fast took 12.00 ms")
@@ -67,13 +78,25 @@ def test_calls_are_taken_in_turn_and_stragglers_dropped() -> None:
 
     runs = {
         "first": lambda: call("first", 3.0),
+        "again": lambda: call("again", 3.0),
         "quick": lambda: call("quick", 1.0),
         "slow": lambda: call("slow", 9.0),
     }
-    times = race(runs, 5, clock=lambda: now[0])
-    assert taken == ["first", "quick", "slow"] * 4 + ["first", "quick"] * 2
-    assert [times[name].median for name in runs] == [3.0, 1.0, 9.0]
+    times = race(runs, 5, clock=lambda: now[0], seconds=100.0)
+    every = ["first", "again", "quick", "slow"]
+    assert taken == every * 3 + every[:3] * 3
+    assert [times[name].median for name in runs] == [3.0, 3.0, 1.0, 9.0]
     assert times["quick"].lead(times["first"]) == 3.0
+
+
+def test_after_its_time_a_race_ends() -> None:
+    now = [0.0]
+
+    def call() -> None:
+        now[0] += 3.0
+
+    times = race({"first": call, "again": call}, 9, clock=lambda: now[0], seconds=8.0)
+    assert len(times["first"].seconds) == 3
 
 
 def test_a_lead_is_one_in_three_rounds_of_four() -> None:

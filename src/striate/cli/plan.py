@@ -41,7 +41,7 @@ def plan(
     ] = None,
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=3, help="Times each way is measured.")
-    ] = 11,
+    ] = 9,
     again: Annotated[
         bool, typer.Option("--again", help="Measure, also what is known of this machine.")
     ] = False,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from striate.inference import Evaluation
     from striate.runs import Run
     from striate.train import Recipe, TrainResult
+    from striate.train.plan import Choice
 
 
 def train(
@@ -68,6 +69,14 @@ def train(
             "--resume", metavar="RUN", help="Go on with a run from its newest checkpoint."
         ),
     ] = None,
+    plan: Annotated[
+        str,
+        typer.Option(
+            "--plan",
+            metavar="PLAN",
+            help="How convolutions are computed: measure, default (torch's own), or a plan's file.",
+        ),
+    ] = "measure",
     workers: Annotated[
         int | None,
         typer.Option("--workers", metavar="N", min=0, help="Threads that prepare batches."),
@@ -97,6 +106,7 @@ def train(
             "--overwrite": overwrite,
             "--strict": strict,
             "--device": device != "auto",
+            "--plan": plan != "measure",
         }
         _resume(resume, [name for name, given in changed.items() if given], workers, as_json)
         return
@@ -108,7 +118,7 @@ def train(
     changes += [f"epochs={epochs}"] if epochs is not None else []
     changes += [f"seed={seed}"] if seed is not None else []
     changes += [f"workers={workers}"] if workers is not None else []
-    pixels = _size(size)
+    pixels, convolutions = _size(size), _plan(plan)
     if out is not None and output.first_process():
         runs.check_free(out, overwrite)
     recipes.check(recipe, network=net, device=device, settings=changes)
@@ -119,7 +129,9 @@ def train(
     if output.first_process():
         progress.say(_opening(chosen, dataset))
     path = out or runs.new_path("runs", f"{dataset.name}-{chosen.network.name}")
-    result = training.train(chosen, out=path, dataset=dataset, overwrite=overwrite)
+    result = training.train(
+        chosen, out=path, dataset=dataset, overwrite=overwrite, plan=convolutions
+    )
     _end(result, dataset, as_json)
 
 
@@ -128,6 +140,20 @@ def _size(text: str | None) -> tuple[int, int] | None:
         return None
     sides = numbers(text, "--size as HxW or one side, for example 64", most=2)
     return sides[0], sides[-1]
+
+
+def _plan(text: str) -> Choice:
+    """Read --plan."""
+    if text == "measure":
+        return "measure"
+    if text == "default":
+        return "default"
+    path = Path(text)
+    if not path.exists():
+        raise UsageError(
+            f"Expected --plan measure, default, or a file that is there, received {text!r}."
+        )
+    return path
 
 
 def _resume(run: Path, changed: list[str], workers: int | None, as_json: bool) -> None:

@@ -84,11 +84,16 @@ def choose(candidates: Mapping[str, Candidate], noise: float, limits: Limits) ->
     allowed = {name: each for name, each in others.items() if limits.allow(each)}
     if not allowed:
         return DEFAULT, "nothing else keeps within the limits"
-    fastest = min(each.ms for each in allowed.values())
-    near = [name for name, each in allowed.items() if each.ms <= fastest * ALIKE]
-    best = min(near, key=lambda name: allowed[name].relative_rms)
     if noise > NOISE:
         return DEFAULT, f"too noisy: the default differed from itself by {noise:.0%}"
-    if allowed[best].lead >= WORTH:
-        return best, f"{candidates[DEFAULT].ms / allowed[best].ms:.2f} times as fast"
-    return DEFAULT, f"the default wins: {best} took {allowed[best].ms:.2f} ms"
+    own = candidates[DEFAULT].ms
+    ahead = {n: each for n, each in allowed.items() if each.lead >= WORTH and each.ms < own}
+    if not ahead:
+        best = min(allowed, key=lambda name: allowed[name].ms)
+        if allowed[best].ms >= own:
+            return DEFAULT, f"the default wins: {best} took {allowed[best].ms:.2f} ms"
+        return DEFAULT, f"the default stays: {best} is not 5% faster in three rounds of four"
+    fastest = min(each.ms for each in ahead.values())
+    near = [name for name, each in ahead.items() if each.ms <= fastest * ALIKE]
+    best = min(near, key=lambda name: ahead[name].relative_rms)
+    return best, f"{own / ahead[best].ms:.2f} times as fast"

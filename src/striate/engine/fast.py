@@ -16,7 +16,6 @@ from striate.ops import ALGORITHMS, Problem, conv2d, winograd
 Direction = Literal["inference", "training"]
 
 _WINOGRAD = {f"winograd_{outputs}x{outputs}": outputs for outputs in (2, 4, 6)}
-_TRAINABLE = (*_WINOGRAD, "fft_tiled")
 _LEAST_CHANNELS = 8  # fewer, as in the first layer, leave the products too small to gain by
 
 
@@ -27,8 +26,7 @@ def algorithms(record: design.Layer, node: Node, direction: Direction) -> tuple[
     if min(node.shapes[0][0], node.shape[0]) < _LEAST_CHANNELS:
         return ()
     task = problem(record, node, 1)
-    names = _WINOGRAD if direction == "inference" else _TRAINABLE
-    return tuple(name for name in names if ALGORITHMS[name].supports(task))
+    return tuple(name for name in _WINOGRAD if ALGORITHMS[name].supports(task))
 
 
 def kernel(record: design.Conv, node: Node, batch: int, algorithm: str) -> Kernel | None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 
 Run = Callable[[], object]
 
-_EARLY = 3  # rounds after which a call that is far behind is not asked again
-_FAR = 1.6
+_EARLY = 2  # rounds after which a call that is far behind is not asked again
+_FAR = 1.4
 
 
 class Times:
@@ -33,27 +33,33 @@ class Times:
 
 
 def race(
-    runs: Mapping[str, Run], rounds: int, clock: Callable[[], float] = time.perf_counter
+    runs: Mapping[str, Run],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+    seconds: float = 6.0,
 ) -> dict[str, Times]:
     """Time calls in turn, after one of each to warm up.
 
     Args:
-        runs: by name; the first one is what the others are compared with and never left out.
-        rounds: how often each is called; one that is far behind after three is left alone.
+        runs: by name; the first two, what the others are compared with, are never left out.
+        rounds: how often each is called; one that is far behind after two is left alone.
         clock: gives seconds.
+        seconds: after which no new round begins, but three are taken in any case.
     """
-    first = next(iter(runs))
+    kept = tuple(runs)[:2]
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
-    racing = dict(runs)
+    racing, start = dict(runs), clock()
     for number in range(rounds):
+        if number > _EARLY and clock() - start > seconds:
+            break
         if number == _EARLY:
             best = min(statistics.median(seconds) for seconds in taken.values())
             racing = {
                 name: run
                 for name, run in runs.items()
-                if name == first or statistics.median(taken[name]) < _FAR * best
+                if name in kept or statistics.median(taken[name]) < _FAR * best
             }
         for name, run in racing.items():
             began = clock()

@@ -79,7 +79,8 @@ def evaluate(
     images = data if isinstance(data, Images) else find_images(opened, data, part, strict)
     outputs = contract.match(images.classes)
     loader = _loader(images.samples, contract)
-    net = answering(opened, chosen, min(_batch(contract), len(images.samples)))
+    batch = min(evaluation_batch(*contract.size), len(images.samples))
+    net = answering(opened, chosen, batch)
     share = -(-len(images.samples) // _processes()[1])
     outcome = measure(
         net, loader.epoch(0), device=chosen, meaning=contract.output, total=share
@@ -184,7 +185,7 @@ def _loader(samples: Samples, contract: Contract) -> Loader:
     return Loader(
         samples,
         contract,
-        batch=world * _batch(contract),
+        batch=world * evaluation_batch(*contract.size),
         seed=0,
         shuffle=False,
         rank=rank,
@@ -193,9 +194,8 @@ def _loader(samples: Samples, contract: Contract) -> Loader:
     )
 
 
-def _batch(contract: Contract) -> int:
-    """Return how many images a process computes at a time."""
-    height, width = contract.size
+def evaluation_batch(height: int, width: int) -> int:
+    """Return how many images of a size a process computes at a time."""
     return max(1, min(256, _PIXELS_A_BATCH // (height * width)))
 
 

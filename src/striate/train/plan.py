@@ -9,15 +9,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import torch
 
-from striate.ops import machine
-from striate.records import Record
+from striate import engine, progress
+from striate.design import Conv, Network
+from striate.errors import RecordError, RunError
+from striate.inference.evaluate import evaluation_batch
+from striate.layers import Conv2d, Net
+from striate.ops import ALGORITHMS, machine
+from striate.records import Record, from_json, nearest
 from striate.train.processes import Processes
 from striate.train.recipe import Recipe
 
+Choice = Literal["measure", "default"] | Path
 _WORTH_THREADS = 25_000_000  # multiply-adds forward, below which threads wait more than they work
 
 
@@ -33,7 +40,8 @@ class Plan(Record, frozen=True, kw_only=True):
         layout: memory order of images and weights.
         torch: its version.
         processes: that shared the first batch.
-        algorithms: the convolution algorithm of a layer, where not torch's choice.
+        algorithms: the convolution algorithm of a layer in training, where not torch's choice.
+        inference: the same in evaluation.
     """
 
     version: int = 1
@@ -45,6 +53,7 @@ class Plan(Record, frozen=True, kw_only=True):
     torch: str
     processes: int = 1
     algorithms: dict[str, str] = {}
+    inference: dict[str, str] = {}
 
     def differences(self, now: Plan) -> tuple[str, ...]:
         """Return, in words, what differs from the plan one would make now and matters for bits."""
@@ -55,15 +64,31 @@ class Plan(Record, frozen=True, kw_only=True):
         )
 
 
-def make_plan(recipe: Recipe, together: Processes) -> Plan:
+def make_plan(recipe: Recipe, together: Processes, choice: Choice = "default") -> Plan:
     """Return the plan for a recipe on this machine.
 
     Torch's present number of threads, but one where a step is so small that the others would only
     wait for each other (8x8 digits in batches of 32: 2.4 ms a step on one thread, 2.1 on two alone,
     90 on two beside another busy program).
+
+    Args:
+        recipe: what is trained.
+        together: the processes that train it.
+        choice: how convolutions are computed: `default` by torch; `measure` times what there is,
+            or takes what was measured on this machine before, on CPUs, in float32 and where a step
+            is long enough to gain by it; or a file with a plan.
+
+    Raises:
+        RunError: the file has no plan, or one of another network.
     """
     rows = -(-recipe.batch // (recipe.accumulate * together.world))
     tiny = recipe.network.macs() * rows < _WORTH_THREADS
+    training: dict[str, str] = {}
+    inference: dict[str, str] = {}
+    if isinstance(choice, Path):
+        training, inference = _from_file(choice, recipe)
+    elif choice == "measure" and together.device.type == "cpu" and not tiny:
+        training, inference = _measured(recipe, rows)
     return Plan(
         device=together.device.type,
         machine=_processor(together.device),
@@ -72,7 +97,68 @@ def make_plan(recipe: Recipe, together: Processes) -> Plan:
         layout=recipe.layout,
         torch=str(torch.__version__),
         processes=together.world,
+        algorithms=training,
+        inference=inference,
     )
+
+
+def follow(net: Net, plan: Plan) -> None:
+    """Let a net's convolutions be computed as the plan says.
+
+    Raises:
+        RunError: the plan names a layer or an algorithm that there is not.
+    """
+    for name, algorithm in plan.algorithms.items():
+        _check(net.network, name, algorithm)
+        part = net.get_submodule(name)
+        if isinstance(part, Conv2d):
+            part.algorithm = algorithm
+
+
+def _measured(recipe: Recipe, rows: int) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the algorithms of training and of evaluation."""
+    if recipe.precision != "float32":
+        return {}, {}
+    progress.say("Choosing convolution algorithms (measured once; --plan default leaves it out).")
+    network = recipe.network
+    step = engine.plan(network, batch=rows, direction="training", layout=recipe.layout)
+    batch = evaluation_batch(*network.input_shape[-2:])
+    return step.algorithms, engine.plan(network, batch=batch).algorithms
+
+
+def _from_file(path: Path, recipe: Recipe) -> tuple[dict[str, str], dict[str, str]]:
+    """Read a plan: a run's folder or plan.json, or what `striate plan --out` wrote."""
+    file = path / "plan.json" if path.is_dir() else path
+    try:
+        document = file.read_bytes()
+    except OSError as error:
+        raise RunError(f"{file}: expected a plan, but it cannot be read ({error}).") from error
+    try:
+        found = from_json(engine.Plan, document, str(file))
+        trains = found.key.direction == "training"
+        plans = (found.algorithms, {}) if trains else ({}, found.algorithms)
+    except RecordError:
+        own = from_json(Plan, document, str(file))
+        plans = (own.algorithms, own.inference)
+    for names in plans:
+        for name, algorithm in names.items():
+            _check(recipe.network, name, algorithm)
+    return plans
+
+
+def _check(network: Network, name: str, algorithm: str) -> None:
+    layers = [each.name for each in network.layers if isinstance(each, Conv)]
+    if name not in layers:
+        raise RunError(
+            f"The plan has a convolution {name!r}, which {network.name} lacks: it is of another "
+            "network."
+        )
+    if algorithm not in ALGORITHMS:
+        near = nearest(algorithm, ALGORITHMS)
+        raise RunError(
+            f"The plan computes {name} by {algorithm!r}, which is unknown; did you mean "
+            f"{' or '.join(near) or ', '.join(ALGORITHMS)}?"
+        )
 
 
 @contextmanager

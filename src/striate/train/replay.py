@@ -16,7 +16,7 @@ from striate.errors import UsageError
 from striate.records import Record, decode
 from striate.runs import Run
 from striate.train import checkpoint
-from striate.train.plan import Plan, make_plan, obeying
+from striate.train.plan import Plan, follow, make_plan, obeying
 from striate.train.prepare import prepare_again
 from striate.train.processes import processes
 from striate.train.recipe import Recipe
@@ -83,6 +83,7 @@ def replay(
     ):
         prepared = together.first_then_all(lambda: prepare_again(recipe, run, dataset))
         training = Training(recipe, prepared, together)
+        follow(training.net, plan)
         before = [(step, folder) for step, folder in run.checkpoints() if step < first]
         if before:
             training.restore(run, before[-1][1])

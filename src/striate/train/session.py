@@ -19,7 +19,7 @@ from striate.runs import Run
 from striate.train import checkpoint
 from striate.train.interrupt import interruptible
 from striate.train.loop import fit
-from striate.train.plan import Plan, make_plan, obeying
+from striate.train.plan import Choice, Plan, follow, make_plan, obeying
 from striate.train.prepare import Prepared, prepare, prepare_again
 from striate.train.processes import Processes, processes
 from striate.train.recipe import Recipe
@@ -35,6 +35,7 @@ def train(
     dataset: Dataset | None = None,
     observers: Sequence[Observer] = (),
     overwrite: bool = False,
+    plan: Choice = "default",
 ) -> TrainResult:
     """Train as the recipe says and leave a run folder.
 
@@ -46,6 +47,7 @@ def train(
         dataset: the recipe's data, where it is open already.
         observers: watch every step and validation, and change nothing.
         overwrite: take the place of a run already there.
+        plan: how convolutions are computed, see `plan.make_plan`.
 
     Raises:
         DataError, ContractError, DesignError: data and network cannot be trained together.
@@ -59,7 +61,7 @@ def train(
 
         def create() -> tuple[Path, Plan]:
             path = Path(out) if out is not None else runs.new_path("runs", recipe.name)
-            plan = make_plan(recipe, together)
+            made = make_plan(recipe, together, plan)
             runs.create(
                 path,
                 network=recipe.network,
@@ -67,17 +69,17 @@ def train(
                 recipe=recipe,
                 data=prepared.split.document(),
                 env=environment(),
-                plan=plan,
+                plan=made,
                 overwrite=overwrite,
             )
-            return path, plan
+            return path, made
 
-        path, plan = together.decide(create)
+        path, chosen = together.decide(create)
         run = runs.open(path)
-        session = _Session(run, recipe, plan, together, observers)
+        session = _Session(run, recipe, chosen, together, observers)
         for note in prepared.split.notes:
             session.say(f"Note: {note}")
-        with session.in_use(), obeying(plan):
+        with session.in_use(), obeying(chosen):
             return session.carry_on(prepared)
 
 
@@ -198,6 +200,7 @@ class _Session(NamedTuple):
                 interrupt=interrupt,
                 observers=self.observers,
             )
+            follow(training.net, self.plan)
             if resumed:
                 self._go_back(training)
             else:
