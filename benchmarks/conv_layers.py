@@ -148,7 +148,7 @@ def measure(name: str, task: Problem, make: Callable[..., dict[str, Call]], roun
         "plan": chosen if wins else "direct",
         "algorithms": {each: round(1e3 * median[each], 3) for each in mine},
         "relative_difference": {each: float(f"{errors[each]:.1e}") for each in mine},
-        "agree": all(errors[each] < 4 * ALGORITHMS[each].error for each in mine),
+        "agree": all(errors[each] < 4 * ALGORITHMS[each].relative_error(task) for each in mine),
     }
 
 

@@ -119,10 +119,11 @@ def test_threads_change_no_bit(shape: tuple[int, ...]) -> None:
 
 def test_blocks_fit_the_second_cache() -> None:
     one = Form((4, 4), (3, 3), 16, 4)
-    block = winograd.blocks(one, 64, 10_000)
+    block = winograd.blocks(one, 64, 64, 10_000)
     assert block.tiles % ROWS == 0
     assert block.bytes <= l2_bytes() or block.tiles == 24
-    assert winograd.blocks(one, 64, 7).tiles == 12
+    assert winograd.blocks(one, 64, 64, 7).tiles == 12
+    assert winograd.blocks(one, 512, 512, 10_000).tiles == 48
 
 
 def test_kernels_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,5 +90,5 @@ DIRECT = Algorithm(
     by_weight=by_weight,
     supports=lambda task: True,
     workspace_bytes=lambda task: 0,
-    error=1e-6,
+    relative_error=lambda task: 1e-6,
 )

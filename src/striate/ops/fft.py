@@ -100,7 +100,7 @@ FFT = Algorithm(
     by_weight=by_weight,
     supports=lambda task: task.dtype in ("float32", "float64"),
     workspace_bytes=_workspace,
-    error=2e-6,
+    relative_error=lambda task: 2e-6,
 )
 
 
@@ -175,5 +175,5 @@ FFT_TILED = Algorithm(
         and max(task.reach) <= TILE // 2 + 1
     ),
     workspace_bytes=_tiled_workspace,
-    error=2e-6,
+    relative_error=lambda task: 2e-6,
 )

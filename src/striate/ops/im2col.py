@@ -70,5 +70,5 @@ IM2COL = Algorithm(
     by_weight=by_weight,
     supports=lambda task: task.dtype in ("float32", "float64"),
     workspace_bytes=_workspace,
-    error=1e-6,
+    relative_error=lambda task: 1e-6,
 )

@@ -98,5 +98,5 @@ REFERENCE = Algorithm(
     by_weight=by_weight,
     supports=lambda task: task.dtype in ("float16", "bfloat16", "float32", "float64"),
     workspace_bytes=lambda task: 0,
-    error=1e-7,
+    relative_error=lambda task: 1e-7,
 )

@@ -89,5 +89,5 @@ TOEPLITZ = Algorithm(
     by_weight=by_weight,
     supports=lambda task: task.dtype in ("float32", "float64") and _numbers(task) <= LARGEST,
     workspace_bytes=lambda task: _numbers(task) * 64,
-    error=1e-6,
+    relative_error=lambda task: 1e-6,
 )
