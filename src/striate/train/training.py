@@ -29,6 +29,7 @@ from striate.train.recipe import Recipe
 from striate.train.schedule import Course
 from striate.train.step import Step, Taken, place
 from striate.train.validation import Validation, best
+from striate.train.watch import Watch
 
 
 class Observer(Protocol):
@@ -93,6 +94,7 @@ class Training:
             recipe.optimiser, recipe.network, self.net, recipe.decay_on_norms_and_biases
         )
         self.step = Step(recipe, self.net, self.stepper, together, prepared.contract.forward)
+        self.watch = Watch(self.net, self.stepper, on=run is not None and not recipe.compile)
         self.probes: list[Robustness] = []
         self._began = self._saved = self._epoch_began = time.monotonic()
         self._losses: list[float] = []
@@ -146,12 +148,17 @@ class Training:
     def take_step(self, parts: Sequence[Batch]) -> Taken:
         """Take the next step, and write it down."""
         epoch = self.epoch + 1
-        taken = self.step(parts, self.done + 1, self.course.factor(self.done, self.validations))
+        with self.watch.over(self.done + 1):
+            taken = self.step(
+                parts, self.done + 1, self.course.factor(self.done, self.validations)
+            )
         self.done += 1
         if self.average is not None:
             self.average.update(self.done)
         self._losses.append(taken.loss)
         self._note({"kind": "step", "epoch": epoch, **taken._asdict()})
+        if seen := self.watch.seen():
+            self._note({"kind": "probe", "probe": "layers", "epoch": epoch, **seen})
         return taken
 
     def validate(self) -> None:

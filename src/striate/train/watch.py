@@ -1,0 +1,140 @@
+"""Probes: what single layers do during training, written into the history now and then.
+
+A probe costs a small part of a step, and is taken at steps 1, 5, 10 and every 20th: some 0.3% of
+the time (benchmarks/probes.py). It reads and changes nothing, so a watched run is, bit for bit, the
+same as one that is not. A line of the history:
+
+    {"kind": "probe", "probe": "layers", "step", "epoch", "waiting",
+     "weights": {name: {"size", "gradient", "update"}},          # norms; update / size ~ 1e-3
+     "values": {layer: {"mean", "spread", "dead", "saturated"}}, # of activations, in 16 rows
+     "norms": {layer: drift of the running mean since the last probe, in running deviations}}
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from striate.layers.pointwise import ScaledTanh
+from striate.train.optimiser import Stepper
+
+EVERY: Final = 20
+_EARLY: Final = (1, 5, 10)
+_ROWS: Final = 16
+_SATURATED: Final = 0.99
+
+_RECTIFIERS = (nn.ReLU, nn.ReLU6)
+_SQUASHERS = (nn.Sigmoid, nn.Tanh, ScaledTanh)
+_OTHERS = (nn.LeakyReLU, nn.PReLU, nn.GELU, nn.SiLU)
+_NORMS = nn.modules.batchnorm._BatchNorm
+
+
+class Watch:
+    """Looks at some steps of a training.
+
+    Args:
+        net: being trained; hooks are on it only during a step that is looked at.
+        stepper: its optimiser, for the parameters' names.
+        on: whether to look at all.
+    """
+
+    def __init__(self, net: nn.Module, stepper: Stepper, on: bool = True) -> None:
+        self.net, self.on = net, on
+        self.weights = {name: p for name, p in stepper.parameters.items() if p.dim() > 1}
+        self._seen: dict[str, Any] | None = None
+        self._running: dict[str, Tensor] = {}
+        self._left = self._busy = self._waited = 0.0
+
+    @contextmanager
+    def over(self, number: int) -> Iterator[None]:
+        """Surround step `number`, counted from 1."""
+        began = time.perf_counter()
+        if self._left:
+            self._waited += began - self._left
+        if self.on and (number in _EARLY or number % EVERY == 0):
+            before = [weight.detach().clone() for weight in self.weights.values()]
+            values: dict[str, Tensor] = {}
+            handles = [
+                module.register_forward_hook(partial(_keep, values, name))
+                for name, module in self.net.named_modules()
+                if isinstance(module, (*_RECTIFIERS, *_SQUASHERS, *_OTHERS))
+            ]
+            try:
+                yield
+            finally:
+                for handle in handles:
+                    handle.remove()
+            self._seen = self._look(before, values)
+        else:
+            yield
+        self._left = time.perf_counter()
+        self._busy += self._left - began
+
+    def seen(self) -> dict[str, Any] | None:
+        """Return what the last step showed, once; None if it was not looked at."""
+        seen, self._seen = self._seen, None
+        if seen is not None:
+            whole = self._waited + self._busy
+            seen["waiting"] = self._waited / whole if whole else 0.0
+            self._waited = self._busy = 0.0
+        return seen
+
+    @torch.no_grad()
+    def _look(self, before: list[Tensor], values: dict[str, Tensor]) -> dict[str, Any]:
+        weights: list[Tensor] = list(self.weights.values())
+        moves = [after - old for after, old in zip(weights, before, strict=True)]
+        gradients = [torch.zeros(()) if w.grad is None else w.grad for w in weights]
+        columns = [_norms(list(each)) for each in (weights, gradients, moves)]
+        return {
+            "weights": {
+                name: {"size": size, "gradient": gradient, "update": update}
+                for name, size, gradient, update in zip(self.weights, *columns, strict=True)
+            },
+            "values": {name: _figures(self.net, name, value) for name, value in values.items()},
+            "norms": self._drift(),
+        }
+
+    def _drift(self) -> dict[str, float]:
+        found = {}
+        for name, module in self.net.named_modules():
+            mean, variance = (getattr(module, key, None) for key in ("running_mean", "running_var"))
+            if isinstance(module, _NORMS) and mean is not None and variance is not None:
+                old = self._running.get(name)
+                if old is not None:
+                    move = (mean - old).abs() / (variance + module.eps).sqrt()
+                    found[name] = float(move.mean())
+                self._running[name] = mean.clone()
+        return found
+
+
+def _keep(values: dict[str, Tensor], name: str, module: nn.Module, given: Any, made: Any) -> None:
+    """Keep the first rows of what an activation gave first."""
+    if name not in values and isinstance(made, Tensor):
+        values[name] = made.detach()[:_ROWS]
+
+
+def _figures(net: nn.Module, name: str, value: Tensor) -> dict[str, float]:
+    """Return mean, spread and the share that is dead or saturated of (rows, features, ...)."""
+    kind = net.get_submodule(name)
+    mean, spread = value.float().mean(), value.float().std(correction=0)
+    dead = torch.zeros(())
+    if isinstance(kind, _RECTIFIERS):
+        by_feature = value.transpose(0, 1).flatten(1) if value.dim() > 1 else value[None]
+        dead = (by_feature.amax(1) <= 0).float().mean()
+    saturated = torch.zeros(())
+    if isinstance(kind, _SQUASHERS):
+        middle = 0.5 if isinstance(kind, nn.Sigmoid) else 0.0
+        half = 0.5 if isinstance(kind, nn.Sigmoid) else getattr(kind, "outer", 1.0)
+        saturated = ((value - middle).abs() > _SATURATED * half).float().mean()
+    figures = torch.stack([each.float().cpu() for each in (mean, spread, dead, saturated)])
+    return dict(zip(("mean", "spread", "dead", "saturated"), figures.tolist(), strict=True))
+
+
+def _norms(tensors: list[Tensor]) -> list[float]:
+    return torch.stack(torch._foreach_norm(tensors)).tolist() if tensors else []
