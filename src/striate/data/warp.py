@@ -142,13 +142,10 @@ def _scale(image: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) 
     height, width, channels = image.shape
     lefts, across, columns = _axis(map[0, 0], map[0, 2], out.shape[2], width, border)
     tops, down, lines = _axis(map[1, 1], map[1, 2], out.shape[1], height, border)
-    first, last = width, 0
-    for x in range(len(lefts)):
-        if across[x]:
-            first, last = min(first, lefts[x]), max(last, lefts[x] + across[x])
+    first, last = _span(lefts, across, width)
     flat = image.reshape(height, width * channels)[:, first * channels : last * channels]
     span = flat.shape[1]
-    starts = ((lefts - first) * channels).astype(np.uint64)
+    starts = (np.maximum(lefts - first, 0) * channels).astype(np.uint64)
     columns = columns[:, : across.max() + across.max() % 2].copy()
     line = np.zeros(span + columns.shape[1] * channels, np.float32)  # the last taps may lie beyond
     for y in range(out.shape[1]):
@@ -157,17 +154,24 @@ def _scale(image: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) 
             weight, source = lines[y, j], flat[tops[y] + j]
             for x in range(span):
                 line[x] += weight * np.float32(source[x])
-        if not down[y]:
-            for c in range(channels):
-                out[c, y, :] = fill[c] * levels[0][c] + levels[1][c]
-        elif channels == 3:
+        if channels == 3:
             _colour_line(line, starts, columns, levels, out[:, y])
         else:
             _grey_line(line, starts, columns, levels, out[0, y])
         for x in range(len(across)):
-            if not across[x]:
+            if not (down[y] and across[x]):
                 for c in range(channels):
                     out[c, y, x] = fill[c] * levels[0][c] + levels[1][c]
+
+
+@_kernel
+def _span(firsts: Any, counts: Any, size: Any) -> Any:
+    """Return the first and the last pixel (exclusive) that have weights."""
+    first, last = size, 0
+    for k in range(len(firsts)):
+        if counts[k]:
+            first, last = min(first, firsts[k]), max(last, firsts[k] + counts[k])
+    return first, max(first, last)
 
 
 @_kernel
