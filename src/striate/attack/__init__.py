@@ -5,22 +5,37 @@ contract's normalisation inside. `robustness` is the table of accuracy against e
 that say when it cannot be trusted.
 """
 
+from striate.attack.assault import Assault, Common, Means, Nearest, assault, fooled, panda
 from striate.attack.attacked import Attacked
 from striate.attack.carlini_wagner import carlini_wagner
 from striate.attack.deepfool import deepfool
 from striate.attack.gradient_sign import fgsm, iterated_fgsm
+from striate.attack.guards import Guard, inspect
 from striate.attack.noise import noise
 from striate.attack.pgd import pgd
+from striate.attack.robustness import Robustness, Row, robustness
 from striate.attack.universal import Universal, universal
 
 __all__ = [
+    "Assault",
     "Attacked",
+    "Common",
+    "Guard",
+    "Means",
+    "Nearest",
+    "Robustness",
+    "Row",
     "Universal",
+    "assault",
     "carlini_wagner",
     "deepfool",
     "fgsm",
+    "fooled",
+    "inspect",
     "iterated_fgsm",
     "noise",
+    "panda",
     "pgd",
+    "robustness",
     "universal",
 ]

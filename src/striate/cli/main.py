@@ -15,6 +15,7 @@ import typer
 
 from striate import __version__, progress
 from striate.cli import (
+    attack,
     check,
     design,
     env,
@@ -47,6 +48,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("plan")(plan.plan)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
+app.command("attack")(attack.attack)
 app.command("replay")(replay.replay)
 app.command("models")(models.models)
 app.command("weights")(weights.weights)

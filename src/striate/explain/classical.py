@@ -29,11 +29,11 @@ def bank(height: int, width: int) -> tuple[tuple[str, ...], Floats]:
         degrees = turn * 22.5
         angle = np.radians(degrees)
         along = columns * np.cos(angle) + rows * np.sin(angle)
-        made[f"edge {degrees:g} degrees"] = along * blob
+        made[f"edge {degrees:.0f} deg"] = along * blob
         for wavelength in (side / 1.5, side / 2.5):
             for name, phase in (("even", 0.0), ("odd", np.pi / 2)):
                 wave = blob * np.cos(2 * np.pi * along / wavelength + phase)
-                label = f"gabor {degrees:g} degrees, {wavelength:.2g} px, {name}"
+                label = f"gabor {degrees:.0f} deg, {name}, {wavelength:.2g} px"
                 made[label] = wave - wave.mean() if name == "even" else wave
     stack = np.stack(list(made.values()))
     lengths = np.linalg.norm(stack.reshape(len(stack), -1), axis=1)[:, None, None]

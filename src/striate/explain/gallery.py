@@ -41,8 +41,8 @@ def filter_section(net: Net, contract: Contract, album: Album) -> Section | None
     captions = [
         f"{100 * fit.explained:.0f}% Gabor\n{fit.angle:.0f} deg, {fit.wavelength:.1f} px"
         if fit.determined
-        else name
-        for fit, (name, _) in zip(found.gabor, found.nearest, strict=True)
+        else f"{name.partition(',')[0]}\ncosine {near:.2f}"
+        for fit, (name, near) in zip(found.gabor, found.nearest, strict=True)
     ]
     figure = draw.grid(
         [(255 * each).round().astype(np.uint8) for each in shown[:_MANY]],

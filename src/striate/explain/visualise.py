@@ -8,13 +8,16 @@ from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from striate import design
 from striate.contract import Contract
+from striate.design import Layer
 from striate.errors import UsageError
 from striate.explain.attribution import Floats, to_array
 from striate.explain.painting import Fourier, Painting, Simonyan, Yosinski, shaken
 from striate.explain.unit import Unit
-from striate.explain.walk import looking, walk
+from striate.explain.walk import Rule, looking, walk
 from striate.inference import PixelNet
 from striate.layers import Net
 
@@ -123,7 +126,7 @@ def visualise(
         for step in range(steps):
             optimiser.zero_grad()
             pixels = shaken(painting.pixels(), seed, step, amount)
-            values = walk(net, seen.normalise(pixels), (goal.layer,))[goal.layer]
+            values = walk(net, seen.normalise(pixels), (goal.layer,), awake(goal))[goal.layer]
             answers = goal.read(values)
             loss = painting.penalty() - answers.sum()
             if diversity and count > 1:
@@ -142,6 +145,17 @@ def visualise(
             start=float(first.mean()),
             probabilities=_probabilities(seen, net, goal, pixels),
         )
+
+
+def awake(goal: Goal) -> Rule:
+    """Return the rule that lets the goal's own ReLU leak, so that one at zero has a way up."""
+
+    def rule(layer: Layer, x: Tensor) -> Tensor | None:
+        if layer.name == goal.layer and isinstance(layer, design.ReLU | design.ReLU6):
+            return functional.leaky_relu(x, 0.1)
+        return None
+
+    return rule
 
 
 def alike(values: Tensor) -> Tensor:

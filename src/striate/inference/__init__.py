@@ -1,7 +1,7 @@
 """Using a trained network: its figures on held-out images, and labels for files."""
 
 from striate.inference.answering import accelerate, answering
-from striate.inference.evaluate import evaluate, find_images
+from striate.inference.evaluate import Images, evaluate, find_images
 from striate.inference.evaluation import ClassFigures, Evaluation, Figures, Mistake
 from striate.inference.model import Model, open_model
 from striate.inference.outcome import Outcome, measure
@@ -15,6 +15,7 @@ __all__ = [
     "Evaluation",
     "Figures",
     "Guess",
+    "Images",
     "Mistake",
     "Model",
     "Outcome",
