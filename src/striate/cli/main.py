@@ -27,6 +27,7 @@ from striate.cli import (
     predict,
     replay,
     train,
+    transfer,
     weights,
 )
 from striate.errors import StriateError, UsageError
@@ -50,6 +51,7 @@ app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("attack")(attack.attack)
 app.command("replay")(replay.replay)
+app.command("transfer")(transfer.transfer)
 app.command("models")(models.models)
 app.command("weights")(weights.weights)
 app.command("env")(env.env)

@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from striate.errors import TrainingError
@@ -30,6 +31,10 @@ class BatchNorm(_BatchNorm):
     those of the global batch, and the running estimates move by `momentum` towards the mean and
     the unbiased variance; in evaluation the running estimates are used.
 
+    Attributes:
+        frozen: use the running estimates in training too, and leave them as they are: batch
+            normalisation that is not trainable on paper.
+
     Input shape: (batch, channels) or (batch, channels, *space).
     Output shape: the same.
 
@@ -40,6 +45,8 @@ class BatchNorm(_BatchNorm):
     Source: Ioffe and Szegedy, ICML 2015, algorithm 1; Chan, Golub, LeVeque 1979 for the joining.
     """
 
+    frozen: bool = False
+
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
             raise TrainingError(
@@ -49,6 +56,11 @@ class BatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the normalised input: (batch, channels, ...) -> (batch, channels, ...)."""
+        if self.frozen and self.running_mean is not None:
+            mean, variance = self.running_mean, self.running_var
+            return functional.batch_norm(
+                input, mean, variance, self.weight, self.bias, False, 0.0, self.eps
+            )
         if not self.training or not self.track_running_stats:
             return super().forward(input)
         if _processes() > 1:

@@ -88,7 +88,9 @@ def _(record: design.Linear, *shapes: Shape) -> nn.Module:
 
 @module.register
 def _(record: design.BatchNorm, *shapes: Shape) -> nn.Module:
-    return BatchNorm(shapes[0][0], record.eps, record.momentum, record.affine, record.running)
+    made = BatchNorm(shapes[0][0], record.eps, record.momentum, record.affine, record.running)
+    made.frozen = not record.trainable and record.running
+    return made
 
 
 @module.register

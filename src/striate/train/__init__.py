@@ -11,6 +11,7 @@ from striate.train.average import Ema
 from striate.train.estimate import Estimate, estimate
 from striate.train.footprint import Footprint, Trial, find_batch, measure
 from striate.train.lbfgs import LBFGS
+from striate.train.leave import leave
 from striate.train.losses import (
     Focal,
     Hinge,
@@ -22,7 +23,7 @@ from striate.train.muon import Muon
 from striate.train.objective import CrossEntropy, CutMix, DistanceLoss, Mixup, Objective, Rows
 from striate.train.optimiser import SGD, AdaGrad, Adam, AdamW, Optimiser, RMSProp
 from striate.train.plan import Plan
-from striate.train.recipe import DataChoice, Preprocessing, Recipe, SizeUntil
+from striate.train.recipe import DataChoice, Preprocessing, Recipe, SizeUntil, Start
 from striate.train.replay import ReplayResult, replay
 from striate.train.result import Figures, HeldOut, TrainResult
 from striate.train.schedule import (
@@ -40,6 +41,7 @@ from striate.train.schedule import (
     Triangle,
 )
 from striate.train.session import resume, train
+from striate.train.start import start_from
 from striate.train.training import Observer
 from striate.train.validation import EarlyStop, Validation
 
@@ -85,6 +87,7 @@ __all__ = [
     "Schedule",
     "SizeUntil",
     "SquareLoss",
+    "Start",
     "Step",
     "TrainResult",
     "Trial",
@@ -97,9 +100,11 @@ __all__ = [
     "estimate",
     "find_batch",
     "into_ball",
+    "leave",
     "measure",
     "random_start",
     "replay",
     "resume",
+    "start_from",
     "train",
 ]

@@ -55,6 +55,7 @@ class Preprocessing(Record, frozen=True, kw_only=True):
     Args:
         mean: per channel, in units of 0..1; None measures it on the training part.
         std: the same.
+        scale, order: as the contract has them; for weights that were trained otherwise.
     """
 
     channels: Literal["rgb", "bgr", "grey"]
@@ -66,6 +67,8 @@ class Preprocessing(Record, frozen=True, kw_only=True):
     sixteen_bit: Literal["high_byte", "scale"] = "high_byte"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    scale: float = 1 / 255
+    order: Literal["scale_first", "mean_first"] = "scale_first"
 
     def __post_init__(self) -> None:
         expect(min(self.size) >= 1, "a size of at least 1x1 pixels", size=self.size)
@@ -95,7 +98,23 @@ class Preprocessing(Record, frozen=True, kw_only=True):
             sixteen_bit=self.sixteen_bit,
             mean=self.mean if self.mean is not None else mean,
             std=self.std if self.std is not None else std,
+            scale=self.scale,
+            order=self.order,
         )
+
+
+class Start(Record, frozen=True, kw_only=True):
+    """Where a training begins, if not at random values.
+
+    Args:
+        path: a run folder, or weights as `weights.open` takes them.
+        identity: sha256 of the file with the weights, so that no other takes its place.
+        anew: layers that are drawn at random all the same: those of the classifier.
+    """
+
+    path: str
+    identity: str
+    anew: tuple[str, ...] = ()
 
 
 class SizeUntil(Record, frozen=True, kw_only=True):
@@ -127,6 +146,7 @@ class Recipe(Record, frozen=True, kw_only=True):
         name: what runs made by it are called.
         reason: why these choices, in one line.
         network: on paper, with its class count and input.
+        start: weights to begin with; the seed's random ones unless given.
         data: which images.
         preprocessing: what an image goes through.
         augmentation: random changes to training images, in order.
@@ -159,6 +179,7 @@ class Recipe(Record, frozen=True, kw_only=True):
     name: str
     reason: str = ""
     network: Network
+    start: Start | None = None
     data: DataChoice
     preprocessing: Preprocessing
     augmentation: tuple[Augmentation, ...] = ()

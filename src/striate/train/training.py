@@ -27,6 +27,7 @@ from striate.train.prepare import Prepared
 from striate.train.processes import Processes
 from striate.train.recipe import Recipe
 from striate.train.schedule import Course
+from striate.train.start import begin
 from striate.train.step import Step, Taken, place
 from striate.train.validation import Validation, best
 from striate.train.watch import Watch
@@ -88,7 +89,8 @@ class Training:
         self.course = Course(
             recipe.schedule, self.steps_per_epoch, recipe.epochs, recipe.warmup_epochs
         )
-        self.net = place(build(recipe.network, seed=recipe.seed), recipe, together.device)
+        net = begin(build(recipe.network, seed=recipe.seed), recipe.start)
+        self.net = place(net, recipe, together.device)
         self.average = Average(recipe.ema, self.net) if recipe.ema else None
         self.stepper = Stepper(
             recipe.optimiser, recipe.network, self.net, recipe.decay_on_norms_and_biases

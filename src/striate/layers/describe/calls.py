@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from striate.design import Layer, Shape
+from striate.design import BatchNorm, Layer, Shape
 from striate.errors import StriateError
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ class Call:
         moves = {k: self.tracer.parameters[n].requires_grad for k, n in trained.items()}
         if all(moves.values()):
             return layer
-        if not any(moves.values()):
-            return layer.replace(trainable=False)
+        if not any(moves.values()) and not isinstance(layer, BatchNorm):
+            return layer.replace(trainable=False)  # of a batch norm, it would stop the statistics
         return layer.replace(rates=(float(moves["weight"]), float(moves["bias"])))
 
 
