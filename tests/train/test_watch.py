@@ -12,6 +12,7 @@ import torch
 from striate import runs, train
 from striate.design import Network, Sketch
 from striate.design.pointwise import Sigmoid
+from striate.errors import NotFiniteError
 from striate.layers import build
 from striate.train.optimiser import Stepper
 from striate.train.watch import EVERY, Watch
@@ -95,3 +96,17 @@ def test_a_run_has_probes_and_replays_without_them(
     assert probes[0]["weights"].keys() == {"conv1.weight", "classifier.weight"}
     assert probes[2]["norms"].keys() == {"norm1"}
     assert train.replay(run.path, 1, 10).identical
+
+
+def test_the_first_layer_that_is_not_finite_is_blamed(
+    make_recipe: Callable[..., Any], tmp_path: Path
+) -> None:
+    with pytest.raises(NotFiniteError):
+        train.train(make_recipe(optimiser=train.SGD(rate=1e30)), out=tmp_path / "run")
+    (event,) = [
+        line
+        for line in runs.open(tmp_path / "run").history("event")
+        if line["event"] == "not finite"
+    ]
+    assert event["at"] >= 2 and event["layer"] in ("conv1", "norm1", "classifier")
+    assert event["text"].startswith(f"Step {event['at']}: the")

@@ -150,10 +150,14 @@ class Training:
     def take_step(self, parts: Sequence[Batch]) -> Taken:
         """Take the next step, and write it down."""
         epoch = self.epoch + 1
-        with self.watch.over(self.done + 1):
-            taken = self.step(
-                parts, self.done + 1, self.course.factor(self.done, self.validations)
-            )
+        number, factor = self.done + 1, self.course.factor(self.done, self.validations)
+        try:
+            with self.watch.over(number):
+                taken = self.step(parts, number, factor)
+        except NotFiniteError as error:
+            layer = self.watch.blame(parts[0].images.to(self.together.device))
+            self.note_event("not finite", at=number, layer=layer, text=str(error))
+            raise
         self.done += 1
         if self.average is not None:
             self.average.update(self.done)

@@ -86,6 +86,27 @@ class Watch:
         return seen
 
     @torch.no_grad()
+    def blame(self, images: Tensor) -> str:
+        """Return the first layer whose values, or else gradients, are not finite for a batch."""
+        found: list[str] = []
+
+        def look(name: str, module: nn.Module, given: Any, made: Any) -> None:
+            if isinstance(made, Tensor) and not bool(made.isfinite().all()):
+                found.append(name)
+
+        leaves = [(n, m) for n, m in self.net.named_modules() if not list(m.children())]
+        handles = [m.register_forward_hook(partial(look, name)) for name, m in leaves]
+        try:
+            self.net(images)
+        finally:
+            for handle in handles:
+                handle.remove()
+        for name, weight in self.weights.items():
+            if weight.grad is not None and not bool(weight.grad.isfinite().all()):
+                found.append(name.rpartition(".")[0])
+        return found[0] if found else "the loss"
+
+    @torch.no_grad()
     def _look(self, before: list[Tensor], values: dict[str, Tensor]) -> dict[str, Any]:
         weights: list[Tensor] = list(self.weights.values())
         moves = [after - old for after, old in zip(weights, before, strict=True)]
