@@ -6,8 +6,8 @@ nn.Module, the convolution plan, the fused inference net. They cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 
 from striate.design.edits import convolutional, with_classes, without
@@ -49,7 +49,7 @@ class Output(Record, frozen=True, kw_only=True):
     loss_weight: float = 1.0
 
 
-class Network(Record, frozen=True, kw_only=True, cache_hash=True):
+class Network(Record, frozen=True, kw_only=True, cache_hash=True, dict=True):
     """A network on paper.
 
     Args:
@@ -84,7 +84,7 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True):
 
     def shapes(self) -> Mapping[str, Shape]:
         """Return the shape of every value, inputs and layers, by name."""
-        return _shapes(self)
+        return self._shapes
 
     def input_shapes(self, layer: Layer) -> tuple[Shape, ...]:
         """Return the shapes that a layer reads."""
@@ -93,7 +93,7 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True):
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Return every trained tensor by its full name, shared ones once, in layer order."""
-        return _parameters(self)
+        return self._parameters
 
     def parameter_count(self, *, train: bool = True) -> int:
         """Return the number of trained values, with or without heads for training only."""
@@ -137,6 +137,14 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True):
             if each.name == name:
                 return each
         raise DesignError(f"{self.name} has no layer {name!r}.")
+
+    def members(self, scope: str) -> Sequence[Layer]:
+        """Return the layers in a scope and in scopes below, in order; "" is the whole network."""
+        return self._members[scope]
+
+    def readers(self) -> Mapping[str, Sequence[str]]:
+        """Return the layers that read each layer's value; "" among them where it is an output."""
+        return self._readers
 
     def needed(self, *, train: bool) -> frozenset[str]:
         """Return the names of all values that the outputs depend on, with or without training."""
@@ -205,22 +213,42 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True):
             return smallest
         raise DesignError(f"{self.name} fits no square input of up to 1024 pixels.")
 
+    # -- counted once for each object: looking a network up by its value would compare every layer
 
-@lru_cache(maxsize=64)
-def _shapes(network: Network) -> Mapping[str, Shape]:
-    inputs = {each.name: each.shape for each in network.inputs}
-    shapes = dict(inputs)
-    try:
-        infer(network.layers, shapes)
-    except DesignError as error:
-        raise explain(network.name, network.layers, inputs, error) from error
-    return MappingProxyType(shapes)
+    @cached_property
+    def _shapes(self) -> Mapping[str, Shape]:
+        inputs = {each.name: each.shape for each in self.inputs}
+        shapes = dict(inputs)
+        try:
+            infer(self.layers, shapes)
+        except DesignError as error:
+            raise explain(self.name, self.layers, inputs, error) from error
+        return MappingProxyType(shapes)
 
+    @cached_property
+    def _parameters(self) -> tuple[Parameter, ...]:
+        return tuple(
+            parameter._replace(name=f"{layer.name}.{parameter.name}")
+            for layer in self.layers
+            for parameter in layer.parameters(*self.input_shapes(layer))
+        )
 
-@lru_cache(maxsize=64)
-def _parameters(network: Network) -> tuple[Parameter, ...]:
-    return tuple(
-        parameter._replace(name=f"{layer.name}.{parameter.name}")
-        for layer in network.layers
-        for parameter in layer.parameters(*network.input_shapes(layer))
-    )
+    @cached_property
+    def _members(self) -> Mapping[str, Sequence[Layer]]:
+        members: dict[str, list[Layer]] = {"": []}
+        for layer in self.layers:
+            scope = layer.name
+            while scope:
+                scope = scope.rpartition(".")[0]
+                members.setdefault(scope, []).append(layer)
+        return members
+
+    @cached_property
+    def _readers(self) -> Mapping[str, Sequence[str]]:
+        readers: dict[str, list[str]] = {layer.name: [] for layer in self.layers}
+        for layer in self.layers:
+            for value in layer.inputs:
+                readers.setdefault(value, []).append(layer.name)
+        for output in self.outputs:
+            readers.setdefault(output.source, []).append("")
+        return readers

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 from striate.design import Layer, Network
@@ -37,7 +36,7 @@ def steps(network: Network, scope: str) -> list[Step]:
     """Return the calls of a scope's forward in order; "" is the whole network."""
     prefix = f"{scope}." if scope else ""
     found: dict[str, list[Layer]] = {}
-    for layer in _index(network).members[scope]:
+    for layer in network.members(scope):
         found.setdefault(layer.name[len(prefix) :].split(".")[0], []).append(layer)
     called = [
         Step(
@@ -72,36 +71,8 @@ def reads(members: list[Layer]) -> list[str]:
 def gives(network: Network, members: list[Layer]) -> list[str]:
     """Return the values that are used outside the layers that make them, in order."""
     own = {layer.name for layer in members}
-    readers = _index(network).readers
+    readers = network.readers()
     return [layer.name for layer in members if not own.issuperset(readers[layer.name])]
-
-
-class _Index(NamedTuple):
-    """A network looked up by scope and by value, so that thousands of scopes take no longer.
-
-    Args:
-        members: scope -> the layers in it and in scopes below, in order; "" is the whole network.
-        readers: value -> the layers that read it; "" among them where it is an output.
-    """
-
-    members: dict[str, list[Layer]]
-    readers: dict[str, list[str]]
-
-
-@lru_cache(maxsize=8)
-def _index(network: Network) -> _Index:
-    members: dict[str, list[Layer]] = {"": []}
-    readers: dict[str, list[str]] = {layer.name: [] for layer in network.layers}
-    for layer in network.layers:
-        scope = layer.name
-        while scope:
-            scope = scope.rpartition(".")[0]
-            members.setdefault(scope, []).append(layer)
-        for value in layer.inputs:
-            readers.setdefault(value, []).append(layer.name)
-    for output in network.outputs:
-        readers.setdefault(output.source, []).append("")
-    return _Index(members, readers)
 
 
 def class_source(network: Network, scope: str) -> str:
