@@ -18,6 +18,7 @@ from striate.cli import (
     attack,
     check,
     design,
+    doctor,
     env,
     evaluate,
     explain,
@@ -46,6 +47,7 @@ app.command("design")(design.design)
 app.command("check")(check.check)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("doctor")(doctor.doctor)
 app.command("plan")(plan.plan)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)

@@ -4,7 +4,7 @@ A probe costs a small part of a step, and is taken at steps 1, 5, 10 and every 2
 the time (benchmarks/probes.py). It reads and changes nothing, so a watched run is, bit for bit, the
 same as one that is not. A line of the history:
 
-    {"kind": "probe", "probe": "layers", "step", "epoch", "waiting",
+    {"kind": "probe", "probe": "layers", "step", "epoch", "waiting": share of a usual step,
      "weights": {name: {"size", "gradient", "update"}},          # norms; update / size ~ 1e-3
      "values": {layer: {"mean", "spread", "dead", "saturated"}}, # of activations, in 16 rows
      "norms": {layer: drift of the running mean since the last probe, in running deviations}}
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -49,14 +50,14 @@ class Watch:
         self.weights = {name: p for name, p in stepper.parameters.items() if p.dim() > 1}
         self._seen: dict[str, Any] | None = None
         self._running: dict[str, Tensor] = {}
-        self._left = self._busy = self._waited = 0.0
+        self._left, self._gaps, self._busy = 0.0, list[float](), list[float]()
 
     @contextmanager
     def over(self, number: int) -> Iterator[None]:
         """Surround step `number`, counted from 1."""
         began = time.perf_counter()
         if self._left:
-            self._waited += began - self._left
+            self._gaps.append(began - self._left)
         if self.on and (number in _EARLY or number % EVERY == 0):
             before = [weight.detach().clone() for weight in self.weights.values()]
             values: dict[str, Tensor] = {}
@@ -74,15 +75,15 @@ class Watch:
         else:
             yield
         self._left = time.perf_counter()
-        self._busy += self._left - began
+        self._busy.append(self._left - began)
 
     def seen(self) -> dict[str, Any] | None:
         """Return what the last step showed, once; None if it was not looked at."""
         seen, self._seen = self._seen, None
         if seen is not None:
-            whole = self._waited + self._busy
-            seen["waiting"] = self._waited / whole if whole else 0.0
-            self._waited = self._busy = 0.0
+            gap, busy = (float(np.median(each or [0.0])) for each in (self._gaps, self._busy))
+            seen["waiting"] = gap / (gap + busy) if gap else 0.0
+            self._gaps, self._busy = [], []
         return seen
 
     @torch.no_grad()

@@ -1,0 +1,56 @@
+"""`striate doctor RUN`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from striate.cli import output
+from striate.cli.options import Json
+
+if TYPE_CHECKING:
+    from striate.doctor import Finding
+
+_SURE = 0.55  # less is worth a look, not an alarm
+
+
+def doctor(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, also a running one.")],
+    as_json: Json = False,
+) -> None:
+    """What seems wrong with a run, with evidence and a remedy. Exit code 1 where something does.
+
+    Works on finished, running, interrupted and failed runs; nothing is changed but for a picture in
+    the run's figures.
+    """
+    from striate import doctor as room
+    from striate import runs
+
+    opened = runs.open(run)
+    found = room.diagnose(opened)
+    picture = room.plot(opened, found) if found else None
+    document = {"findings": found, "figure": None if picture is None else str(picture)}
+    output.show(document, _text(found, opened.state, picture), as_json)
+    if any(each.confidence >= _SURE for each in found):
+        raise typer.Exit(output.FAILED_VERDICT)
+
+
+def _text(found: Sequence[Finding], state: str, picture: Path | None) -> str:
+    if not found:
+        return f"Nothing found ({state}). What curves cannot show, a look at mistakes may."
+    blocks = []
+    for each in found:
+        numbers = ", ".join(
+            f"{name.replace('_', ' ')} {value if isinstance(value, str) else f'{value:.4g}'}"
+            for name, value in each.evidence.items()
+        )
+        settings = "".join(f"\n  try       --set {setting}" for setting in each.settings)
+        blocks.append(
+            f"{each.finding.replace('_', ' ')} (confidence {each.confidence:.0%})\n"
+            f"  meaning   {each.meaning}\n  evidence  {numbers}\n"
+            f"  remedy    {each.remedy}{settings}"
+        )
+    return "\n\n".join([*blocks, f"Curves: {picture}"])

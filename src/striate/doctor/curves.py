@@ -1,0 +1,183 @@
+"""Rules that read the loss: too low or too high a rate, explosion, plateau, over- and underfitting.
+
+The bands were set on the digits and MNIST; every one is a ratio to something that the run itself
+says (its first loss, the loss of guessing), so none depends on the size of a data set.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from striate.doctor.story import Finding, Story
+
+_EXPLODED = 3.0  # times the first loss: the lectures' rule for stopping early
+_BARELY = 0.97  # of the loss of the start that is left: nothing has happened
+_STEPS = 10  # fewer say nothing
+
+
+def not_finite(story: Story) -> Finding | None:
+    """A loss or gradient that became NaN or infinite."""
+    if story.failure is None:
+        return None
+    at, layer = story.failure.get("at", 0), str(story.failure.get("layer", ""))
+    rate = float(story.rates[-1]) if len(story.rates) else story.recipe.optimiser.rate
+    return Finding(
+        finding="not_finite",
+        confidence=1.0,
+        evidence={"step": at, "first_layer": layer, "rate": rate},
+        meaning=f"step {at} was not finite, first in {layer}",
+        remedy="divide the learning rate by 10, or clip the gradient",
+        settings=(_rate(story, 0.1),),
+    )
+
+
+def exploding(story: Story) -> Finding | None:
+    """A loss above three times the first one."""
+    if len(story.losses) < 3:
+        return None
+    start = max(float(np.median(story.losses[:3])), story.chance)
+    late = float(np.median(story.losses[-max(3, len(story.losses) // 10) :]))
+    worst = float(np.nanmax(story.losses))
+    if late <= _EXPLODED * start and not (worst > 30 * start and late > 0.95 * story.chance):
+        return None
+    return Finding(
+        finding="exploding",
+        confidence=0.95,
+        evidence={"first_loss": start, "late_loss": late, "worst_loss": worst},
+        meaning=f"the loss went from {start:.2f} to {worst:.3g}, and stands at {late:.3g}",
+        remedy="divide the learning rate by 10, or warm it up",
+        settings=(_rate(story, 0.1),),
+    )
+
+
+def rate_too_high(story: Story) -> Finding | None:
+    """A loss that stays about that of guessing while the weights are thrown about."""
+    if len(story.losses) < _STEPS or exploding(story) or not_finite(story):
+        return None
+    ratio, curve = story.update_ratio(), story.smoothed()
+    stuck = float(curve[-3:].min()) > 0.9 * min(story.chance, float(curve[0]))
+    first = story.probes[0] if story.probes else None
+    begun = (
+        float(np.median([e["update"] / e["size"] for e in first["weights"].values() if e["size"]]))
+        if first and first["weights"]
+        else 0.0
+    )
+    thrown = max(ratio or 0.0, begun)
+    if not stuck or thrown < 0.03:
+        return None
+    return Finding(
+        finding="rate_too_high",
+        confidence=0.85,
+        evidence={"update_ratio": thrown, "late_loss": float(curve[-1]), "chance": story.chance},
+        meaning=f"each step moves weights by {thrown:.1%} of their size, and the loss stays at "
+        f"{curve[-1]:.2f}, where guessing is {story.chance:.2f}",
+        remedy="divide the learning rate by 10",
+        settings=(_rate(story, 0.1),),
+    )
+
+
+def rate_too_low(story: Story) -> Finding | None:
+    """A loss that barely moves, even if the accuracy climbs: the lectures' lesson about softmax."""
+    if len(story.losses) < _STEPS:
+        return None
+    ratio, curve = story.update_ratio(), story.smoothed()
+    left = float(curve[-1] / curve[0])
+    slow = ratio is not None and ratio < 2e-4
+    barely = left > _BARELY and ratio is not None and ratio < 1e-3
+    falling = float(np.mean(np.diff(curve) < 0)) > 0.7 and float(curve[-1]) > 0.6 * story.chance
+    if not (barely or (slow and falling)):
+        return None
+    accuracy = float(story.validations[-1, 1]) if len(story.validations) else float("nan")
+    evidence: dict[str, float | str] = {
+        "loss_left": left,
+        "update_ratio": ratio if ratio is not None else 0.0,
+    }
+    climbs = accuracy > story.guessing
+    if climbs:
+        evidence["accuracy"] = accuracy
+    return Finding(
+        finding="rate_too_low",
+        confidence=0.9 if barely else 0.7,
+        evidence=evidence,
+        meaning=f"{left:.0%} of the first loss is left, and each step moves weights by "
+        f"{ratio or 0:.1e} of their size, where 1e-3 is usual"
+        + ("; the accuracy climbs all the same, since only the order of scores counts" * climbs),
+        remedy="multiply the learning rate by 10",
+        settings=(_rate(story, 10.0),),
+    )
+
+
+def plateau(story: Story) -> Finding | None:
+    """A loss that has stopped falling while the rate has not."""
+    if len(story.losses) < 100 or len(story.validations) < 5:
+        return None
+    curve, late = story.smoothed(10), story.rates[-len(story.rates) // 3 :]
+    steady = float(late[-1]) >= 0.5 * float(story.rates.max()) and np.ptp(late) < 0.2 * late.max()
+    before, after = float(curve[5:8].mean()), float(curve[8:].mean())
+    learnt = float(curve[-1]) < 0.8 * float(curve[0])
+    if not (steady and learnt and after > 0.97 * before and after > 0.05 * story.chance):
+        return None
+    return Finding(
+        finding="plateau",
+        confidence=0.6,
+        evidence={"loss_before": before, "loss_after": after, "rate": float(late[-1])},
+        meaning=f"the training loss has stood at {after:.3f} for the last third, at a steady rate",
+        remedy="drop the learning rate by 10 from here on, or let it fall along a cosine",
+        settings=("schedule=cosine",),
+    )
+
+
+def overfitting(story: Story) -> Finding | None:
+    """A validation loss that rises while the training loss falls."""
+    if len(story.validations) < 4 or len(story.losses) < _STEPS:
+        return None
+    losses = story.validations[:, 0]
+    best = int(losses.argmin())
+    tail = float(losses[-max(1, len(losses) // 5) :].mean())
+    train = float(story.smoothed()[-1])
+    risen = tail > 1.2 * float(losses[best]) and tail - float(losses[best]) > 0.05
+    gap = tail - train
+    if not (risen and best < 0.7 * len(losses) and gap > 0.3 * tail):
+        return None
+    return Finding(
+        finding="overfitting",
+        confidence=0.85,
+        evidence={
+            "best_validation_loss": float(losses[best]),
+            "validation_loss": tail,
+            "training_loss": train,
+            "gap": gap,
+            "best_epoch": best + 1,
+        },
+        meaning=f"the validation loss rose from {losses[best]:.3f} (epoch {best + 1}) to "
+        f"{tail:.3f} while the training loss fell to {train:.3f}",
+        remedy="augment, decay more, add dropout, or stop at the best epoch",
+        settings=(f"optimiser.decay={max(10 * story.recipe.optimiser.decay, 5e-3):g}",),
+    )
+
+
+def underfitting(story: Story) -> Finding | None:
+    """Training and validation alike, both poor, and no faster progress to be had."""
+    if len(story.validations) < 3 or len(story.losses) < 100:
+        return None
+    curve, ratio = story.smoothed(), story.update_ratio()
+    train, validation = float(curve[-1]), float(story.validations[-1, 0])
+    poor = train > 0.5 * story.chance and float(story.validations[-1, 1]) > story.guessing
+    alike = abs(validation - train) < 0.2 * train
+    calm = ratio is not None and 3e-4 < ratio < 0.03
+    still = float(curve[-1]) > 0.93 * float(curve[len(curve) // 2])
+    if not (poor and alike and calm and still):
+        return None
+    return Finding(
+        finding="underfitting",
+        confidence=0.6,
+        evidence={"training_loss": train, "validation_loss": validation, "chance": story.chance},
+        meaning=f"the training loss itself ends at {train:.2f}, where guessing is "
+        f"{story.chance:.2f}: the network is too small, or held back",
+        remedy="take a larger network, train longer, or decay less",
+        settings=(f"optimiser.decay={story.recipe.optimiser.decay / 10:g}",),
+    )
+
+
+def _rate(story: Story, factor: float) -> str:
+    return f"optimiser.rate={story.recipe.optimiser.rate * factor:g}"

@@ -1,0 +1,140 @@
+"""A run as the doctor reads it: curves, probes and what the run was told, all as plain numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.records import Record, decode
+from striate.runs import Run
+from striate.train import Recipe
+
+Floats = npt.NDArray[np.float64]
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """One diagnosis.
+
+    Args:
+        finding: its name.
+        confidence: 0 to 1: how often the rule is right when it speaks, as far as is known.
+        evidence: the numbers it rests on, by name.
+        meaning: what they say.
+        remedy: what to do, in words.
+        settings: the same as changes to the recipe, where it is one; what an experiment tries.
+        experiment: what one found, if there was one.
+    """
+
+    finding: str
+    confidence: float
+    evidence: dict[str, float | str]
+    meaning: str
+    remedy: str
+    settings: tuple[str, ...] = ()
+    experiment: dict[str, Any] | None = None
+
+
+class Story(NamedTuple):
+    """What rules look at.
+
+    Args:
+        recipe: the run's.
+        classes: K.
+        losses: training loss of each step taken.
+        rates: learning rate of each.
+        gradients: norm of each.
+        steps_per_epoch: optimiser steps.
+        validations: loss and accuracy on the validation part, (validations, 2).
+        probes: lines of layers, oldest first.
+        failure: the event of a step that was not finite, if there was one.
+        data: data.json.
+        results: results.json, where there is one.
+        images: of the training part.
+    """
+
+    recipe: Recipe
+    classes: int
+    losses: Floats
+    rates: Floats
+    gradients: Floats
+    steps_per_epoch: int
+    validations: Floats
+    probes: tuple[Mapping[str, Any], ...]
+    failure: Mapping[str, Any] | None
+    data: Mapping[str, Any]
+    results: Mapping[str, Any] | None
+    images: int
+
+    @property
+    def chance(self) -> float:
+        """The loss of guessing, ln K."""
+        return math.log(max(self.classes, 2))
+
+    @property
+    def guessing(self) -> float:
+        """The accuracy of guessing on the validation part, plus three standard errors."""
+        share = 1 / max(self.classes, 1)
+        count = max(len(self.data.get("validation", {}).get("ids", ())), 1)
+        return share + 3 * math.sqrt(share * (1 - share) / count)
+
+    def smoothed(self, parts: int = 20) -> Floats:
+        """Return the medians of the training loss over so many stretches of like length."""
+        pieces = np.array_split(self.losses, min(parts, max(len(self.losses), 1)))
+        return np.array([np.median(piece) for piece in pieces if len(piece)])
+
+    def last_probes(self, count: int = 3) -> tuple[Mapping[str, Any], ...]:
+        """Return the newest probes."""
+        return self.probes[-count:]
+
+    def update_ratio(self) -> float | None:
+        """Return the median, over layers and the later half of probes, of update / size."""
+        found = [
+            each["update"] / each["size"]
+            for probe in self.probes[len(self.probes) // 2 :]
+            for each in probe["weights"].values()
+            if each["size"] and each["update"] is not None
+        ]
+        return float(np.median(found)) if found else None
+
+
+def read(run: Run) -> Story:
+    """Read a run's story: finished, running, interrupted or failed.
+
+    Raises:
+        RunError: no run folder, or a document of it is damaged.
+    """
+    history = run.history()
+    steps = [line for line in history if line.get("kind") == "step"]
+    checks = [line for line in history if line.get("kind") == "validation"]
+    failures = [line for line in history if line.get("event") == "not finite"]
+    recipe, data = decode(Recipe, run.recipe_document()), run.data_document()
+    images = len(data.get("train", {}).get("ids", ()))
+
+    def column(name: str) -> Floats:
+        values = [line.get(name) for line in steps]
+        return np.array([np.nan if each is None else each for each in values], np.float64)
+
+    return Story(
+        recipe=recipe,
+        classes=len(run.contract().classes),
+        losses=column("loss"),
+        rates=column("rate"),
+        gradients=column("gradient_norm"),
+        steps_per_epoch=max(1, -(-images // recipe.batch)),
+        validations=np.array(
+            [[line["loss"], line["accuracy"]] for line in checks], np.float64
+        ).reshape(-1, 2),
+        probes=tuple(
+            line
+            for line in history
+            if line.get("kind") == "probe" and line.get("probe") == "layers"
+        ),
+        failure=failures[-1] if failures else None,
+        data=data,
+        results=run.results(),
+        images=images,
+    )

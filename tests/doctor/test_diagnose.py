@@ -1,0 +1,226 @@
+"""Findings: each rule on a story made for it, silence on healthy ones, and real runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from striate import doctor, runs, train
+from striate.design import Network, Sketch
+from striate.doctor.diagnose import RULES, diagnose_story
+from striate.doctor.story import Story
+from striate.errors import NotFiniteError
+
+
+def network(norm: bool = False) -> Network:
+    pen = Sketch("small", (1, 8, 8))
+    pen.conv("conv1", 8, 3, padding=1)
+    if norm:
+        pen.batch_norm("norm1")
+    pen.relu("relu1")
+    pen.max_pool("pool1", 2)
+    pen.flatten()
+    pen.linear("classifier", 10)
+    return pen.finish()
+
+
+def recipe(**changes: Any) -> train.Recipe:
+    made = train.Recipe(
+        name="small",
+        network=network(),
+        data=train.DataChoice(path="digits", test=0.6, validation=0.3),
+        preprocessing=train.Preprocessing(channels="grey", size=(8, 8)),
+        optimiser=train.SGD(rate=0.05),
+        epochs=3,
+        batch=32,
+        workers=0,
+        device="cpu",
+    )
+    return made.replace(**changes)
+
+
+def probe(ratio: float = 1e-3, **more: Any) -> dict[str, Any]:
+    weight = {"size": 1.0, "gradient": 0.1, "update": ratio}
+    names = ("conv1.weight", "conv2.weight", "classifier.weight")
+    line = {
+        "weights": {name: dict(weight) for name in names},
+        "values": {"relu1": {"mean": 0.5, "spread": 1.0, "dead": 0.0, "saturated": 0.0}},
+        "norms": {},
+        "waiting": 0.05,
+    }
+    return line | more
+
+
+def story(**changes: Any) -> Story:
+    """A healthy run of 400 steps in 10 epochs: the loss falls, validation follows."""
+    steps = np.arange(400)
+    falling = 0.2 + 2.1 * np.exp(-steps / 60)
+    healthy = Story(
+        recipe=recipe(),
+        classes=10,
+        losses=falling,
+        rates=0.05 * (1 + np.cos(np.pi * steps / 400)) / 2,
+        gradients=np.ones(400),
+        steps_per_epoch=40,
+        validations=np.stack([falling[39::40] + 0.03, np.linspace(0.4, 0.95, 10)], 1),
+        probes=tuple(probe() for _ in range(6)),
+        failure=None,
+        data={
+            "train": {"ids": [str(k) for k in range(1280)], "hashes": [f"t{k}" for k in range(9)]},
+            "validation": {"ids": [str(k) for k in range(300)], "hashes": ["v0", "v1"]},
+        },
+        results=None,
+        images=1280,
+    )
+    return healthy._replace(**changes)
+
+
+def names(made: Story) -> set[str]:
+    return {each.finding for each in diagnose_story(made)}
+
+
+def test_a_healthy_run_is_left_alone() -> None:
+    assert names(story()) == set()
+
+
+flat = np.full(400, 2.302)
+chance = np.stack([np.full(10, 2.302), np.full(10, 0.1)], 1)
+norms = probe(norms={"norm1": 0.2})
+frozen_layers = tuple(
+    each.replace(trainable=False) if each.name == "norm1" else each for each in network(True).layers
+)
+steep = probe()
+steep["weights"]["conv1.weight"]["gradient"] = 1e-9
+blown = probe()
+blown["weights"]["conv1.weight"]["gradient"] = 1e6
+shifted = {"test": {"confusion": np.roll(np.eye(10, dtype=int) * 30, 1, axis=1).tolist()}}
+
+STORIES: dict[str, dict[str, Any]] = {
+    "not_finite": {"failure": {"at": 7, "layer": "conv1"}},
+    "exploding": {"losses": np.linspace(2.3, 50.0, 400)},
+    "rate_too_high": {
+        "losses": flat + 0.2,
+        "validations": chance,
+        "probes": tuple(probe(0.2) for _ in range(6)),
+    },
+    "rate_too_low": {
+        "losses": np.linspace(2.31, 2.29, 400),
+        "validations": np.stack([np.full(10, 2.29), np.linspace(0.1, 0.3, 10)], 1),
+        "probes": tuple(probe(1e-6) for _ in range(6)),
+    },
+    "plateau": {
+        "losses": np.maximum(2.3 - np.arange(400) / 60, 0.9),
+        "rates": np.full(400, 0.05),
+        "validations": np.stack([np.full(10, 0.95), np.full(10, 0.8)], 1),
+    },
+    "overfitting": {
+        "losses": 2.3 * np.exp(-np.arange(400) / 50),
+        "validations": np.stack([np.r_[1.0, 0.7, 0.6, np.linspace(0.7, 1.6, 7)]] * 2, 1),
+    },
+    "underfitting": {
+        "losses": 1.6 + 0.7 * np.exp(-np.arange(400) / 20),
+        "validations": np.stack([np.full(10, 1.65), np.full(10, 0.4)], 1),
+    },
+    "dead_rectifiers": {
+        "probes": (probe(values={"relu1": {"dead": 0.9, "saturated": 0.0}}),) * 4,
+    },
+    "saturation": {"probes": (probe(values={"tanh1": {"dead": 0.0, "saturated": 0.8}}),) * 4},
+    "vanishing_gradients": {"probes": (steep,) * 4},
+    "exploding_gradients": {"probes": (blown,) * 4},
+    "frozen_norm_moves": {
+        "recipe": recipe(network=network(True).replace(layers=frozen_layers)),
+        "probes": (norms,) * 4,
+    },
+    "small_batches_for_norm": {"recipe": recipe(network=network(True), batch=2)},
+    "data_starved": {"probes": (probe(waiting=0.8),) * 5},
+    "validation_leak": {
+        "data": {"train": {"hashes": ["a", "b"]}, "validation": {"ids": ["1"], "hashes": ["a"]}}
+    },
+    "labels_look_shuffled": {
+        "losses": 2.3 * np.exp(-np.arange(400) / 200),
+        "validations": chance + np.array([1.0, 0.0]),
+    },
+    "class_order": {"results": shifted},
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_each_rule_speaks_on_its_story(name: str) -> None:
+    made = story(**STORIES[name])
+    found = {each.finding: each for each in diagnose_story(made)}
+    assert name in found
+    assert found[name].evidence and found[name].meaning and found[name].remedy
+    assert 0 < found[name].confidence <= 1
+
+
+def test_every_rule_has_a_story() -> None:
+    speaking = {
+        rule for rule in RULES for changes in STORIES.values() if rule(story(**changes)) is not None
+    }
+    assert speaking == set(RULES)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_short_and_empty_histories_are_no_error(steps: int) -> None:
+    short = np.full(steps, 2.3)
+    nothing = np.empty((0, 2))
+    made = story(losses=short, rates=short, gradients=short, validations=nothing, probes=())
+    assert names(made) == set()
+
+
+def test_settings_are_settings_of_the_recipe() -> None:
+    from striate.records import with_settings
+
+    for changes in STORIES.values():
+        made = story(**changes)
+        for finding in diagnose_story(made):
+            assert with_settings(made.recipe, list(finding.settings)) is not None
+
+
+def test_real_runs(tmp_path: Path) -> None:
+    """Too low a rate, one that is not finite, and the same run cut in the middle of a line."""
+    slow = train.train(recipe(optimiser=train.SGD(rate=1e-6)), out=tmp_path / "slow")
+    assert [each.finding for each in doctor.diagnose(slow.run)] == ["rate_too_low"]
+    with pytest.raises(NotFiniteError):
+        train.train(recipe(optimiser=train.SGD(rate=1e20)), out=tmp_path / "blown")
+    first = doctor.diagnose(tmp_path / "blown")[0]
+    assert first.finding == "not_finite" and first.evidence["first_layer"]
+    history = tmp_path / "slow" / "history.jsonl"
+    history.write_bytes(history.read_bytes()[:-20])
+    assert doctor.diagnose(tmp_path / "slow")
+    history.write_bytes(b"")
+    assert doctor.diagnose(tmp_path / "slow") == ()
+    picture = doctor.plot(runs.open(tmp_path / "slow"), ())
+    assert picture.read_text().startswith("<svg")
+    shutil.rmtree(tmp_path / "slow")
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from striate.cli.main import main
+
+    def run(*arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), shown.out + shown.err
+
+    train.train(recipe(optimiser=train.SGD(rate=1e-6)), out=tmp_path / "slow")
+    capsys.readouterr()
+    code, text = run("doctor", str(tmp_path / "slow"))
+    assert code == 1 and "rate too low (confidence 90%)" in text
+    assert "try       --set optimiser.rate=1e-05" in text
+    code, text = run("doctor", str(tmp_path / "slow"), "--json")
+    document = json.loads(text[: text.index("\nrate") + 1])
+    assert document["findings"][0].keys() >= {
+        *("finding", "confidence", "evidence", "meaning", "remedy", "experiment")
+    }
+    train.train(recipe(epochs=6), out=tmp_path / "well")
+    capsys.readouterr()
+    code, text = run("doctor", str(tmp_path / "well"))
+    assert code == 0 and text.startswith("Nothing found (finished)")
+    assert run("doctor", str(tmp_path / "nowhere"))[0] == 2
