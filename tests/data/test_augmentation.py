@@ -124,7 +124,9 @@ def test_affine_without_strength_is_the_identity() -> None:
 @pytest.mark.parametrize("size", [(160, 213), (213, 160), (10, 400), (7, 7)])
 def test_boxes_lie_inside_the_image(size: tuple[int, int]) -> None:
     record = RandomResizedCrop(scale=(0.2, 0.9), ratio=(0.5, 2.0))
-    left, top, width, height = record.box(record.boxes(stream(0, np.arange(MANY))), size).T
+    left, top, width, height = record.box(
+        record.boxes(stream(0, np.arange(MANY))), np.tile(size, (MANY, 1))
+    ).T
     assert left.min() >= 0 and (left + width).max() <= size[1] + 1e-9
     assert top.min() >= 0 and (top + height).max() <= size[0] + 1e-9
     share, ratio = width * height / (size[0] * size[1]), width / height

@@ -162,7 +162,9 @@ def test_a_random_crop_is_pillows_antialiased_resize(size: tuple[int, int]) -> N
     to, pixels = contract(size, plain=True), smooth(75, 100)
     crop = RandomResizedCrop(scale=(0.1, 1.0))
     found = run((crop,), pixels, to)
-    boxes = crop.box(crop.boxes(stream(0, "augment", 0, ROWS).fold("crop")), (75, 100))
+    boxes = crop.box(
+        crop.boxes(stream(0, "augment", 0, ROWS).fold("crop")), np.tile((75, 100), (len(ROWS), 1))
+    )
     for image, (left, top, width, height) in zip(found, boxes, strict=True):
         box = (left, top, min(left + width, 100), min(top + height, 75))
         pillow = Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR, box)
@@ -192,7 +194,9 @@ def test_turning_and_shrinking_is_antialiased() -> None:
     resize = Resize(rule="exact", size=(24, 24))
     found = run((record,), pixels, to.replace(resize=resize))
     augmenter = Augmenter((record,), to.replace(resize=resize))
-    maps = augmenter._maps(augmenter.draw(stream(0, "augment", 0, ROWS)), (120, 120))
+    maps = augmenter.maps(
+        augmenter.draw(stream(0, "augment", 0, ROWS)), np.tile((120, 120), (len(ROWS), 1))
+    )
     assert np.allclose(np.hypot(*maps[:, 0, :2].T), 5)
     distance = np.abs((np.arange(240) + 0.5) / 10 - (np.arange(24)[:, None] + 0.5))
     triangle = np.maximum(1 - distance, 0) / 10

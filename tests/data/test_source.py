@@ -17,7 +17,8 @@ def test_a_file_of_no_known_form(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         data.open(path)
     assert str(caught.value) == (
-        f"{path} is not data that is known: expected a folder, or a file of IDX, npz or CSV."
+        f"{path} is not data that is known: expected a folder, or a file of IDX, npz or CSV, or a "
+        "packed one."
     )
 
 

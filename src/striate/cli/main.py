@@ -24,6 +24,7 @@ from striate.cli import (
     explain,
     models,
     output,
+    pack,
     plan,
     predict,
     replay,
@@ -48,6 +49,7 @@ app.command("check")(check.check)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
+app.command("pack")(pack.pack)
 app.command("plan")(plan.plan)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)

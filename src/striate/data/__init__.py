@@ -1,7 +1,8 @@
 """Data: how images get in, from any form they come in to the batches that a network sees.
 
 `open` reads a data set, `split` holds images out, `measure` takes mean and standard deviation,
-`prepare` is the one path from pixels to a network's input, and `Loader` makes batches.
+`prepare` is the one path from pixels to a network's input, `Loader` makes batches, and `pack`
+writes a data set into one file.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from striate.data.dataset import Dataset, Sizes, Skipped
 from striate.data.decode import decode
 from striate.data.loader import Loader
 from striate.data.measure import measure
+from striate.data.packed import Packed, verify_packed
+from striate.data.packing import pack
 from striate.data.prepare import prepare
 from striate.data.samples import ArraySamples, FileSamples, Samples
 from striate.data.source import open
@@ -38,6 +41,7 @@ __all__ = [
     "FileSamples",
     "Flip",
     "Loader",
+    "Packed",
     "PadAndCrop",
     "RandomResizedCrop",
     "Samples",
@@ -48,6 +52,8 @@ __all__ = [
     "decode",
     "measure",
     "open",
+    "pack",
     "prepare",
     "split",
+    "verify_packed",
 ]

@@ -155,17 +155,17 @@ class RandomResizedCrop(Augmentation, frozen=True, kw_only=True):
         drawn[..., 2:] = stream.uniform("place", size=(_ATTEMPTS, 2))
         return drawn
 
-    def box(self, candidates: Floats, size: Size) -> Floats:
+    def box(self, candidates: Floats, sizes: npt.NDArray[np.int64]) -> Floats:
         """Return the first candidate that fits, or else the largest box in the middle.
 
         Args:
             candidates: as `boxes` draws them, (samples, 10, 4).
-            size: (height, width) of the images.
+            sizes: height and width of the images, (samples, 2).
 
         Returns:
             (samples, 4): left, top, width and height, in pixels.
         """
-        height, width = size
+        height, width = sizes[:, :1], sizes[:, 1:]
         area, ratio, x, y = np.moveaxis(candidates, 2, 0)
         wide, tall = (
             np.sqrt(area * ratio * (height * width)),
@@ -175,9 +175,9 @@ class RandomResizedCrop(Augmentation, frozen=True, kw_only=True):
         rows, first = np.arange(len(fits)), fits.argmax(axis=1)
         boxes = np.stack([x * (width - wide), y * (height - tall), wide, tall], axis=2)[rows, first]
         least, most = self.ratio
-        middle = (min(width, height * most), min(height, width / least))
-        left, top = (width - middle[0]) / 2, (height - middle[1]) / 2
-        return np.where(fits.any(axis=1)[:, None], boxes, (left, top, *middle))
+        wide, tall = np.minimum(width, height * most), np.minimum(height, width / least)
+        middle = np.concatenate([(width - wide) / 2, (height - tall) / 2, wide, tall], axis=1)
+        return np.where(fits.any(axis=1)[:, None], boxes, middle)
 
 
 class ColourJitter(Augmentation, frozen=True, kw_only=True):

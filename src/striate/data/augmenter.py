@@ -34,6 +34,7 @@ from striate.randomness import Stream
 
 Floats = npt.NDArray[np.float64]
 
+_FIRST = np.zeros(1, np.int64)
 _BORDERS = {"zero": warp.ZERO, "mean": warp.ZERO, "edge": warp.EDGE, "reflect": warp.REFLECT}
 
 
@@ -104,6 +105,26 @@ class Augmenter:
             np.stack(holes, axis=1) if holes else np.zeros((count, 0, 4), np.int64),
         )
 
+    def maps(self, draws: Draws, sizes: npt.NDArray[np.int64]) -> Floats:
+        """Return where in its image each place of the result is: (samples, 2, 3).
+
+        Args:
+            draws: of some samples.
+            sizes: height and width of their images, (samples, 2).
+
+        Raises:
+            ContractError: an image does not come to the network's size.
+        """
+        if self.crop is not None:
+            boxes = self.crop.box(draws.boxes, sizes)
+            scale = boxes[:, 2:] / np.array(self.contract.size[::-1])
+            return _upright(draws.maps, scale, boxes[:, :2])
+        if self.copies or not len(sizes):
+            return draws.maps
+        placed = [_placement((height, width), self.contract) for height, width in sizes.tolist()]
+        scale, first = (np.stack(each) for each in zip(*placed, strict=True))
+        return _upright(draws.maps, scale, first)
+
     def apply(
         self, draws: Draws, row: int, pixels: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]
     ) -> None:
@@ -119,8 +140,20 @@ class Augmenter:
             ContractError: the image does not come to the network's size.
         """
         one = Draws._make(column[row : row + 1] for column in draws)
+        maps = self.maps(one, np.array([pixels.shape[:2]], np.int64))
+        self.change(one, maps, 0, pixels, out)
+
+    def change(
+        self,
+        draws: Draws,
+        maps: Floats,
+        row: int,
+        pixels: npt.NDArray[np.uint8],
+        out: npt.NDArray[np.float32],
+    ) -> None:
+        """Change one image by a map that `maps` has returned; otherwise as `apply`."""
         shown: npt.NDArray[Any] = fit(pixels, self.contract) if self.copies else pixels
-        self.apply_all(one, shown[None], np.zeros(1, np.int64), out[None])
+        self._write(draws, maps, slice(row, row + 1), shown[None], _FIRST, out[None])
 
     def apply_all(
         self,
@@ -141,31 +174,33 @@ class Augmenter:
         Raises:
             ContractError: the images do not come to the network's size.
         """
+        sizes = np.tile(np.array(images.shape[1:3], np.int64), (len(rows), 1))
+        self._write(draws, self.maps(draws, sizes), slice(None), images, rows, out)
+
+    def _write(
+        self,
+        draws: Draws,
+        maps: Floats,
+        chosen: slice,
+        images: npt.NDArray[Any],
+        rows: npt.NDArray[np.int64],
+        out: npt.NDArray[np.float32],
+    ) -> None:
         seen = np.ascontiguousarray(images).view()
         seen.flags.writeable = False  # always, or the kernel is compiled for either
         warp.augment(
             seen,
             rows,
-            self._maps(draws, (images.shape[1], images.shape[2])),
+            maps[chosen],
             self.border,
             self.fill,
-            draws.colours,
+            draws.colours[chosen],
             self.luma,
             self.slope,
             self.offset,
-            draws.holes,
+            draws.holes[chosen],
             out,
         )
-
-    def _maps(self, draws: Draws, size: tuple[int, int]) -> Floats:
-        """Return maps from the result to images of a size: (samples, 2, 3)."""
-        if self.crop is not None:
-            boxes = self.crop.box(draws.boxes, size)
-            scale = boxes[:, 2:] / np.array(self.contract.size[::-1])
-            return _upright(draws.maps, scale, boxes[:, :2])
-        if fits(size, self.contract) or self.copies:
-            return draws.maps
-        return _upright(draws.maps, *_placement(size, self.contract))
 
 
 def _through(first: Floats, second: Floats) -> Floats:
@@ -188,6 +223,8 @@ def _placement(size: tuple[int, int], contract: Contract) -> tuple[Floats, Float
     Raises:
         ContractError: the image does not come to the network's size.
     """
+    if fits(size, contract):
+        return np.ones(2), np.zeros(2)
     target = resized_size(size, contract.resize)
     canvas = contract.resize.size if contract.resize.pads else target
     scale, first = np.empty(2), np.empty(2)

@@ -142,5 +142,11 @@ class Loader:
         if self.stack is not None:
             augmenter.apply_all(draws, self.stack, indices, images)
             return
+        sizes = self.samples.sizes[indices]
+        maps = augmenter.maps(draws, sizes)
         for row, index in enumerate(indices.tolist()):
-            augmenter.apply(draws, row, self.samples.pixels(index, self.contract), images[row])
+            pixels = self.samples.pixels(index, self.contract)
+            if pixels.shape[:2] == tuple(sizes[row]):
+                augmenter.change(draws, maps, row, pixels, images[row])
+            else:  # the contract turns images otherwise than they were when they were opened
+                augmenter.apply(draws, row, pixels, images[row])

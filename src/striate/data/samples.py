@@ -21,6 +21,8 @@ from striate.data.decode import Decoding, decode_as, to_channels
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
+_USUAL = Decoding()
+
 
 class Samples(ABC):
     """Labelled images.
@@ -41,12 +43,20 @@ class Samples(ABC):
         return len(self.labels)
 
     @abstractmethod
+    def stored(self, index: int, decoding: Decoding = _USUAL) -> Pixels:
+        """Return an image in the channels it is stored in: (height, width, 1 or 3).
+
+        Raises:
+            DataError: it cannot be read any more; names the path.
+        """
+
     def pixels(self, index: int, contract: Contract) -> Pixels:
         """Return an image, in the contract's channels but its own size: (height, width, channels).
 
         Raises:
             DataError: it cannot be read any more; names the path.
         """
+        return to_channels(self.stored(index, Decoding.of(contract)), contract.channels)
 
     @abstractmethod
     def subset(self, indices: npt.ArrayLike) -> Samples:
@@ -77,9 +87,10 @@ class ArraySamples(Samples):
         self.sizes = np.tile(np.array([height, width], np.int64), (count, 1))
         self.grey = np.full(count, channels == 1)
 
-    def pixels(self, index: int, contract: Contract) -> Pixels:
-        """Return an image in the contract's channels: (height, width, channels)."""
-        return to_channels(self.images[index], contract.channels)
+    def stored(self, index: int, decoding: Decoding = _USUAL) -> Pixels:
+        """Return an image as it is: (height, width, 1 or 3)."""
+        image: Pixels = self.images[index]
+        return image
 
     def subset(self, indices: npt.ArrayLike) -> ArraySamples:
         """Return some of the samples, in the order of `indices`; the images are copied."""
@@ -125,16 +136,16 @@ class FileSamples(Samples):
         self.sizes = np.asarray(sizes, np.int64).reshape(-1, 2)
         self.grey = np.asarray(grey, np.bool_)
 
-    def pixels(self, index: int, contract: Contract) -> Pixels:
-        """Return an image in the contract's channels: (height, width, channels).
+    def stored(self, index: int, decoding: Decoding = _USUAL) -> Pixels:
+        """Return an image in the channels it is stored in: (height, width, 1 or 3).
 
         Raises:
             DataError: the file is gone or has been damaged since it was opened.
         """
-        decoding, kept = Decoding.of(contract), self.kept[index]
-        if kept is None or decoding != Decoding():
+        kept = self.kept[index]
+        if kept is None or decoding != _USUAL:
             kept = decode_as(self.paths[index], decoding)
-        return to_channels(kept, contract.channels)
+        return kept
 
     def subset(self, indices: npt.ArrayLike) -> FileSamples:
         """Return some of the samples, in the order of `indices`."""

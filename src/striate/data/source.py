@@ -15,6 +15,7 @@ from striate.data.idx import is_idx, read_idx
 from striate.data.manifest import list_manifest
 from striate.data.named import NAMES, read_named
 from striate.data.npz import read_npz
+from striate.data.packed import is_packed, open_packed
 from striate.data.verify import verify
 from striate.errors import DataError
 from striate.records import nearest
@@ -28,7 +29,7 @@ def open(spec: str | Path, *, strict: bool = False) -> Dataset:
     Args:
         spec: a named set (`digits`, `mnist`, `fashion_mnist`, `cifar10`), or the path of a folder
             of class folders (with or without train, val and test), of IDX files or of CIFAR (also
-            the folder its archive was unpacked in), or of an npz or CSV file.
+            the folder its archive was unpacked in), or of an npz, CSV or packed file.
         strict: a file that cannot be used is an error; otherwise it is left out, said and counted.
 
     Raises:
@@ -48,6 +49,8 @@ def open(spec: str | Path, *, strict: bool = False) -> Dataset:
         close = nearest(str(spec), NAMES)
         hint = f"Did you mean {' or '.join(close)}?" if close else f"Named: {', '.join(NAMES)}."
         raise DataError(f"There is no file or folder {spec}, and no data set of that name. {hint}")
+    if is_packed(path):
+        return open_packed(path)
     source = _arrays(path)
     if source is not None:
         return _of_arrays(path.name if path.is_dir() else path.stem, str(path), source)
@@ -56,7 +59,8 @@ def open(spec: str | Path, *, strict: bool = False) -> Dataset:
     if path.suffix.lower() in (".csv", ".tsv"):
         return _of_files(path, list_manifest(path), strict)
     raise DataError(
-        f"{path} is not data that is known: expected a folder, or a file of IDX, npz or CSV."
+        f"{path} is not data that is known: expected a folder, or a file of IDX, npz or CSV, or a "
+        "packed one."
     )
 
 
