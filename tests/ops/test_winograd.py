@@ -91,8 +91,13 @@ def test_narrower_vectors_compute_the_same(
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("own_pool", [False, True])
 @pytest.mark.parametrize("shape", [(1, 16, 8, 8), (2, 64, 40, 40), (1, 200, 6, 6)])
-def test_threads_change_no_bit(shape: tuple[int, ...]) -> None:
+def test_threads_change_no_bit(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], own_pool: bool
+) -> None:
+    if own_pool:  # as where torch's team cannot be reached
+        monkeypatch.setattr(threads, "_openmp", lambda: None)
     torch.manual_seed(4)
     x, weight = images(*shape), torch.randn(150, shape[1], 3, 3)
     task = winograd.Problem(
@@ -134,16 +139,17 @@ def test_kernels_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(native.progress, "say", said.append)
 
     def double() -> Function:
-        code = Function("double", "source target", lanes=4)
-        value = code.load(code.source)
-        code.store(value + value, code.target)
+        code = Function("double", "source target room", lanes=4, pieces="first last")
+        with code.loop(code.last, 1, code.first) as index:
+            value = code.load(code.source + index * 16)
+            code.store(value + value, code.target + index * 16)
         return code
 
     for _ in range(2):
         run = native.compile_functions("a test", [double()])["double"]
-        source, target = torch.arange(4.0), torch.zeros(4)
-        run(source.data_ptr(), target.data_ptr())
-        assert target.tolist() == [0, 2, 4, 6]
+        source, target = torch.arange(20.0), torch.zeros(20)
+        run(source.data_ptr(), target.data_ptr(), pieces=[(0, 3), (3, 4)])
+        assert torch.equal(target[:16], 2 * source[:16]) and not target[16:].any()
     assert len(said) == 1 and "a test" in said[0]
     assert len(list((tmp_path / "kernels").iterdir())) == 1
 

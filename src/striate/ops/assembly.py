@@ -12,7 +12,7 @@ Example:
     ...     total = add.load(add.a + index * 4) + add.load(add.b + index * 4)
     ...     add.store(total, add.out + index * 4)
     >>> add.text().splitlines()[0]
-    'define void @add(i64 %a, i64 %b, i64 %out, i64 %count) {'
+    'define internal void @add(i64 %a, i64 %b, i64 %out, i64 %count) noinline {'
 """
 
 from __future__ import annotations
@@ -108,10 +108,14 @@ class Function:
         parameters: names of its parameters, with spaces between.
         lanes: floats in a vector.
         public: whether it can be called from outside its module.
+        pieces: names of more parameters, by which the work is cut into pieces.
     """
 
-    def __init__(self, name: str, parameters: str, lanes: int, *, public: bool = True) -> None:
-        self.name, self.parameters = name, parameters.split()
+    def __init__(
+        self, name: str, parameters: str, lanes: int, *, public: bool = False, pieces: str = ""
+    ) -> None:
+        self.name, self.pieces = name, pieces.split()
+        self.parameters = [*parameters.split(), *self.pieces]
         self.lanes, self.public = lanes, public
         self.vector, self.booleans = f"<{lanes} x float>", f"<{lanes} x i1>"
         self.declared: set[str] = set()
@@ -162,7 +166,11 @@ class Function:
         """Write a word."""
         self._lines.append(f"store i64 {_name(value)}, ptr {self._pointer(at)}")
 
-    def room(self, words: int) -> Word:
+    def take_word(self, at: Word, more: int) -> Word:
+        """Read a word and add to it, as one step between threads."""
+        return Word(self, self.emit(f"atomicrmw add ptr {self._pointer(at)}, i64 {more} monotonic"))
+
+    def stack(self, words: int) -> Word:
         """Return the address of room on the stack."""
         return Word(self, self.emit(f"ptrtoint ptr {self._slot(f'[{words} x i64]')} to i64"))
 

@@ -3,23 +3,77 @@
 Compiled code lies in the user's cache folder under a name that tells processor, versions and the
 text it was made from, so that it is made again when any of them changes; a kernel compiles in about
 a second and loads in a few milliseconds. Nothing is compiled on import.
+
+A kernel is called for pieces of its work by a team of threads, each taking the next piece when it
+is free: a core with other work on it holds up nobody, and what a piece computes does not depend on
+who does it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from striate import progress
 from striate.files import atomic_write, cache_folder
 from striate.ops.assembly import Function
+from striate.ops.threads import team
 
-_engines: list[Any] = []  # they own the code that runs
-"""Compiled code lives as long as the process."""
+_NEXT, _ENTERED, _COUNT, _TABLE, _ROOM, _ROOM_STEP, _ARGUMENTS = range(0, 7 * 8, 8)
+"""What a team is told: bytes from the start of an array of words."""
+
+_engines: list[Any] = []
+"""Whoever owns compiled code; it stays as long as the process does."""
+
+
+class Kernel:
+    """A compiled function.
+
+    Args:
+        code: what was compiled; the parameter before its pieces is `room`.
+        address: of its team's entry.
+    """
+
+    def __init__(self, code: Function, address: int) -> None:
+        self.code = code
+        self.entry = ctypes.CFUNCTYPE(None, ctypes.c_int64)(address)
+
+    def __call__(
+        self, *arguments: int, pieces: Sequence[tuple[int, ...]], room: int = 0, step: int = 0
+    ) -> None:
+        """Compute all pieces; the interpreter's lock is released meanwhile.
+
+        Args:
+            arguments: the same for all: counts, and addresses of memory that outlives the call.
+            pieces: the last parameters' values.
+            room: address of memory to work in.
+            step: bytes of it for each thread.
+        """
+        table = (ctypes.c_int64 * (len(pieces) * len(self.code.pieces)))(*chain(*pieces))
+        words = (0, 0, len(pieces), ctypes.addressof(table), room, step, *arguments)
+        data = (ctypes.c_int64 * len(words))(*words)
+        team(self.entry, ctypes.addressof(data), len(pieces))
+
+
+def entry(code: Function) -> Function:
+    """Write what every thread of a team does: take the next piece while there is one."""
+    own = Function(f"{code.name}_team", "data", code.lanes, public=True)
+    who = own.take_word(own.data + _ENTERED, 1)
+    room = own.load_word(own.data + _ROOM) + who * own.load_word(own.data + _ROOM_STEP)
+    count, table = own.load_word(own.data + _COUNT), own.load_word(own.data + _TABLE)
+    same, width = len(code.parameters) - len(code.pieces) - 1, len(code.pieces)
+    with own.loop(count):
+        piece = own.take_word(own.data + _NEXT, 1)
+        with own.when(piece.below(count)):
+            arguments = [own.load_word(own.data + (_ARGUMENTS + 8 * each)) for each in range(same)]
+            line = table + piece * (8 * width)
+            own.call(code, *arguments, room, *(own.load_word(line + 8 * i) for i in range(width)))
+    return own
 
 
 @lru_cache(maxsize=1)
@@ -32,17 +86,19 @@ def available() -> bool:
     return True
 
 
-def compile_functions(what: str, functions: Sequence[Function]) -> dict[str, Callable[..., None]]:
-    """Return the public functions by name, to be called with integers; the GIL is released.
+def compile_functions(what: str, functions: Sequence[Function]) -> dict[str, Kernel]:
+    """Return the functions that are cut into pieces, by name.
 
     Args:
         what: what is compiled, for the line that says so.
-        functions: all of one module, those called before their callers.
+        functions: all of one module.
     """
     from llvmlite import binding
 
-    declared = sorted(set().union(*(each.declared for each in functions)))
-    text = "\n".join([*declared, *(each.text() for each in functions)])
+    offered = {each.name: entry(each) for each in functions if each.pieces}
+    everything = [*functions, *offered.values()]
+    declared = sorted(set().union(*(each.declared for each in everything)))
+    text = "\n".join([*declared, *(each.text() for each in everything)])
     target = _target()
     code = _kept(what, text, target)
     backing = binding.parse_assembly("")
@@ -52,11 +108,9 @@ def compile_functions(what: str, functions: Sequence[Function]) -> dict[str, Cal
     engine.finalize_object()
     _engines.append(engine)
     return {
-        each.name: ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(each.parameters))(
-            engine.get_function_address(each.name)
-        )
+        each.name: Kernel(each, engine.get_function_address(offered[each.name].name))
         for each in functions
-        if each.public
+        if each.pieces
     }
 
 
@@ -91,8 +145,8 @@ def _compile(text: str, target: Any) -> bytes:
     return bytes(target.emit_object(module))
 
 
-@lru_cache(maxsize=1)
 def _target() -> Any:
+    """Return a target of its own for every engine, which takes it over."""
     from llvmlite import binding
 
     binding.initialize_native_target()

@@ -1,17 +1,21 @@
-"""Work in pieces, done by one pool of threads for the whole process.
+"""Work in pieces, done by as many threads as torch has.
 
-Kernels release the interpreter's lock, so plain threads do. Pieces are taken as threads get free,
-so that a core with other work on it holds up nobody; what a piece computes does not depend on who
-does it. The caller works along, and there are as many threads in all as torch has.
+Compiled kernels are run by torch's own team of threads where that can be reached (OpenMP of GNU, on
+Linux): it waits awake for its next work, and a second pool would contend with it for the cores.
+Elsewhere, and for Python's own functions, there is one pool of plain threads for the whole process;
+kernels release the interpreter's lock. The caller works along.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,11 +26,6 @@ def share(work: Callable[..., None], pieces: Sequence[tuple[int, ...]]) -> None:
     Raises:
         Exception: the first that a piece raised.
     """
-    others = min(torch.get_num_threads(), len(pieces)) - 1
-    if others < 1:
-        for piece in pieces:
-            work(*piece)
-        return
     remaining = iter(pieces)
     lock = threading.Lock()
 
@@ -38,12 +37,23 @@ def share(work: Callable[..., None], pieces: Sequence[tuple[int, ...]]) -> None:
                 return
             work(*piece)
 
-    waiting = [_pool(os.getpid(), others).submit(take) for _ in range(others)]
-    try:
-        take()
-    finally:
-        for each in waiting:
-            each.result()
+    _together(take, min(torch.get_num_threads(), len(pieces)))
+
+
+def team(entry: Any, data: int, pieces: int) -> None:
+    """Call a compiled function on every thread of a team; returns when all have.
+
+    Args:
+        entry: takes an address.
+        data: the address that all are given.
+        pieces: how many threads have work, at most.
+    """
+    count = min(torch.get_num_threads(), pieces)
+    parallel = _openmp() if count > 1 else None
+    if parallel is None:
+        _together(lambda: entry(data), count)
+    else:
+        parallel(ctypes.cast(entry, ctypes.c_void_p), data, count, 0)
 
 
 def cut(count: int, pieces: int, grain: int = 1) -> list[tuple[int, int]]:
@@ -58,7 +68,36 @@ def cut(count: int, pieces: int, grain: int = 1) -> list[tuple[int, int]]:
     return [(first, min(first + each, count)) for first in range(0, count, max(each, 1))]
 
 
+def _together(work: Callable[[], object], count: int) -> None:
+    """Call `work` on `count` threads at once, the caller's among them."""
+    if count < 2:
+        work()
+        return
+    waiting = [_pool(os.getpid(), count - 1).submit(work) for _ in range(count - 1)]
+    try:
+        work()
+    finally:
+        for each in waiting:
+            each.result()
+
+
 @lru_cache(maxsize=1)
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     """Return the pool; a forked process makes its own."""
     return ThreadPoolExecutor(threads, thread_name_prefix="striate")
+
+
+@lru_cache(maxsize=1)
+def _openmp() -> Any:
+    """Return GOMP_parallel of the library that torch brought and runs on; None elsewhere."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+        paths = {line.split()[-1] for line in lines if "libgomp" in line}
+        inside = Path(torch.__file__).parent
+        (path,) = (each for each in paths if inside in Path(each).parents)
+        function = ctypes.CDLL(path).GOMP_parallel
+    except (OSError, ValueError, AttributeError):
+        return None
+    kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+    function.argtypes, function.restype = kinds, None
+    return function

@@ -152,7 +152,7 @@ def table(
         a function of row and column that reads an address.
     """
     rows, columns = size
-    room = code.room(rows * columns)
+    room = code.stack(rows * columns)
     for row in range(rows):
         y = corner[0] + row
         inside_y = y.within(limits[0])

@@ -30,7 +30,7 @@ from striate.ops.machine import l2_bytes, machine
 from striate.ops.native import available
 from striate.ops.points import POINTS
 from striate.ops.problem import Padding, Pair, Problem
-from striate.ops.threads import cut, share
+from striate.ops.threads import cut
 from striate.ops.tiles import Form
 from striate.ops.winograd_kernel import ROWS, kernels
 
@@ -159,8 +159,8 @@ class Blocks:
 
     @property
     def bytes(self) -> int:
-        """Memory of one thread."""
-        return self.form.points * (self.v_point + self.m_point)
+        """Memory of one thread: V, M, and a place to write what nobody reads."""
+        return self.form.points * (self.v_point + self.m_point) + self.form.width * 4
 
 
 def blocks(one: Form, channels: int, features: int, tiles: int) -> Blocks:
@@ -259,8 +259,9 @@ def _transformed(one: Form, taps: Tensor, padding: Padding, filters: Tensor) -> 
     """Write filters (taps, taps, channels, features) as panels of U."""
     taps = taps.contiguous()
     channels, features = taps.shape[2:]
-    run = partial(kernels(one)["filters"], taps.data_ptr(), channels, features, line(filters))
-    share(run, cut(-(-features // one.width), torch.get_num_threads()))
+    pieces = cut(-(-features // one.width), torch.get_num_threads())
+    arguments = taps.data_ptr(), channels, features, line(filters)
+    kernels(one)["filters"](*arguments, pieces=pieces)
     return Prepared(one, filters, channels, features, padding)
 
 
@@ -274,27 +275,19 @@ def _convolve(
     if bias is not None:
         bias = bias.contiguous()
     place = blocks(one, task.channels, features, tiles)
-    run = kernels(one)["forward"]
-    before = (
+    pieces = _pieces(tiles, panels, place.tiles)
+    room = _scratch.take("room", min(torch.get_num_threads(), len(pieces)) * place.bytes // 4)
+    kernels(one)["forward"](
         *(x.data_ptr(), *_steps(x), x.shape[2], x.shape[3], task.padding[0][0], task.padding[1][0]),
         *(task.channels, line(task.filters), features),
         *(zeros if bias is None else bias.data_ptr(), floor, zeros),
-    )
-    after = (
         *((zeros, 0, 0, 0) if residual is None else (residual.data_ptr(), *_steps(residual))),
         *(out.data_ptr(), *_steps(out), out.shape[2], out.shape[3], down, across),
+        *(place.v_tile, place.v_point, one.width * 4, place.m_point, place.tiles),
+        pieces=pieces,
+        room=room,
+        step=place.bytes,
     )
-
-    def piece(first: int, last: int, first_panel: int, last_panel: int) -> None:
-        v = _scratch.take("v", one.points * place.v_point // 4)
-        m = _scratch.take("m", one.points * place.m_point // 4)
-        waste = _scratch.take("waste", one.width)
-        run(
-            *(*before, waste, *after, v, place.v_tile, place.v_point, m, one.width * 4),
-            *(place.m_point, place.tiles, first, last, first_panel, last_panel),
-        )
-
-    share(piece, _pieces(tiles, panels, place.tiles))
 
 
 def _pieces(tiles: int, panels: int, block: int) -> list[tuple[int, ...]]:
@@ -341,25 +334,21 @@ def by_weight(outputs: int, x: Tensor, gradient: Tensor, task: Problem) -> Tenso
     u_row = z.v_tile
     u_point = -(-task.channels // ROWS) * ROWS * u_row + 64
     at_u = _scratch.take("u", one.points * u_point // 4)
-    corner = (task.padding[0][0], task.padding[1][0])
-    image = (x.data_ptr(), *_steps(x), *task.size, *corner, task.channels, zeros)
-    seen = (gradient.data_ptr(), *_steps(gradient), high, wide, 0, 0, task.features, zeros)
+    weight = torch.empty(*task.kernel, task.channels, task.features)
     threads = torch.get_num_threads()
+    before = (
+        *(x.data_ptr(), *_steps(x), *task.size, task.padding[0][0], task.padding[1][0]),
+        *(task.channels, gradient.data_ptr(), *_steps(gradient), high, wide, task.features),
+        *(zeros, down, across),
+    )
+    places = (at_v, v.v_tile, v.v_point, at_z, z.v_tile, z.v_point)
+    sums = (task.channels, task.features, at_u, u_row, u_point)
     for begin in range(0, tiles, count):
         here = min(count, tiles - begin)
-
-        def read(first: int, last: int, begin: int = begin) -> None:
-            where = (down, across, begin + first, last - first)
-            run["gather"](*image, *where, at_v + first * v.v_tile, v.v_tile, v.v_point)
-            run["spread"](*seen, *where, at_z + first * z.v_tile, z.v_tile, z.v_point)
-
-        share(read, cut(here, threads))
-        sums = (at_v, v.v_tile, v.v_point, at_z, z.v_tile, z.v_point, here)
-        total = (task.channels, task.features, at_u, u_row, u_point, int(begin == 0))
-        share(partial(run["correlate"], *sums, *total), cut(one.points, threads))
-    weight = torch.empty(*task.kernel, task.channels, task.features)
-    back = partial(run["restore"], at_u, u_row, u_point, task.channels, task.features)
-    share(partial(back, weight.data_ptr()), cut(task.channels, threads))
+        run["expand"](*before, begin, *places, pieces=cut(here, threads))
+        run["correlate"](*places, here, *sums, int(begin == 0), pieces=cut(one.points, threads))
+    arguments = (at_u, u_row, u_point, task.channels, task.features, weight.data_ptr())
+    run["restore"](*arguments, pieces=cut(task.channels, threads))
     return weight.permute(3, 2, 0, 1)
 
 

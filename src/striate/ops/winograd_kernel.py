@@ -21,6 +21,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 from striate.ops.assembly import Function, Lanes, Variable, Word
+from striate.ops.native import Kernel, compile_functions
 from striate.ops.points import Matrix
 from striate.ops.tiles import Form, corner, in_vectors, table, transform
 
@@ -75,7 +76,6 @@ def multiply(form: Form, vectors: int) -> Function:
         f"multiply_{vectors}",
         "a a_row a_step b b_step c c_row depth fresh",
         form.lanes,
-        public=False,
     )
     cells = [(row, vector) for row in range(ROWS) for vector in range(vectors)]
     sums: dict[tuple[int, int], Variable] = {cell: code.variable() for cell in cells}
@@ -112,7 +112,6 @@ def scatter(form: Form) -> Function:
         "m m_tile m_point features bias floor zeros waste residual r_image r_row r_pixel "
         "out out_image out_row out_pixel out_height out_width tiles_y tiles_x first count",
         form.lanes,
-        public=False,
     )
     floor = code.spread(code.floor)
     with code.loop(code.count) as index:
@@ -158,9 +157,8 @@ def scatter(form: Form) -> Function:
 
 FORWARD = (
     "image image_step row_step pixel_step height width top left channels filters features bias "
-    "floor zeros waste residual r_image r_row r_pixel out out_image out_row out_pixel out_height "
-    "out_width tiles_y tiles_x v v_tile v_point m m_tile m_point block first last first_panel "
-    "last_panel"
+    "floor zeros residual r_image r_row r_pixel out out_image out_row out_pixel out_height "
+    "out_width tiles_y tiles_x v_tile v_point m_tile m_point block room"
 )
 """The parameters of `forward`: addresses and steps in bytes, the rest counts."""
 
@@ -172,8 +170,10 @@ def forward(form: Form) -> list[Function]:
         scatter(form),
         panels(form),
     )
-    code = Function("forward", FORWARD, form.lanes)
+    code = Function("forward", FORWARD, form.lanes, pieces="first last first_panel last_panel")
     arguments = {name: getattr(code, name) for name in code.parameters}
+    v, m = code.room, code.room + code.v_point * form.points
+    arguments |= {"v": v, "m": m, "waste": m + code.m_point * form.points}
     with code.loop(code.last, code.block, code.first) as first:
         count = (code.last - first).least(code.block)
         here = {**arguments, "first": first, "count": count}
@@ -191,9 +191,9 @@ def forward(form: Form) -> list[Function]:
                     code.loop(count, ROWS) as tile,
                 ):
                     step = number * form.lanes * 4
-                    a = code.v + point * code.v_point + tile * code.v_tile
+                    a = v + point * code.v_point + tile * code.v_tile
                     b = filters + point * code.channels * step
-                    c = code.m + point * code.m_point + tile * code.m_tile
+                    c = m + point * code.m_point + tile * code.m_tile
                     code.call(product, a, code.v_tile, 4, b, step, c, code.m_tile, code.channels, 1)
             here |= {"features": features}
             for name in ("bias", "residual", "out"):
@@ -204,7 +204,9 @@ def forward(form: Form) -> list[Function]:
 
 def filters(form: Form) -> Function:
     """Transform filters (taps, taps, channels, features) into the panels of U."""
-    code = Function("filters", "w channels features u first_panel last_panel", form.lanes)
+    code = Function(
+        "filters", "w channels features u room", form.lanes, pieces="first_panel last_panel"
+    )
     with code.loop(code.last_panel, 1, code.first_panel) as panel:
         begun = panel * form.width
         features = (code.features - begun).least(form.width)
@@ -243,9 +245,9 @@ def correlate(form: Form) -> Function:
     """Add V^T Z, summed over tiles, to the gradient of U, for points first ... last - 1."""
     code = Function(
         "correlate",
-        "v v_tile v_point z z_tile z_point count channels features u u_row u_point fresh "
-        "first last",
+        "v v_tile v_point z z_tile z_point count channels features u u_row u_point fresh room",
         form.lanes,
+        pieces="first last",
     )
     with (
         code.loop(code.last, 1, code.first) as point,
@@ -278,7 +280,8 @@ def correlate(form: Form) -> Function:
 
 def restore(form: Form) -> Function:
     """Transform the gradient of U back: -> (taps, taps, channels, features)."""
-    code = Function("restore", "u u_row u_point channels features w first last", form.lanes)
+    names = "u u_row u_point channels features w room"
+    code = Function("restore", names, form.lanes, pieces="first last")
     down, across = form.matrices("filters")
     tap = code.channels * code.features * 4
     with code.loop(code.last, 1, code.first) as channel:
@@ -302,20 +305,44 @@ def restore(form: Form) -> Function:
     return code
 
 
-def spread(form: Form) -> Function:
-    """Transform tiles of the output's gradient, without overlap, as V is."""
+EXPAND = (
+    "image image_step row_step pixel_step height width top left channels "
+    "seen seen_image seen_row seen_pixel out_height out_width features "
+    "zeros tiles_y tiles_x begin v v_tile v_point z z_tile z_point room"
+)
+"""The parameters of `expand`."""
+
+
+def expand(form: Form) -> list[Function]:
+    """Transform tiles begin + first ... of the image to V, those of the output's gradient to Z.
+
+    The latter do not overlap, and are transformed as the filters of F(r, m) are.
+    """
     down, across = form.matrices("outputs")
-    return gather(form, "spread", (down.T, across.T))
+    image = gather(form, "gather", form.matrices("inputs"))
+    seen = gather(form, "spread", (down.T, across.T))
+    code = Function("expand", EXPAND, form.lanes, pieces="first last")
+    here = {name: getattr(code, name) for name in code.parameters}
+    here |= {"first": code.begin + code.first, "count": code.last - code.first}
+    here["v"] = code.v + code.first * code.v_tile
+    code.call(image, *(here[name] for name in image.parameters))
+    for name, other in zip(
+        "image image_step row_step pixel_step height width channels v_tile v_point".split(),
+        "seen seen_image seen_row seen_pixel out_height out_width features z_tile z_point".split(),
+        strict=True,
+    ):
+        here[name] = here[other]
+    here |= {"top": code.word(0), "left": code.word(0), "v": code.z + code.first * code.z_tile}
+    code.call(seen, *(here[name] for name in seen.parameters))
+    return [seen, code]
 
 
 @lru_cache
-def kernels(form: Form) -> dict[str, Callable[..., None]]:
-    """Return `forward`, `filters`, `gather`, `spread`, `correlate`, `restore` of a form, compiled.
+def kernels(form: Form) -> dict[str, Kernel]:
+    """Return `forward`, `filters`, `expand`, `correlate` and `restore` of a form, compiled.
 
-    All take integers; the GIL is released. The first call on a machine takes some seconds.
+    The first call on a machine takes a second or two.
     """
-    from striate.ops.native import compile_functions
-
     what = f"Winograd's F({form.outputs[0]}x{form.outputs[1]}, {form.taps[0]}x{form.taps[1]})"
-    written = [*forward(form), filters(form), spread(form), correlate(form), restore(form)]
+    written = [*forward(form), filters(form), *expand(form), correlate(form), restore(form)]
     return compile_functions(what, written)
