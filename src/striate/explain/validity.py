@@ -23,7 +23,7 @@ from striate.layers import Net, build
 from striate.randomness import stream
 from striate.records import Record
 
-SENSITIVE = 0.6  # largest rank correlation with the map of random weights
+SENSITIVE = 0.75  # largest rank correlation with the map of random weights
 COMPLETE = 0.05  # largest share that a completeness gap may have
 _CELLS = 14  # cells along the shorter side, taken away one by one
 _STEPS = 20
