@@ -59,14 +59,15 @@ def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "me
     batch = len(example) if isinstance(example, Tensor) and example.dim() else 1
     chosen = _algorithms(net, batch, plan)
     like = next((each for each in net.parameters() if each.is_floating_point()), torch.empty(0))
-    keep_freed_memory()
 
     def make(node: Node) -> Kernel:
         names = [chosen[name] for name in node.layers if name in chosen]
         return kernel(node.record, node, batch, names[0] if names else "default")
 
     with torch.no_grad():
-        return Program(simplify(graph(net)), make, like, chosen)
+        program = Program(simplify(graph(net)), make, like, chosen)
+    keep_freed_memory()  # from here on: what making it took goes back to the system
+    return program
 
 
 def _net(module: nn.Module, example: Example) -> Net:

@@ -26,7 +26,8 @@ class Step(NamedTuple):
     """One call.
 
     Args:
-        node: what is computed; its weights are the kernel's by now.
+        name: of the value.
+        layers: on paper that it stands for.
         kernel: what computes it; None joins values that are where they belong already.
         reads: indices of the values it reads.
         gives: index of its value.
@@ -35,7 +36,8 @@ class Step(NamedTuple):
         drops: indices of the values that nobody reads afterwards.
     """
 
-    node: Node
+    name: str
+    layers: tuple[str, ...]
     kernel: Kernel | None
     reads: tuple[int, ...]
     gives: int
@@ -197,7 +199,8 @@ def _steps(graph: Graph, kernels: dict[str, Kernel | None], places: Places) -> l
     last = {index[name]: node.name for node in graph.nodes for name in node.reads}
     return [
         Step(
-            node=node,
+            name=node.name,
+            layers=tuple(node.layers),
             kernel=kernels[node.name],
             reads=tuple(index[name] for name in node.reads),
             gives=index[node.name],
@@ -222,5 +225,5 @@ def _over(node: Node, kernels: dict[str, Kernel | None], places: Places, last: b
 
 
 def _line(step: Step) -> str:
-    parts = " + ".join(step.node.layers)
-    return f"({step.node.name}): {type(step.kernel).__name__ if step.kernel else 'Join'} [{parts}]"
+    parts = " + ".join(step.layers)
+    return f"({step.name}): {type(step.kernel).__name__ if step.kernel else 'Join'} [{parts}]"

@@ -16,7 +16,7 @@ from numba import njit
 Array = Any  # numba's stubs know no types
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def affine(
     first: int,
     last: int,
@@ -42,7 +42,7 @@ def affine(
                 target[c] = source[c] * scale[c] + shift[c]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def response(
     first: int,
     last: int,
@@ -77,7 +77,7 @@ def response(
             target[c] = source[c] * (one / (root * math.sqrt(root)))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def maximum(
     first: int,
     last: int,
