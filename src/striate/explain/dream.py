@@ -82,8 +82,9 @@ def dream(
             for step in range(steps):
                 pixels = _climb(net, seen, pixels, layer, rate, (seed, octave, step))
             found = pixels - base
-        strengths = [float(_strength(net, seen, each, layer)) for each in (pixels, image[None])]
-    return Dream(layer, to_array(pixels[0]), (strengths[0], strengths[1]))
+        with torch.no_grad():
+            before, after = (_strength(net, seen, each, layer) for each in (image[None], pixels))
+    return Dream(layer, to_array(pixels[0]), (float(after), float(before)))
 
 
 def _climb(

@@ -20,6 +20,7 @@ from striate.explain.unit import Unit
 from striate.explain.walk import Rule, looking, walk
 from striate.inference import PixelNet
 from striate.layers import Net
+from striate.randomness import stream
 
 Style = Literal["fourier", "simonyan", "yosinski"]
 
@@ -175,7 +176,9 @@ def _painting(style: str, seen: PixelNet, contract: Contract, count: int, seed: 
     kinds: dict[str, type[Simonyan]] = {"simonyan": Simonyan, "yosinski": Yosinski}
     if style not in kinds:
         raise UsageError(f"Expected fourier, simonyan or yosinski, received style={style!r}.")
-    return kinds[style](seen.nothing.float().expand(shape).clone())
+    noise = stream(seed, "painting").normal("start", 0.0, 0.01, shape)  # at the mean itself a
+    mean = seen.nothing.float().expand(shape)  # net without biases may have no gradient at all
+    return kinds[style]((mean + torch.from_numpy(noise).to(mean)).clamp(0, 1))
 
 
 @torch.no_grad()
