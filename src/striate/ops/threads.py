@@ -1,9 +1,10 @@
 """Work in pieces, done by as many threads as torch has.
 
 Compiled kernels are run by torch's own team of threads where that can be reached (OpenMP of GNU, on
-Linux): it waits awake for its next work, and a second pool would contend with it for the cores.
-Elsewhere, and for Python's own functions, there is one pool of plain threads for the whole process;
-kernels release the interpreter's lock. The caller works along.
+Linux): it waits awake for its next work, and a second pool would contend with it for the cores. On
+a machine with more work than cores that waiting is a disaster (measured: a layer of 1 ms took 24),
+so there, elsewhere, and for Python's own functions, one pool of plain threads that sleep between
+calls serves the whole process; kernels release the interpreter's lock. The caller works along.
 """
 
 from __future__ import annotations
@@ -49,11 +50,19 @@ def team(entry: Any, data: int, pieces: int) -> None:
         pieces: how many threads have work, at most.
     """
     count = min(torch.get_num_threads(), pieces)
-    parallel = _openmp() if count > 1 else None
+    parallel = _openmp() if count > 1 and not crowded() else None
     if parallel is None:
         _together(lambda: entry(data), count)
     else:
         parallel(ctypes.cast(entry, ctypes.c_void_p), data, count, 0)
+
+
+def crowded() -> bool:
+    """Say whether the machine has had clearly more work than cores for the last minute."""
+    try:
+        return os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
+    except (OSError, AttributeError):  # a system that does not say
+        return False
 
 
 def cut(count: int, pieces: int, grain: int = 1) -> list[tuple[int, int]]:
