@@ -86,7 +86,7 @@ def _probability(
     likely = grids["probability"]
     return [
         Picture(
-            file=album.put(f"{name}_probability", draw.colours(1 - likely)),
+            file=album.put(f"{name}_probability", draw.colours(likely.max() - likely)),
             title=f"probability of {contract.classes[target].label} when covered",
             note=f"from {100 * likely.min():.1f}% (bright) to {100 * likely.max():.1f}% (dark)",
         )

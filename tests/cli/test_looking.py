@@ -1,0 +1,193 @@
+"""`striate explain` and `striate attack` on a run of random weights: files, documents, mistakes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import save_file
+
+from striate import data, runs
+from striate.contract import Contract
+from striate.design import Sketch
+from striate.layers import build
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
+    """A small convolutional net on the digits, as it was initialised."""
+    digits = data.open("digits")
+    contract = Contract(
+        classes=digits.classes, channels="grey", size=(8, 8), mean=(0.3,), std=(0.3,)
+    )
+    pen = Sketch("small", (1, 8, 8))
+    pen.conv("conv1", 6, 3, padding=1)
+    pen.relu("relu1")
+    pen.max_pool("pool1", 2)
+    pen.conv("conv2", 8, 3, padding=1)
+    pen.relu("relu2")
+    pen.flatten()
+    pen.linear("fc", 10)
+    choice = {"split_seed": 0, "validation": 0.1, "validation_most": 5000, "test": 0.2}
+    split = data.split(digits, seed=0, validation=0.1, validation_most=5000, test=0.2)
+    network = pen.finish()
+    made = runs.create(
+        tmp_path_factory.mktemp("looking") / "run",
+        network=network,
+        contract=contract,
+        recipe={"data": {"path": "digits", "strict": False, **choice}},
+        data=split.document(),
+        env={},
+        plan={},
+    )
+    save_file(build(network, seed=5).state_dict(), made.weights, {"run": made.identity})
+    return made
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("images") / "three <3>.png"
+    samples = data.open("digits").parts["all"]
+    Image.fromarray(samples.images[3][..., 0]).save(path)  # type: ignore[attr-defined]
+    return path
+
+
+class Page(HTMLParser):
+    """Collects what a page links to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: list[dict[str, Any]] = []
+        self.tags: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag == "img":
+            self.images.append(dict(attrs))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_explain_writes_a_page_that_opens_from_disk(
+    run: Callable[..., Any], trained: runs.Run, image: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "explained"
+    arguments = ("explain", trained.path, image, "--out", out, "--search", 60, "--json")
+    ended = run(*arguments, "--part", "maps", "--part", "filters", "--part", "units",
+                "--unit", "relu2:3", "--part", "shift", "--part", "layers")  # fmt: skip
+    assert ended.code == 0, ended.err
+    report = json.loads(ended.out)
+    assert [each["name"] for each in report["sections"]] == [
+        "image1", "filters", "units", "layers", "shift"
+    ]  # fmt: skip
+    maps = {each["title"]: each for each in report["sections"][0]["pictures"]}
+    assert (
+        "grad cam at relu2" in maps
+        and "completeness_gap" in maps["integrated gradients"]["measures"]
+    )
+    html = (out / "index.html").read_text(encoding="utf-8")
+    page = Page()
+    page.feed(html)
+    shown = [each["src"] for each in page.images]
+    assert shown and all((out / each).is_file() for each in shown)
+    assert all(each["alt"] for each in page.images)
+    assert "script" not in page.tags and "link" not in page.tags and "http" not in html
+    assert "three <3>.png" in "".join(page.text)
+    listed = [each["file"] for section in report["sections"] for each in section["pictures"]]
+    assert shown == listed
+    for each in listed:
+        with Image.open(out / each) as picture:
+            assert min(picture.size) > 40 and np.asarray(picture.convert("L")).std() > 0.5
+    assert json.loads((out / "report.json").read_text()) == report
+
+
+def test_explain_leaves_the_run_otherwise_as_it_is(
+    run: Callable[..., Any], trained: runs.Run, image: Path
+) -> None:
+    before = {path: path.read_bytes() for path in trained.path.iterdir() if path.is_file()}
+    ended = run("explain", trained.path, image, "--part", "maps", "--method", "saliency",
+                "--class", "7")  # fmt: skip
+    assert ended.code == 0 and "saliency" in ended.out and "grad cam" not in ended.out
+    assert (trained.figures / "explain" / "index.html").is_file()
+    assert before == {path: path.read_bytes() for path in trained.path.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--method", "salience"), "There is no method named 'salience'. Did you mean saliency?"),
+        (("--part", "map"), "There is no part of the report named 'map'. Did you mean maps?"),
+        (("--class", "eleven"), "There is no class named 'eleven'."),
+        (("--unit", "conv2"), "Expected a unit as layer:channel (conv2:17), received 'conv2'."),
+        (("--unit", "conv2:99"), "conv2: expected a channel of 0 to 7, received 99."),
+        (("--unit", "conv7:1"), "small has no layer 'conv7'."),
+    ],
+)
+def test_explain_refuses_in_one_sentence(
+    options: tuple[str, ...], said: str, run: Callable[..., Any], trained: runs.Run, image: Path
+) -> None:
+    ended = run("explain", trained.path, image, *options)
+    assert ended.code == 2 and said in ended.err and ended.err.count("\n") == 1
+
+
+def test_explain_needs_an_image_that_is_one(
+    run: Callable[..., Any], trained: runs.Run, tmp_path: Path
+) -> None:
+    text = tmp_path / "note.png"
+    text.write_text("no image")
+    ended = run("explain", trained.path, text)
+    assert ended.code == 2 and "note.png" in ended.err and "Traceback" not in ended.err
+    assert run("explain", trained.path, tmp_path / "absent.png").code == 2
+
+
+def test_attack_writes_a_table_and_pictures(
+    run: Callable[..., Any], trained: runs.Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "attacked"
+    ended = run("attack", trained.path, "--eps", "8/255,0.2", "--count", 40, "--steps", 5,
+                "--out", out, "--json")  # fmt: skip
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    rows = [(each["attack"], round(each["eps"], 4)) for each in found["table"]["rows"]]
+    assert rows == [
+        ("clean", 0.0),
+        *[(name, eps) for eps in (0.0314, 0.2) for name in ("noise", "FGSM", "PGD-5")],
+    ]
+    assert found["table"]["n"] == 40 and all(each["passed"] for each in found["table"]["guards"])
+    assert found["nearest"][0]["attack"] == "DeepFool"
+    assert all(Path(each).is_file() for each in found["files"].values())
+    assert json.loads((out / "attack.json").read_text()) == found
+    again = run("attack", trained.path, "--eps", "8/255,0.2", "--count", 40, "--steps", 5,
+                "--out", out, "--json")  # fmt: skip
+    assert json.loads(again.out) == found
+
+
+def test_a_guard_that_fails_is_a_verdict(
+    run: Callable[..., Any], trained: runs.Run, tmp_path: Path
+) -> None:
+    trained.write_results({"test": {"accuracy": 0.99, "n": 360, "loss": 0.1}})
+    try:
+        ended = run("attack", trained.path, "--count", 40, "--steps", 3, "--eps", "0.1",
+                    "--out", tmp_path)  # fmt: skip
+    finally:
+        (trained.path / "results.json").unlink()
+    assert ended.code == 1
+    assert "FAIL  clean accuracy is the recorded one" in ended.out
+    assert "normalised twice, or not at all" in ended.out
+
+
+@pytest.mark.parametrize("eps", ["8", "eight", "1/0", ""])
+def test_attack_says_what_eps_is(eps: str, run: Callable[..., Any], trained: runs.Run) -> None:
+    ended = run("attack", trained.path, "--eps", eps)
+    assert ended.code == 2
+    assert f"Expected a share of a full pixel, 0 to 1 (0.03 or 8/255), received {eps!r}" in (
+        ended.err
+    )
