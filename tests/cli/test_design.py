@@ -95,6 +95,15 @@ def test_questions_and_spellings(run: Run) -> None:
         (["lenet", "--out", "x.doc"], "Expected --out to end in .html, .svg, .md, .json, .txt"),
         (["--plot", "x.gif"], "Expected --plot FILE to end in .svg or .png"),
         (["F=5", "Q=1"], "received Q=1"),
+        (["F=5", "W=32", "--svg"], "A question about a lone layer is answered as text or"),
+        (["F=5", "W=32", "vgg16"], "F=5 asks about a lone layer, and such a question stands by"),
+        (["lenet", "--memory", "8GB"], "--memory is about training: add --train or --find-batch"),
+        (["lenet", "--optimizer", "foo"], "--optimiser is about training"),
+        (["lenet", "--train", "--svg"], "--svg has no place for a forecast"),
+        (["googlenet", "--layer", "inception3"], "Did you mean inception3a or inception3b"),
+        ([""], "There is no network named ''"),
+        (["."], ". is not a run folder: it has no run.json. A network is a registered name"),
+        (["conv3-0"], "received features=0"),
     ],
 )
 def test_mistakes(run: Run, arguments: list[str], message: str) -> None:

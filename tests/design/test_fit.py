@@ -63,14 +63,22 @@ def test_questions(question: str, expected: str) -> None:
     assert expected in answer(read_question(question.split())).text
 
 
+def test_only_strides_that_fit_the_padding_given() -> None:
+    """The lectures' example: 7 pixels, a filter of 3, no padding; a stride of 3 does not fit."""
+    found = answer(read_question(["W=7, F=3, S=?, P=0"])).fits
+    assert [(fit.stride, fit.padding) for fit in found] == [(1, (0, 0)), (2, (0, 0))]
+
+
 def test_what_is_no_question() -> None:
-    assert not any(map(is_question, (["vgg16"], [], ["mlp(hidden=(3,))"], ["W=32", "lenet"])))
+    assert not any(map(is_question, (["vgg16"], [], [""], ["mlp(hidden=(3,))"], ["W=32", "lenet"])))
 
 
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ("W=32 S=2", "Expected at least F"),
+        ("W=32 S=2", "Expected F, the extent .* received W=32 S=2"),
+        ("W=32 F=?", "Expected F, the extent .* received W=32 F=."),
+        ("W=32 W=64 F=5", "Expected W once, received W=32 and W=64"),
         ("W=32 F=5 X=2", "Expected W .pixels of the input .* received X=2"),
         ("W=32 F=five", "Expected a whole number or . for F, received F=five"),
         ("W=32 F=0", "Expected a whole number or . for F, received F=0"),

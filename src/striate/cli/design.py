@@ -41,21 +41,23 @@ def design(
         bool, typer.Option("--train", help="Forecast a training step and measure some.")
     ] = False,
     optimiser: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--optimizer", "--optimiser", metavar="O", help="sgd, sgd_plain, adam or adamw."
         ),
-    ] = "sgd",
+    ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", metavar="P", help="float32, bfloat16 or float16.")
-    ] = "float32",
+        str | None,
+        typer.Option("--precision", metavar="P", help="float32, bfloat16 or float16."),
+    ] = None,
     memory: Annotated[
         str | None,
         typer.Option("--memory", metavar="SIZE", help="What training may take: 8GB, 7.5GiB."),
     ] = None,
     images: Annotated[
-        int, typer.Option("--images", min=1, help="Images of an epoch, for its time.")
-    ] = 50_000,
+        int | None,
+        typer.Option("--images", min=1, help="Images of an epoch, for its time: 50,000."),
+    ] = None,
     find_batch: Annotated[
         bool, typer.Option("--find-batch", help="Measure which batch really fits the memory.")
     ] = False,
@@ -95,27 +97,48 @@ def design(
         return
     if not words:
         raise UsageError("Expected a network, for example: striate design vgg16")
+    form = _form({"markdown": markdown, "html": html, "svg": svg, "json": as_json}, out)
     if question.is_question(words):
+        if form not in ("text", "json") or out is not None:
+            raise UsageError("A question about a lone layer is answered as text or with --json.")
         answer = question.answer(question.read_question(words))
         output.show(answer, answer.text, as_json)
         return
+    about_training = {
+        "optimiser": optimiser,
+        "precision": precision,
+        "memory": memory,
+        "images": images,
+        "device": None if device == "auto" else device,
+    }
+    wish = _wish(training or find_batch, find_batch, batch, about_training, form)
     networks = [_read(word, classes, size) for word in words]
     if dialect is not None:
         _spell(networks, dialect, layer, out, as_json)
         return
-    form = _form({"markdown": markdown, "html": html, "svg": svg, "json": as_json}, out)
     sheets = [_sheet(network, batch) for network in networks]
     if layer is not None:
         sheets = [part(each, layer) for each in sheets]
     documents: list[dict[str, Any]] = [each.document() for each in sheets]
     text = _rendered(sheets[0], form, depth, every) if len(sheets) == 1 else _compared(sheets, form)
-    if training or find_batch:
+    if wish is not None:
         for network, document in zip(networks, documents, strict=True):
-            wish = Wish(batch, optimiser, precision, memory, images, find_batch, device)
             document["training"], said = wish.estimate(network)
-            if form == "text":
-                text += f"\n\n{network.name}: {said}" if len(networks) > 1 else f"\n\n{said}"
+            said = f"{network.name}: {said}" if len(networks) > 1 else said
+            text += f"\n\n```\n{said}\n```" if form == "markdown" else f"\n\n{said}"
     _deliver(documents[0] if len(sheets) == 1 else documents, text, form, out)
+
+
+def _wish(
+    training: bool, find: bool, batch: int, options: dict[str, Any], form: str
+) -> Wish | None:
+    """Return what was asked for about training; an option that would do nothing is refused."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if not training and given:
+        raise UsageError(f"--{next(iter(given))} is about training: add --train or --find-batch.")
+    if training and form in ("html", "svg"):
+        raise UsageError(f"--{form} has no place for a forecast: use text, --markdown or --json.")
+    return Wish(batch=batch, find=find, **given) if training else None
 
 
 def _read(net: str, classes: int | None, size: str | None) -> Network:

@@ -20,12 +20,12 @@ class Wish(NamedTuple):
     """What was asked for about training: the options of `striate design --train`."""
 
     batch: int
-    optimiser: str
-    precision: str
-    memory: str | None
-    images: int
-    find: bool
-    device: str
+    find: bool = False
+    optimiser: str = "sgd"
+    precision: str = "float32"
+    memory: str | None = None
+    images: int = 50_000
+    device: str = "auto"
 
     def estimate(self, network: Network) -> tuple[dict[str, Any], str]:
         """Return what training the network takes, as data and in lines."""

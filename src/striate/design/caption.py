@@ -37,7 +37,7 @@ def caption(layer: Layer) -> str:
 
 
 @singledispatch
-def kin(layer: Layer) -> Kin:
+def family(layer: Layer) -> Kin:
     """Return the family of kinds that a layer is drawn as."""
     return "opaque"
 
@@ -249,7 +249,7 @@ for _kind, _kin in (
     (Pad, "shape"),
     (Shortcut, "shape"),
 ):
-    kin.register(_kind, lambda layer, _kin=_kin: _kin)
+    family.register(_kind, lambda layer, _kin=_kin: _kin)
 
 
 def _window(stride: Sequence[int], padding: Sequence[Padding]) -> list[str]:

@@ -64,7 +64,7 @@ def _quantities(sheets: Sequence[Sheet]) -> list[tuple[str, list[str]]]:
         ("input", [by(sheet.input) for sheet in sheets]),
         (
             "weighty layers",
-            [str(sum(row.kin in ("conv", "fc") for row in sheet.layers)) for sheet in sheets],
+            [str(sum(row.family in ("conv", "fc") for row in sheet.layers)) for sheet in sheets],
         ),
         (
             "parameters",

@@ -139,7 +139,9 @@ def _classifier(network: Network, name: str) -> str:
             break
         name = layer.inputs[0]
     raise DesignError(
-        f"{network.name}: no Linear, Conv or Rbf ends in its output, so no class count."
+        f"{network.name}: expected its output to come from a fully connected layer or convolution, "
+        f"whose features are the classes, received {network.outputs[0].source!r}, which has none "
+        "of its own. Add one (notation: FC-10), or leave the number of classes out."
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from striate.design.layer import Layer
-from striate.errors import DesignError
+from striate.errors import DesignError, UsageError
+from striate.records import nearest
 
 if TYPE_CHECKING:
     from striate.design.network import Network
@@ -54,6 +55,18 @@ def check_names(network: Network) -> None:
                 f"{network.name}: output {output.name!r} is {output.source!r}, which "
                 "no layer gives."
             )
+
+
+def no_such_part(network: str, name: str, layers: Iterable[str]) -> UsageError:
+    """Return the error for a layer or scope that a network has not, with the nearest."""
+    own = list(layers)
+    parts = (each.split(".") for each in own)
+    scopes = (".".join(part[:depth]) for part in parts for depth in range(1, len(part)))
+    close = nearest(name, list(dict.fromkeys([*scopes, *own])))
+    fix = (
+        f"Did you mean {' or '.join(close)}?" if close else f"`striate design {network}` lists all."
+    )
+    return UsageError(f"{network} has no layer or scope {name!r}. {fix}")
 
 
 def _check_reads(network: Network, layer: Layer, known: set[str]) -> None:

@@ -34,6 +34,9 @@ _LETTERS = {
 }
 
 
+_ASKED = re.compile(r"[A-Za-z]=\S*")
+
+
 class Question(Record, frozen=True, kw_only=True):
     """A lone layer as the lectures write it: `W=32 F=5 S=2 P=?`; None is what is asked.
 
@@ -75,27 +78,31 @@ class Answer(Record, frozen=True, kw_only=True):
 
 def is_question(words: Sequence[str]) -> bool:
     """Tell whether words on a command line are a question and no networks."""
-    return bool(words) and all(
-        re.fullmatch(r"[A-Za-z]=\S*", word) for word in " ".join(words).split()
-    )
+    return bool(_split(words)) and all(re.fullmatch(_ASKED, word) for word in _split(words))
 
 
 def read_question(words: Sequence[str]) -> Question:
     """Read `W=32 F=5 S=2 P=?`, letters as the lectures have them.
 
     Raises:
-        UsageError: an unknown letter, no number, or no F.
+        UsageError: an unknown letter, one given twice, no number, or no F.
     """
     given: dict[str, str] = {}
-    for word in " ".join(words).split():
+    for word in _split(words):
         letter, _, value = word.partition("=")
         if letter.upper() not in _LETTERS:
             known = ", ".join(f"{name} ({what})" for name, what in _LETTERS.items())
             raise UsageError(f"Expected {known}; received {word}.")
+        if letter.upper() in given:
+            before = f"{letter}={given[letter.upper()]}"
+            raise UsageError(f"Expected {letter} once, received {before} and {word}.")
         given[letter.upper()] = value
     numbers = {letter: _number(letter, value) for letter, value in given.items() if letter != "P"}
     if numbers.get("F") is None:
-        raise UsageError("Expected at least F, the extent of the filter: W=32 F=5 S=2 P=?")
+        raise UsageError(
+            "Expected F, the extent of the filter, as a number; W, S and P may be asked for: "
+            f"W=32 F=5 S=2 P=?; received {' '.join(_split(words))}."
+        )
     return Question(
         size=numbers.get("W"),
         kernel=numbers["F"] or 1,
@@ -105,6 +112,10 @@ def read_question(words: Sequence[str]) -> Question:
         filters=numbers.get("K"),
         output=numbers.get("O"),
     )
+
+
+def _split(words: Sequence[str]) -> list[str]:
+    return [word for word in re.split(r"[\s,;]+", " ".join(words)) if word]
 
 
 def answer(question: Question) -> Answer:
@@ -139,11 +150,13 @@ def _search(q: Question, exact: bool | None) -> tuple[Fit, ...]:
         return ()
     strides = range(1, max(q.kernel, q.stride or 1) + 1)
     same_stride = [q.stride] if q.stride else strides
-    same_padding_ = [q.padding] if q.padding else equal_paddings(q.kernel)
-    found = fits(q.size, q.kernel, same_stride, equal_paddings(q.kernel))
-    found = found or fits(q.size, q.kernel, same_stride, any_paddings(q.kernel))
-    if q.padding is not None:
-        found += fits(q.size, q.kernel, strides, same_padding_)
+    if q.padding is not None and q.stride is None:
+        found = fits(q.size, q.kernel, strides, [q.padding])
+    else:
+        found = fits(q.size, q.kernel, same_stride, equal_paddings(q.kernel))
+        found = found or fits(q.size, q.kernel, same_stride, any_paddings(q.kernel))
+        if q.padding is not None:
+            found += fits(q.size, q.kernel, strides, [q.padding])
     wanted = (each for each in found if q.output in (None, each.output))
     return tuple(dict.fromkeys(wanted))
 

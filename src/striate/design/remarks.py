@@ -88,19 +88,19 @@ def _where(rows: Sequence[Row], key: str) -> str:
     if len(having) < 4:
         return ""
     half = len(having) // 2
-    kinds = sorted({row.kin for row in having})
+    kinds = sorted({row.family for row in having})
     halves = {"early": having[:half], "late": having[half:]}
     places = [
         *(
-            (f"{when} {_KINDS.get(kin, kin)}", some, kin)
-            for kin in kinds
+            (f"{when} {_KINDS.get(family, family)}", some, family)
+            for family in kinds
             for when, some in halves.items()
         ),
         *((f"{when}", some, "") for when, some in halves.items()),
-        *((_KINDS.get(kin, kin), having, kin) for kin in kinds),
+        *((_KINDS.get(family, family), having, family) for family in kinds),
     ]
-    for place, some, kin in places:
-        share = _of(some, kin, key) / _total(rows, key)
+    for place, some, family in places:
+        share = _of(some, family, key) / _total(rows, key)
         if share > 0.5:
             return f"{place} layers ({share:.0%})"
     return ""
@@ -125,5 +125,5 @@ def _total(rows: Sequence[Row], key: str) -> int:
     return sum(int(getattr(row, key)) for row in rows)
 
 
-def _of(rows: Sequence[Row], kin: str, key: str) -> int:
-    return sum(int(getattr(row, key)) for row in rows if kin in ("", row.kin))
+def _of(rows: Sequence[Row], family: str, key: str) -> int:
+    return sum(int(getattr(row, key)) for row in rows if family in ("", row.family))

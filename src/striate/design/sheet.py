@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from striate.design.arithmetic import volume
-from striate.design.caption import caption, kin
+from striate.design.caption import caption, family
 from striate.design.layer import Layer, Shape
 from striate.design.memory import BYTES, Memory, memory
+from striate.design.names import no_such_part
 from striate.design.network import Network, Output
 from striate.design.receptive import Axis, Field, last_with_places, receptive_fields
 from striate.design.remarks import leftovers, remarks
-from striate.errors import UsageError
-from striate.records import Record, nearest, to_builtins
+from striate.records import Record, to_builtins
 
 
 class Row(Record, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class Row(Record, frozen=True, kw_only=True):
     Args:
         name, kind, inputs: as on the record.
         caption: kind and attributes in a few words.
-        kin: the family of kinds that drawings colour alike.
+        family: the family of kinds that drawings colour alike.
         output: shape without batch.
         parameters: trained values; shared ones count where they are owned.
         neurons: units of a convolution or fully connected layer, 0 elsewhere.
@@ -39,7 +39,7 @@ class Row(Record, frozen=True, kw_only=True):
     name: str
     kind: str
     caption: str
-    kin: str
+    family: str
     inputs: tuple[str, ...]
     output: Shape
     parameters: int
@@ -123,9 +123,7 @@ def part(whole: Sheet, name: str) -> Sheet:
     """
     rows = tuple(row for row in whole.layers if row.name == name or row.name.startswith(f"{name}."))
     if not rows:
-        close = nearest(name, [row.name for row in whole.layers])
-        meant = f" Did you mean {' or '.join(close)}?" if close else ""
-        raise UsageError(f"{whole.network} has no layer or scope {name!r}.{meant}")
+        raise no_such_part(whole.network, name, (row.name for row in whole.layers))
     inside, total = {row.name for row in rows}, whole.totals
     shapes = whole.inputs | {row.name: row.output for row in whole.layers}
     read = dict.fromkeys(each for row in rows for each in row.inputs if each not in inside)
@@ -178,7 +176,7 @@ def _row(network: Network, layer: Layer, field: Field) -> Row:
         name=layer.name,
         kind=str(type(layer).__struct_config__.tag),
         caption=caption(layer),
-        kin=kin(layer),
+        family=family(layer),
         inputs=layer.inputs,
         output=output,
         parameters=sum(parameter.size for parameter in layer.parameters(*shapes)),

@@ -78,14 +78,18 @@ def cells(each: Fold, short: bool = False) -> tuple[str, ...]:
 
 def summary(each: Fold) -> str:
     """Say what a folded scope holds: `x35: 3 conv, 3 norm, 1 add`."""
-    weighty = [row for row in each.rows if row.kin not in ("norm", "activation", "dropout")]
+    weighty = [row for row in each.rows if row.family not in ("norm", "activation", "dropout")]
     if len(weighty) == 1 and len(each.names) == 1:
         return weighty[0].caption
-    counts = Counter(row.kin if row.kin != "join" else row.kind for row in each.rows)
+    counts = Counter(row.family if row.family != "join" else row.kind for row in each.rows)
     shown = [
-        kin for kin in ("conv", "fc", "pool", "norm", "add", "concat", "opaque") if counts[kin]
+        family
+        for family in ("conv", "fc", "pool", "norm", "add", "concat", "opaque")
+        if counts[family]
     ]
-    inside = ", ".join(f"{counts[kin]} {kin}" for kin in shown) or f"{len(each.rows)} layers"
+    inside = (
+        ", ".join(f"{counts[family]} {family}" for family in shown) or f"{len(each.rows)} layers"
+    )
     return f"x{len(each.names)}: {inside}" if len(each.names) > 1 else inside
 
 

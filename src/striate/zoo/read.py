@@ -20,7 +20,8 @@ import re
 from pathlib import Path
 
 from striate.design import Network
-from striate.errors import DesignError, NotationError, UnknownName
+from striate.design.question import is_question
+from striate.errors import DesignError, NotationError, RunError, UnknownName
 from striate.records import from_json, nearest
 from striate.zoo import registry
 
@@ -64,6 +65,11 @@ def read(spec: str, *, classes: int | None = None, input: tuple[int, ...] | None
         return _from_path(path, classes, input)
     if _LIKE_A_PATH.fullmatch(spec.strip()):
         raise DesignError(f"There is no file or folder {spec.strip()[:200]!r}. {_ACCEPTED}")
+    if is_question(spec.split()[:1]):
+        raise DesignError(
+            f"{spec.split()[0]} asks about a lone layer, and such a question stands by itself: "
+            f"striate design W=32 F=5 S=2 P=?. {_ACCEPTED}"
+        )
     return _from_words(spec, classes, input)
 
 
@@ -81,14 +87,19 @@ def _from_path(path: Path, classes: int | None, shape: tuple[int, ...] | None) -
     if path.is_dir():
         from striate import runs
 
-        return _applied(runs.open(path).network(), classes, shape)
+        try:
+            network = runs.open(path).network()
+        except RunError as error:
+            known = "" if (path / "run.json").exists() else f" {_ACCEPTED}"
+            raise RunError(f"{error}{known}") from error
+        return _applied(network, classes, shape)
     if path.stat().st_size > _MOST_BYTES:
         raise DesignError(f"{path}: expected a network on paper, received over 64 MiB.")
     data = path.read_bytes()
     if path.suffix == ".json" or data.lstrip()[:1] == b"{":
         return _applied(from_json(Network, data, str(path)), classes, shape)
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DesignError(
             f"{path}: expected a prototxt, a network.json or notation, received binary data."
@@ -107,7 +118,8 @@ def _from_words(spec: str, classes: int | None, shape: tuple[int, ...] | None) -
     except NotationError as error:
         word = spec.partition("(")[0].strip()
         close = nearest(word, registry.names())
-        unknown = error.column == 1 and error.line == 1 and _ONE_WORD.fullmatch(spec)
+        no_layer = "expected a layer" in str(error)  # and not: a layer with a wrong number
+        unknown = no_layer and error.column == 1 and error.line == 1 and _ONE_WORD.fullmatch(spec)
         if unknown or (close and _ONE_WORD.fullmatch(spec)) or not spec.strip():
             raise UnknownName("network", word[:60], close, _ACCEPTED) from None
         raise

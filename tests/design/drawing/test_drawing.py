@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from striate import design, zoo
 from striate.design import Network, Sketch, sheet
-from striate.design.caption import caption, kin
+from striate.design.caption import caption, family
 from striate.design.drawing import drawing
 from striate.design.drawing.compose import HEIGHT, Page, compose
 from striate.design.drawing.graph import MOST, graph
@@ -94,7 +94,7 @@ def test_names_cannot_write_markup() -> None:
 
 def test_depth_folds() -> None:
     shown = graph(sheet(zoo.network("resnet50")), depth=1)
-    assert [box.key for box in shown.boxes if box.kin == "scope"] == [
+    assert [box.key for box in shown.boxes if box.family == "scope"] == [
         f"layer{stage}" for stage in (1, 2, 3, 4)
     ]
 
@@ -145,7 +145,7 @@ def test_which_kinds_have_a_colour() -> None:
     without = {
         tag
         for tag, kind in kinds(design.Layer).items()
-        if kin.dispatch(kind) is kin.dispatch(object)
+        if family.dispatch(kind) is family.dispatch(object)
     }
     assert without == {"opaque"}
     own_words = {

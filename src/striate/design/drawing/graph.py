@@ -27,9 +27,9 @@ class Box(NamedTuple):
         key: name of its first layer, or of its scope.
         title: the layer in a few words.
         below: its name, and what is attached to it.
-        kin: what colours it; `scope` for a folded one.
-        stripes: the kin of what is attached.
-        inside: the kin of weighty layers in a folded scope, in order.
+        family: what colours it; `scope` for a folded one.
+        stripes: the family of what is attached.
+        inside: the family of weighty layers in a folded scope, in order.
         volume: of its output, spelled.
         inputs: keys of the boxes it reads.
         frame: the scope it stands in, or nothing.
@@ -39,7 +39,7 @@ class Box(NamedTuple):
     key: str
     title: str
     below: str
-    kin: str
+    family: str
     stripes: tuple[str, ...]
     inside: tuple[str, ...]
     volume: str
@@ -142,19 +142,19 @@ def _box(
     within = f"{frame}." if frame else ""
     names = [each.names[0].removeprefix(within) for each in chain]
     if head.folded:
-        title, below, kin = head.name.removeprefix(within), contents(head), "scope"
+        title, below, family = head.name.removeprefix(within), contents(head), "scope"
     else:
-        title, kin = head.rows[0].caption, head.rows[0].kin
-        words = {"activation": "caption", "dropout": "kind", "norm": "kin"}
-        attached = [getattr(e.rows[0], words.get(e.rows[0].kin, "kind")) for e in chain[1:]]
+        title, family = head.rows[0].caption, head.rows[0].family
+        words = {"activation": "caption", "dropout": "kind", "norm": "family"}
+        attached = [getattr(e.rows[0], words.get(e.rows[0].family, "kind")) for e in chain[1:]]
         below = " + ".join([names[0], *attached])
     return Box(
         key=key,
         title=title,
         below=below,
-        kin=kin,
-        stripes=tuple(each.rows[0].kin for each in chain[1:] if each.rows[0].kin != "shape"),
-        inside=tuple(r.kin for r in head.rows if r.kin in _WEIGHTY) if head.folded else (),
+        family=family,
+        stripes=tuple(each.rows[0].family for each in chain[1:] if each.rows[0].family != "shape"),
+        inside=tuple(r.family for r in head.rows if r.family in _WEIGHTY) if head.folded else (),
         volume=by(last.output),
         inputs=inputs,
         frame=frame,
@@ -164,7 +164,7 @@ def _box(
 
 def contents(each: Fold) -> str:
     """Say what a folded scope holds: `6 x (conv 1x1 128, conv 3x3 32 pad 1)`."""
-    weighty = [row.caption for row in each.rows if row.kin in _WEIGHTY]
+    weighty = [row.caption for row in each.rows if row.family in _WEIGHTY]
     times = f"{len(each.names)} x " if len(each.names) > 1 else ""
     for period in range(1, min(len(weighty), 4) + 1):
         count, rest = divmod(len(weighty), period)
@@ -176,7 +176,7 @@ def contents(each: Fold) -> str:
 
 
 def _attaches(row: Row) -> bool:
-    return row.kin in _ATTACHED or row.kind in ("flatten", "identity")
+    return row.family in _ATTACHED or row.kind in ("flatten", "identity")
 
 
 def _sources(each: Fold, drawn: dict[str, str]) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ def _frames(folds: Sequence[Fold], optional: set[str]) -> dict[str, tuple[str, i
         for each in folds
         if not each.folded
         and "." in each.names[0]
-        and (each.rows[0].kin == "join" or each.rows[0].name in optional)
+        and (each.rows[0].family == "join" or each.rows[0].name in optional)
     ]
     frames: dict[str, tuple[str, int]] = {}
     for scope in sorted(set(joins), key=lambda name: name.count(".")):

@@ -10,7 +10,7 @@ from striate.design.drawing.graph import Box, Graph, graph
 from striate.design.sheet import Sheet
 from striate.design.table import spell_bytes
 
-# kin: what the legend calls it, and fill and rim on light and on dark paper
+# family: what the legend calls it, and fill and rim on light and on dark paper
 _COLOURS: dict[str, tuple[str, str, str, str, str]] = {
     "input": ("input", "#f1f5f9", "#64748b", "#1e293b", "#94a3b8"),
     "conv": ("convolution", "#dbeafe", "#2563eb", "#172f5c", "#60a5fa"),
@@ -86,8 +86,8 @@ def _style() -> str:
         ".striate .head{fill:#64748b}",
     ]
     light += [
-        f".striate .{kin} {{fill:{fill};stroke:{rim}}}.striate .s-{kin} {{fill:{rim}}}"
-        for kin, (_, fill, rim, _, _) in _COLOURS.items()
+        f".striate .{family} {{fill:{fill};stroke:{rim}}}.striate .s-{family} {{fill:{rim}}}"
+        for family, (_, fill, rim, _, _) in _COLOURS.items()
     ]
     dark = [
         ".striate .paper{fill:#0f172a}.striate text{fill:#e2e8f0}",
@@ -96,15 +96,19 @@ def _style() -> str:
         ".striate .line{stroke:#8fa0b8}.striate .head{fill:#8fa0b8}",
     ]
     dark += [
-        f".striate .{kin} {{fill:{fill};stroke:{rim}}}.striate .s-{kin} {{fill:{rim}}}"
-        for kin, (*_, fill, rim) in _COLOURS.items()
+        f".striate .{family} {{fill:{fill};stroke:{rim}}}.striate .s-{family} {{fill:{rim}}}"
+        for family, (*_, fill, rim) in _COLOURS.items()
     ]
     return "".join(light) + "@media (prefers-color-scheme:dark){" + "".join(dark) + "}"
 
 
 def _legend(shown: Graph) -> list[tuple[str, str]]:
-    kins = {kin for box in shown.boxes for kin in (box.kin, *box.stripes, *box.inside)}
-    return [(kin, words[0]) for kin, words in _COLOURS.items() if kin in kins and kin != "input"]
+    families = {family for box in shown.boxes for family in (box.family, *box.stripes, *box.inside)}
+    return [
+        (family, words[0])
+        for family, words in _COLOURS.items()
+        if family in families and family != "input"
+    ]
 
 
 def _width(legend: Sequence[tuple[str, str]]) -> float:
@@ -113,8 +117,8 @@ def _width(legend: Sequence[tuple[str, str]]) -> float:
 
 def _legend_marks(legend: Sequence[tuple[str, str]]) -> Iterator[str]:
     x = _MARGIN
-    for kin, words in legend:
-        yield f'<rect class="{kin}" x="{x:.1f}" y="63" width="12" height="10" rx="2"/>'
+    for family, words in legend:
+        yield f'<rect class="{family}" x="{x:.1f}" y="63" width="12" height="10" rx="2"/>'
         yield f'<text x="{x + 17:.1f}" y="72" font-size="10">{escape(words)}</text>'
         x += text_width(words, 10) + 34
 
@@ -137,29 +141,29 @@ def _frames(page: Page) -> Iterator[str]:
 
 def _box(box: Box, x: float, y: float, width: float) -> str:
     stripes = "".join(
-        f'<rect class="s-{kin}" x="{x + width - 5 * (len(box.stripes) - index) - 1:.1f}" '
+        f'<rect class="s-{family}" x="{x + width - 5 * (len(box.stripes) - index) - 1:.1f}" '
         f'y="{y + 1:.1f}" width="4" height="{HEIGHT - 2:.1f}" rx="1"/>'
-        for index, kin in enumerate(box.stripes)
+        for index, family in enumerate(box.stripes)
     )
     behind = (
-        f'<rect class="{box.kin}" x="{x + 4:.1f}" y="{y + 4:.1f}" width="{width:.1f}" '
+        f'<rect class="{box.family}" x="{x + 4:.1f}" y="{y + 4:.1f}" width="{width:.1f}" '
         f'height="{HEIGHT}" rx="5"/>'
-        if box.kin == "scope"
+        if box.family == "scope"
         else ""
     )
     cell = min(6.0, (width - 10) / max(len(box.inside), 1))
     first = x + (width - cell * len(box.inside)) / 2
     stripes += "".join(
-        f'<rect class="s-{kin}" x="{first + cell * index:.1f}" y="{y + HEIGHT - 5:.1f}" '
+        f'<rect class="s-{family}" x="{first + cell * index:.1f}" y="{y + HEIGHT - 5:.1f}" '
         f'width="{cell * 0.75:.1f}" height="3"/>'
-        for index, kin in enumerate(box.inside)
+        for index, family in enumerate(box.inside)
     )
     middle = x + (width - 5 * len(box.stripes)) / 2
     up = 2 if box.inside else 0
     dashed = ' stroke-dasharray="4 3"' if box.optional else ""
     return (
         f"<g><title>{escape(f'{box.key}: {box.title}, output {box.volume}')}</title>{behind}"
-        f'<rect class="{box.kin}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{HEIGHT}" '
+        f'<rect class="{box.family}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{HEIGHT}" '
         f'rx="5"{dashed}/>{stripes}<text class="what" x="{middle:.1f}" y="{y + 15 - up:.1f}" '
         f'text-anchor="middle">{escape(box.title)}</text><text class="name" x="{middle:.1f}" '
         f'y="{y + 27 - 1.5 * up:.1f}" text-anchor="middle">{escape(box.below)}</text></g>'

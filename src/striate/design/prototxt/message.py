@@ -163,7 +163,7 @@ class Message:
             raise self.error(
                 value.position,
                 f"expected {name} to be a whole number from {least} to {_MOST_SIZE:,}, received "
-                f"{value.text:.20}.",
+                f"{_as_written(value)}.",
             )
         return number
 
@@ -174,9 +174,13 @@ class Message:
             number = math.nan
         if not math.isfinite(number):
             raise self.error(
-                value.position, f"expected {name} to be a number, received {value.text:.20}."
+                value.position, f"expected {name} to be a number, received {_as_written(value)}."
             )
         return number
+
+
+def _as_written(value: Scalar) -> str:
+    return f'"{value.text:.20}"' if value.quoted else f"{value.text:.20}"
 
 
 def read_message(text: Text) -> Message:

@@ -90,7 +90,7 @@ class Reading:
 
     def _kept(self, entry: Entry) -> bool:
         """Tell whether an entry becomes a layer; inputs are taken note of here."""
-        if entry.type in SOURCES:
+        if entry.type in SOURCES and not entry.bottoms:
             for source in provided(entry):
                 self._declare(source)
             return False

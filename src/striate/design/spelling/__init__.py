@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 
 from striate.design.init import FanInUniform, Xavier
 from striate.design.layer import Layer
+from striate.design.names import no_such_part
 from striate.design.network import Network
 from striate.design.spelling import caffe, lasagne, pytorch, torch7
 from striate.design.spelling.said import Said
@@ -74,9 +75,7 @@ def spell(network: Network, dialect: str, layer: str | None = None) -> Spelling:
         if layer is None or each.name == layer or each.name.startswith(f"{layer}.")
     )
     if not chosen:
-        close = nearest(str(layer), [each.name for each in network.layers])
-        meant = f" Did you mean {' or '.join(close)}?" if close else ""
-        raise UsageError(f"{network.name} has no layer or scope {layer!r}.{meant}")
+        raise no_such_part(network.name, str(layer), (each.name for each in network.layers))
     said = _WRITERS[dialect][1](network, chosen)
     return Spelling(
         network=network.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from striate.design.layer import Layer
 from striate.design.network import Network
-from striate.design.pooling import Pool
+from striate.design.pooling import AvgPool, MaxPool
 from striate.design.prototxt.write import layer_lines, to_prototxt
 from striate.design.spelling.said import Said
 from striate.errors import DesignError
@@ -16,9 +16,9 @@ def write(network: Network, layers: tuple[Layer, ...]) -> Said:
     lines: list[str] = []
     for layer in layers:
         shapes = network.input_shapes(layer)
-        if isinstance(layer, Pool) and layer.output(*shapes) != layer.replace(ceil=True).output(
-            *shapes
-        ):
+        if isinstance(layer, AvgPool | MaxPool) and layer.output(*shapes) != layer.replace(
+            ceil=True
+        ).output(*shapes):
             notes.append(f"{layer.name}: Caffe rounds the size of pooling up, this rounds down.")
         try:
             lines += layer_lines(layer, shapes, network)
