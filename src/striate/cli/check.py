@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -12,7 +13,10 @@ from striate.cli.options import Device, Json, Strict, numbers
 
 if TYPE_CHECKING:
     from striate.data import Dataset
+    from striate.data.health import Health
     from striate.doctor import Check
+
+_SHOWN = 5
 
 
 def check(
@@ -41,49 +45,116 @@ def check(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, help="Of network and checks.")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Write check.json and a page with pictures."),
+    ] = None,
+    only_data: Annotated[
+        bool, typer.Option("--only-data", help="Leave the network alone.")
+    ] = False,
     strict: Strict = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Check data and network together, before a minute is spent on training.
+    """Check data, and data and network together, before a minute is spent on training.
 
-    Each check says what it measured, what it expected, what that means and what to do. Exit code 1
-    where one fails.
+    Bad files, duplicates, leaks between the parts, wrong labels; then each check of the network
+    says what it measured, what it expected, what that means and what to do. Exit code 1 where one
+    fails.
     """
     from striate import data as sources
-    from striate import doctor, recipes
+    from striate.data import health
 
-    changes = [*(settings or ()), *([f"seed={seed}"] if seed is not None else [])]
     sides = None if size is None else numbers(size, "--size as HxW or one side", most=2)
-    recipes.check(recipe, network=net, device=device, settings=changes)
-    dataset = sources.open(data, strict=strict)
-    chosen = recipes.make(
-        recipe,
-        dataset,
-        network=net,
-        size=None if sides is None else (sides[0], sides[-1]),
-        device=device,
-        settings=changes,
-    )
-    from striate.train.prepare import prepare
+    changes = [*(settings or ()), *([f"seed={seed}"] if seed is not None else [])]
+    if not only_data:
+        from striate import recipes
 
-    found = doctor.preflight(chosen, prepare(chosen, dataset))
-    said = doctor.verdict(found)
-    document = {"verdict": said, "data": facts(dataset), "preflight": found}
-    title = f"{dataset.name} with {chosen.network.name}: {said}"
-    output.show(document, f"{title}\n\n{checks_text(found)}", as_json)
-    if said == "fail":
+        recipes.check(recipe, network=net, device=device, settings=changes)
+    dataset = sources.open(data, strict=strict)
+    found = health.examine(dataset)
+    verdict: str = found.verdict
+    document: dict[str, Any] = {"data": facts(dataset, found)}
+    text = f"{dataset.name}: {found.verdict}\n\n{health_text(found)}"
+    if not only_data:
+        asked = Asked(recipe, net, sides, changes, device)
+        document["preflight"], said, about = _preflight(dataset, asked)
+        verdict = max(verdict, said, key=("pass", "warn", "fail").index)
+        text += f"\n\n{about}"
+    document = {"verdict": verdict, **document}
+    if out is not None and output.first_process():
+        text += f"\n\n{_write(document, health.page(found, dataset), out)}"
+    output.show(document, text, as_json)
+    if verdict == "fail":
         raise typer.Exit(output.FAILED_VERDICT)
 
 
-def facts(dataset: Dataset) -> dict[str, Any]:
-    """Return what data is, as plain values."""
+class Asked(NamedTuple):
+    """What the command line says of the training to come."""
+
+    recipe: str
+    net: str
+    sides: tuple[int, ...] | None
+    changes: list[str]
+    device: str
+
+
+def _preflight(dataset: Dataset, asked: Asked) -> tuple[tuple[Check, ...], str, str]:
+    """Return the checks of network and data together, their verdict, and the text."""
+    from striate import doctor, recipes
+    from striate.train.prepare import prepare
+
+    chosen = recipes.make(
+        asked.recipe,
+        dataset,
+        network=asked.net,
+        size=None if asked.sides is None else (asked.sides[0], asked.sides[-1]),
+        device=asked.device,
+        settings=asked.changes,
+    )
+    found = doctor.preflight(chosen, prepare(chosen, dataset))
+    said = doctor.verdict(found)
+    return found, said, f"with {chosen.network.name}: {said}\n\n{checks_text(found)}"
+
+
+def _write(document: dict[str, Any], page: str, out: Path) -> Path:
+    from striate.files import atomic_write
+    from striate.records import to_json
+
+    atomic_write(out / "check.json", to_json(document, indent=2))
+    atomic_write(out / "index.html", page.encode())
+    return out / "index.html"
+
+
+def health_text(found: Health) -> str:
+    """Set what was found in the data as a table, and say what to do."""
+    rows = [
+        (each.verdict, each.check.replace("_", " "), f"{each.count:,}" if each.count else "")
+        for each in found.findings
+    ]
+    lines = [output.table(("", "looked for", "found"), rows)]
+    for each in found.findings:
+        if each.verdict == "pass":
+            continue
+        lines.append(f"\n{each.verdict}: {each.check.replace('_', ' ')}: {each.meaning}.")
+        lines.append(f"To do: {each.fix}.")
+        for number, group in enumerate(each.items[:_SHOWN]):
+            note = f"  ({each.notes[number]})" if each.notes else ""
+            lines.append(f"  {'  '.join(group[:4])}{note}")
+        beyond = len(each.items) - _SHOWN
+        lines += [f"  and {beyond:,} more: --out FOLDER shows all."] if beyond > 0 else []
+    return "\n".join(lines)
+
+
+def facts(dataset: Dataset, found: Health) -> dict[str, Any]:
+    """Return what data is, and what was found in it, as plain values."""
     return {
         "name": dataset.name,
         "classes": len(dataset.classes),
         "images": {part: len(samples) for part, samples in dataset.parts.items()},
         "skipped": len(dataset.skipped),
         "notes": list(dataset.notes),
+        "health": found,
     }
 
 
