@@ -120,7 +120,7 @@ class Means:
 
 
 def assault(
-    run: runs.Run | Path | str,
+    run: inference.Model | Path | str,
     data: str | None = None,
     *,
     out: Path | str | None = None,
@@ -130,7 +130,7 @@ def assault(
     """Attack a run's network on held-out images, and write a table and pictures.
 
     Args:
-        run: a run folder.
+        run: a run folder, or published weights.
         data: as `evaluate` takes it; the run's own held-out images unless given.
         out: the folder; `attack` in the run's `figures` unless given.
         means: how to attack.
@@ -141,7 +141,7 @@ def assault(
         UsageError: an eps outside 0 to 1.
     """
     means = means or Means()
-    opened = run if isinstance(run, runs.Run) else runs.open(run)
+    opened = inference.open_model(run)
     contract, chosen = opened.contract(), choose_device(device)
     found = inference.find_images(opened, data)
     samples, outputs = _some(found.samples, means), contract.match(found.classes)
@@ -163,7 +163,8 @@ def assault(
         inputs=inputs,
         expected=_recorded(opened, found),
     )
-    folder = Path(out) if out is not None else opened.figures / "attack"
+    own = opened.figures / "attack" if isinstance(opened, runs.Run) else Path("attack")
+    folder = Path(out) if out is not None else own
     report = Assault(
         run=str(opened.path),
         network=net.network.name,
@@ -190,8 +191,10 @@ def _pixels(samples: Samples, contract: Contract, device: torch.device) -> Tenso
     return torch.cat([batch.images for batch in loader.epoch(0)]).to(device)
 
 
-def _recorded(run: runs.Run, found: inference.Images) -> tuple[int, int] | None:
+def _recorded(run: inference.Model, found: inference.Images) -> tuple[int, int] | None:
     """Return what the run's own test figure says, where these are its test images."""
+    if not isinstance(run, runs.Run):
+        return None
     test = (run.results() or {}).get("test")
     if not test or found.part != "test" or found.data != run.recipe_document()["data"]["path"]:
         return None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def attack(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or published weights.")],
     data: Annotated[
         str | None,
         typer.Argument(metavar="DATA", help="A named set or a path; the run's own unless given."),

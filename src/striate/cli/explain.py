@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or published weights.")],
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGE", help="Images, folders, quoted globs.")
     ],
@@ -34,6 +34,10 @@ def explain(
     unit: Annotated[
         list[str] | None,
         typer.Option("--unit", metavar="LAYER:CHANNEL", help="What this unit wants (repeat)."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="DATA", help="Search this for patches, not the run's own."),
     ] = None,
     search: Annotated[
         int, typer.Option("--search", metavar="N", min=1, help="Training images searched.")
@@ -57,6 +61,7 @@ def explain(
         methods=tuple(method or looking.METHODS),
         target=target,
         units=tuple(unit or ()),
+        data=data,
         search=search,
         seed=seed,
     )

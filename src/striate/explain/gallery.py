@@ -212,16 +212,21 @@ def shift_section(net: Net, contract: Contract, images: Tensor, album: Album) ->
 
 
 def neighbour_section(
-    net: Net, contract: Contract, images: Tensor, labels: Sequence[int], album: Album
+    net: Net,
+    contract: Contract,
+    images: Tensor,
+    labels: Sequence[int],
+    names: Sequence[str],
+    album: Album,
 ) -> Section:
-    """Draw images where t-SNE puts their last features."""
+    """Draw images where t-SNE puts their last features, framed by their classes."""
     layer = last_features(net)
     found = embed(features(net, contract, images, (layer,))[0])
     figure = draw.scatter(
         [to_picture(each, contract) for each in images],
         found.places,
         labels,
-        [each.label for each in contract.classes],
+        names,
         title="What the network finds alike",
         note=f"t-SNE of {layer}, {len(images)} images; frames are the true classes",
     )

@@ -40,7 +40,9 @@ class Wish:
         methods: attribution methods by name; all unless given.
         target: id or label of the class that maps explain; the likeliest unless given.
         units: `layer:channel` each; the ones the first image excites most unless given.
-        search: how many of the run's training images to search for patches.
+        data: where patches and neighbours come from, as `data.open` takes it; the run's own data
+            unless given, and none for published weights.
+        search: how many training images to search for patches.
         seed: of everything random.
     """
 
@@ -48,6 +50,7 @@ class Wish:
     methods: Sequence[str] = tuple(METHODS)
     target: str | None = None
     units: Sequence[str] = ()
+    data: str | None = None
     search: int = 2000
     seed: int = 0
 
@@ -71,7 +74,7 @@ class Wish:
 
 
 def look_inside(
-    run: runs.Run | Path | str,
+    run: inference.Model | Path | str,
     files: Iterable[Path | str],
     *,
     out: Path | str | None = None,
@@ -81,9 +84,9 @@ def look_inside(
     """Write a folder of pictures, and one page, about a run's network and some images.
 
     Args:
-        run: a run folder.
+        run: a run folder, or published weights.
         files: images, folders and globs, as `predict` takes them; at least one.
-        out: the folder; `explain` in the run's `figures` unless given.
+        out: the folder; `explain` in the run's `figures` unless given, or here for weights.
         wish: what to look at.
         device: auto, cpu, cuda or cuda:N.
 
@@ -95,7 +98,7 @@ def look_inside(
     """
     wish = wish or Wish()
     wish.check()
-    opened = run if isinstance(run, runs.Run) else runs.open(run)
+    opened = inference.open_model(run)
     contract, chosen = opened.contract(), choose_device(device)
     paths = inference.find(files)
     target = _class(contract, wish.target)
@@ -103,7 +106,8 @@ def look_inside(
     for unit in wish.units:
         _unit(unit).check(net)
     images = [read_pixels(path, contract).to(chosen) for path in paths]
-    album = Album(Path(out) if out is not None else opened.figures / "explain")
+    own = opened.figures / "explain" if isinstance(opened, runs.Run) else Path("explain")
+    album = Album(Path(out) if out is not None else own)
     sections = tuple(_sections(opened, net, contract, paths, images, target, album, wish))
     report = Report(
         run=str(opened.path),
@@ -119,7 +123,7 @@ def look_inside(
 
 
 def _sections(
-    run: runs.Run,
+    run: inference.Model,
     net: Net,
     contract: Contract,
     paths: Sequence[Path],
@@ -151,9 +155,14 @@ def _sections(
     }
     samples = _samples(run, wish)
     if samples is not None:
-        some = _some(samples[1], contract, _COMPARED, wish.seed).to(images[0].device)
+        some = _some(samples[1].samples, contract, _COMPARED, wish.seed).to(images[0].device)
         simple["units"] = lambda: gallery.unit_section(
-            net, contract, samples[0], _units(net, contract, images[0], wish), album, seed=wish.seed
+            net,
+            contract,
+            samples[0].samples,
+            _units(net, contract, images[0], wish),
+            album,
+            seed=wish.seed,
         )
         simple["layers"] = lambda: gallery.layer_section(
             net, contract, some, album, (*gallery.spread_layers(net, 8), gallery.last_features(net))
@@ -167,17 +176,18 @@ def _sections(
                 yield section
 
 
-def _samples(run: runs.Run, wish: Wish) -> tuple[Samples, Samples] | None:
+def _samples(run: inference.Model, wish: Wish) -> tuple[inference.Images, ...] | None:
     """Return images to search, of the training part, and held-out ones, where they are there."""
     if not _OF_DATA & set(wish.parts):
         return None
     try:
-        found = [inference.find_images(run, part=part).samples for part in ("train", "test")]
+        searched = inference.find_images(run, wish.data, "train")
+        others = inference.find_images(run, wish.data, "test")
     except DataError as error:
-        progress.say(f"Note: without the run's data there are no patches and neighbours: {error}")
+        progress.say(f"Note: there are no patches, layers, shifts and neighbours: {error}")
         return None
-    searched = _thinned(found[0], wish.search, wish.seed)
-    return searched, found[1]
+    few = _thinned(searched.samples, wish.search, wish.seed)
+    return searched._replace(samples=few), others
 
 
 def _thinned(samples: Samples, most: int, seed: int) -> Samples:
@@ -198,13 +208,14 @@ def _some(samples: Samples, contract: Contract, most: int, seed: int) -> Tensor:
 
 
 def _neighbours(
-    net: Net, contract: Contract, samples: Samples, album: Album, wish: Wish
+    net: Net, contract: Contract, found: inference.Images, album: Album, wish: Wish
 ) -> Section | None:
-    few = _thinned(samples, _PLACED, wish.seed)
+    few = _thinned(found.samples, _PLACED, wish.seed)
     if len(few) < 4:
         return None
     images = _some(few, contract, _PLACED, wish.seed).to(next(net.parameters()).device)
-    return gallery.neighbour_section(net, contract, images, few.labels.tolist(), album)
+    names = [each.label for each in found.classes]
+    return gallery.neighbour_section(net, contract, images, few.labels.tolist(), names, album)
 
 
 def _units(net: Net, contract: Contract, image: Tensor, wish: Wish) -> tuple[Unit, ...]:
