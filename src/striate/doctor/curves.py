@@ -33,10 +33,12 @@ def not_finite(story: Story) -> Finding | None:
 
 def exploding(story: Story) -> Finding | None:
     """A loss above three times the first one."""
-    if len(story.losses) < 3:
+    count = len(story.losses)
+    if count < 2:
         return None
-    start = max(float(np.median(story.losses[:3])), story.chance)
-    late = float(np.median(story.losses[-max(3, len(story.losses) // 10) :]))
+    start = max(float(np.median(story.losses[: min(3, count - 1)])), story.chance)
+    stopped = count < 0.5 * story.steps_per_epoch * story.recipe.epochs  # by somebody who saw it
+    late = float(np.median(story.losses[-1 if stopped else -max(3, count // 10) :]))
     worst = float(np.nanmax(story.losses))
     if late <= _EXPLODED * start and not (worst > 30 * start and late > 0.95 * story.chance):
         return None

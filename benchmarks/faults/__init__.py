@@ -1,0 +1,1 @@
+"""The corpus of injected faults, and the runner that counts what is found of them."""
