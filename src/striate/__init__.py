@@ -15,10 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import striate.attack as attack
     import striate.data as data
     import striate.design as design
     import striate.draw as draw
     import striate.engine as engine
+    import striate.explain as explain
     import striate.inference as inference
     import striate.layers as layers
     import striate.recipes as recipes
@@ -44,11 +46,13 @@ __all__ = [
     "Run",
     "StriateError",
     "accelerate",
+    "attack",
     "data",
     "describe",
     "design",
     "draw",
     "engine",
+    "explain",
     "inference",
     "layers",
     "recipes",
