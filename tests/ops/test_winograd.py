@@ -64,6 +64,17 @@ def test_not_a_number_passes_the_threshold() -> None:
     assert y.isnan().any()
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_image_gives_no_image(count: int) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(count)
+        y = winograd.prepare(torch.randn(8, 16, 3, 3), 4)(images(0, 16, 8, 8))
+    finally:
+        torch.set_num_threads(before)
+    assert y.shape == (0, 8, 6, 6)
+
+
 def test_memory_that_does_not_fit_is_refused() -> None:
     prepared = winograd.prepare(torch.randn(8, 16, 3, 3), 4)
     with pytest.raises(UsageError, match="out of"):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -78,7 +79,12 @@ def entry(code: Function) -> Function:
 
 @lru_cache(maxsize=1)
 def available() -> bool:
-    """Say whether this machine has what compiles kernels; without it torch's own operators do."""
+    """Say whether this machine has what compiles kernels; without it torch's own operators do.
+
+    On Windows it has not: functions with large frames call what only a linker there provides.
+    """
+    if os.name == "nt":
+        return False
     try:
         _target()
     except Exception:  # whatever keeps LLVM from working here, torch works without it
