@@ -20,11 +20,12 @@ def fast_adversarial(facts: DataFacts, wish: Wish) -> Recipe:
     Command: `striate train mnist --recipe fast_adversarial`.
 
     Hardware: any CPU for MNIST.
-    Time: a few minutes for MNIST on two cores (docs/log.md).
-    Accuracy: docs/log.md has what was measured.
+    Time: 8 minutes for MNIST on one thread of an EPYC with AVX-512, other work beside it.
+    Accuracy: MNIST's test images 97.77%, and 86.26% under PGD-40 within 0.3; one seed
+    (docs/log.md).
 
     Source: Wong, Rice, Kolter, "Fast is better than free", ICLR 2020 (network, rate and step of
-    its MNIST program; there 10 epochs).
+    its MNIST program; there 10 epochs and 88.8%).
     """
     return _adversarial(facts, wish, "fast_adversarial", steps=1)
 
