@@ -1,6 +1,7 @@
 """Using a trained network: its figures on held-out images, and labels for files."""
 
 from striate.inference.answering import accelerate, answering
+from striate.inference.ensemble import Ensemble, Member, evaluate_ensemble
 from striate.inference.evaluate import Images, evaluate, find_images
 from striate.inference.evaluation import ClassFigures, Evaluation, Figures, Mistake
 from striate.inference.model import Model, open_model
@@ -12,10 +13,12 @@ from striate.inference.weights import load, load_weights
 
 __all__ = [
     "ClassFigures",
+    "Ensemble",
     "Evaluation",
     "Figures",
     "Guess",
     "Images",
+    "Member",
     "Mistake",
     "Model",
     "Outcome",
@@ -25,6 +28,7 @@ __all__ = [
     "answering",
     "draw_run",
     "evaluate",
+    "evaluate_ensemble",
     "find",
     "find_images",
     "load",
