@@ -11,9 +11,10 @@ import typer
 
 from striate.cli import output
 from striate.cli.options import Device, Json, Strict
+from striate.errors import UsageError
 
 if TYPE_CHECKING:
-    from striate.inference import ClassFigures, Evaluation
+    from striate.inference import ClassFigures, Ensemble, Evaluation
 
 _CLASSES_SHOWN = 40
 _CONFUSIONS_SHOWN = 5
@@ -31,9 +32,12 @@ def evaluate(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="A run folder, or published weights.")
     ],
-    data: Annotated[
-        str | None,
-        typer.Argument(metavar="DATA", help="A named set or a path; the run's own unless given."),
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN...] [DATA]",
+            help="More runs, to answer together; a named set or a path, else the run's own.",
+        ),
     ] = None,
     part: Annotated[Part, typer.Option("--part", help="Which part of the data.")] = Part.test,
     out: Annotated[
@@ -46,10 +50,24 @@ def evaluate(
 ) -> None:
     """Accuracy with its interval, per class, calibration, confusion.
 
-    The run's own data is evaluated on the images that were held out from training.
+    The run's own data is evaluated on the images that were held out from training. Several runs
+    answer together, by the mean of their probabilities, beside each alone.
     """
     from striate import inference
 
+    others = [each for each in more or () if (Path(each) / "run.json").is_file()]
+    sets = [each for each in more or () if each not in others]
+    if len(sets) > 1:
+        raise UsageError(f"Expected run folders and one DATA, received {' and '.join(sets)}.")
+    data = sets[0] if sets else None
+    if others:
+        if out is not None:
+            raise UsageError("--out belongs to one run; leave it out for an ensemble.")
+        together = inference.evaluate_ensemble(
+            [run, *others], data, part=part.value, device=device, strict=strict
+        )
+        output.show(together, _ensemble(together), as_json)
+        return
     opened = inference.open_model(run)
     images = inference.find_images(opened, data, part.value, strict)
     found = inference.evaluate(opened, images, device=device)
@@ -58,6 +76,18 @@ def evaluate(
         written = inference.write_evaluation(found, opened, images, out)
         text += "\n\n" + "\n".join(f"{name.ljust(10)} {path}" for name, path in written.items())
     output.show(found, text, as_json)
+
+
+def _ensemble(found: Ensemble) -> str:
+    rows = [(each.run, output.percent(each.accuracy), f"{each.loss:.4f}") for each in found.members]
+    low, high = found.test.interval
+    rows.append(("together", output.percent(found.test.accuracy), f"{found.test.loss:.4f}"))
+    notes = "".join(f"\nNote: {note}" for note in found.notes)
+    return (
+        f"{found.data}, {found.part}: {output.count(found.test.n, 'image')}\n\n"
+        + output.table(("run", "accuracy", "loss"), rows)
+        + f"\n\n95% interval together: {output.percent(low)} to {output.percent(high)}{notes}"
+    )
 
 
 def _text(found: Evaluation) -> str:
