@@ -33,11 +33,10 @@ def photographs(facts: DataFacts, wish: Wish) -> Recipe:
     used at 128 pixels; one that takes nothing so small, at the smallest it takes.
 
     Hardware: any CPU; a graphics card is not needed.
-    Time: 33 TFLOP for any 500 to 5,000 images, by count; at the 150 GFLOP/s of two cores of an EPYC
-    with AVX-512 that is four minutes, and reading the images comes on top. Not measured whole.
-    Accuracy: 72.1% (71.3 to 73.0 over 3 seeds) on 933 photographs of groceries in 24 classes from
-    shops that none of the 1,153 training images is from, from scratch (docs/log.md). Not measured
-    on a graphics card.
+    Time: 5 to 7 min for any 500 to 5,000 images on two cores of an EPYC with AVX-512 (33 TFLOP).
+    Accuracy: 70.3% (68.9 to 71.7 over 3 seeds) on 933 photographs of groceries in 24 classes from
+    shops that none of the 1,153 training images is from, from scratch
+    (benchmarks/results/defaults_2cores_202611.json). Not measured on a graphics card.
 
     Source: He et al., "Deep residual learning for image recognition", CVPR 2016; the stem and the
     averaging shortcuts of He et al., "Bag of tricks for image classification", CVPR 2019, section
