@@ -26,7 +26,7 @@ def tiny_images(facts: DataFacts, wish: Wish) -> Recipe:
     Command: `striate train digits`.
 
     Hardware: any CPU; a graphics card is not needed.
-    Time: 7 s for the digits on two cores of an EPYC with AVX-512; 12 to 22 s with other work beside.
+    Time: 7 s for the digits on two cores of an EPYC with AVX-512, 22 s with other work beside it.
     Accuracy: 99.67% (99.16 to 100 over 5 seeds) on the 359 digits held out
     (benchmarks/results/defaults_2cores_202611.json).
 
@@ -55,8 +55,8 @@ def small_images(facts: DataFacts, wish: Wish) -> Recipe:
     Command: `striate train mnist`, `striate train fashion_mnist`, `striate train cifar10`.
 
     Hardware: any CPU; on a graphics card the images are seen five times as often.
-    Time: 7 to 10 min for MNIST, 10 to 14 min for Fashion-MNIST on two cores of an EPYC with AVX-512,
-    with other work beside it.
+    Time: 7 to 10 min for MNIST, 10 to 14 min for Fashion-MNIST on two cores of an EPYC with
+    AVX-512, with other work beside it.
     Accuracy: 99.68% (99.66 to 99.70 over 3 seeds) on the test part of MNIST, 94.04% (93.94 and
     94.13) on that of Fashion-MNIST (benchmarks/results/defaults_2cores_202611.json). Not measured
     on CIFAR-10.
