@@ -64,7 +64,7 @@ def step_of(net: nn.Module, images: Tensor, labels: Tensor) -> Step:
         loss = functional.cross_entropy(net(images), labels)
         loss.backward()
         optimiser.step()
-        return float(loss)
+        return loss.item()
 
     return step
 
