@@ -149,11 +149,11 @@ def test_explain_needs_an_image_that_is_one(
 
 
 def test_attack_writes_a_table_and_pictures(
-    run: Callable[..., Any], trained: runs.Run, tmp_path: Path
+    run: Callable[..., Any], trained: runs.Run, image: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "attacked"
     ended = run("attack", trained.path, "--eps", "8/255,0.2", "--count", 40, "--steps", 5,
-                "--out", out, "--json")  # fmt: skip
+                "--image", image, "--out", out, "--json")  # fmt: skip
     assert ended.code == 0, ended.err
     found = json.loads(ended.out)
     rows = [(each["attack"], round(each["eps"], 4)) for each in found["table"]["rows"]]
@@ -162,11 +162,12 @@ def test_attack_writes_a_table_and_pictures(
         *[(name, eps) for eps in (0.0314, 0.2) for name in ("noise", "FGSM", "PGD-5")],
     ]
     assert found["table"]["n"] == 40 and all(each["passed"] for each in found["table"]["guards"])
+    assert "own1" in found["files"]
     assert found["nearest"][0]["attack"] == "DeepFool"
     assert all(Path(each).is_file() for each in found["files"].values())
     assert json.loads((out / "attack.json").read_text()) == found
     again = run("attack", trained.path, "--eps", "8/255,0.2", "--count", 40, "--steps", 5,
-                "--out", out, "--json")  # fmt: skip
+                "--image", image, "--out", out, "--json")  # fmt: skip
     assert json.loads(again.out) == found
 
 

@@ -22,7 +22,7 @@ from striate.contract import Contract
 from striate.data import Loader, Samples
 from striate.draw.figure import Figure, Pixels
 from striate.files import atomic_write
-from striate.inference import of_levels, to_picture
+from striate.inference import of_levels, read_pixels, to_picture
 from striate.layers import Net
 from striate.ops import choose_device
 from striate.randomness import stream
@@ -98,6 +98,7 @@ class Means:
         steps: of PGD.
         step: length of each; 2.5 eps / steps unless given.
         restarts: random starts of PGD.
+        files: images of one's own, each attacked once by FGSM at the least eps and drawn.
         thorough: seek nearest images also by Carlini and Wagner's attack, and one perturbation for
             all images.
         seed: of the choice of images, starts and noise.
@@ -108,6 +109,7 @@ class Means:
     steps: int = 40
     step: float | None = None
     restarts: int = 1
+    files: Sequence[Path | str] = ()
     thorough: bool = False
     seed: int = 0
 
@@ -145,6 +147,7 @@ def assault(
     contract, chosen = opened.contract(), choose_device(device)
     found = inference.find_images(opened, data)
     samples, outputs = _some(found.samples, means), contract.match(found.classes)
+    own_images = [read_pixels(path, contract) for path in means.files]
     net = inference.load(opened, chosen)
     images = _pixels(samples, of_levels(contract), chosen) / 255.0
     inputs = _pixels(samples, contract, chosen)
@@ -165,6 +168,11 @@ def assault(
     )
     own = opened.figures / "attack" if isinstance(opened, runs.Run) else Path("attack")
     folder = Path(out) if out is not None else own
+    files = _draw(net, contract, images, labels, table, radii, folder, means)
+    for number, image in enumerate(own_images, 1):
+        figure, _ = panda(net, contract, image.to(chosen), eps=min(radii))
+        figure.save(folder / f"own{number}.png")
+        files[f"own{number}"] = str(folder / f"own{number}.png")
     report = Assault(
         run=str(opened.path),
         network=net.network.name,
@@ -173,7 +181,7 @@ def assault(
         table=table,
         nearest=_nearest(net, contract, images, labels, means),
         universal=_common(net, contract, images, labels, max(radii), means),
-        files=_draw(net, contract, images, labels, table, radii, folder, means),
+        files=files,
     )
     atomic_write(folder / "attack.json", to_json(report, indent=2) + b"\n")
     return report

@@ -35,6 +35,10 @@ def attack(
     restarts: Annotated[
         int, typer.Option("--restarts", metavar="N", min=1, help="Random starts of PGD.")
     ] = 1,
+    image: Annotated[
+        list[str] | None,
+        typer.Option("--image", metavar="FILE", help="Fool this image too (repeat), by FGSM."),
+    ] = None,
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Carlini-Wagner and a universal perturbation too.")
     ] = False,
@@ -61,6 +65,7 @@ def attack(
         steps=steps,
         step=length,
         restarts=restarts,
+        files=tuple(image or ()),
         thorough=thorough,
         seed=seed,
     )
