@@ -19,18 +19,32 @@ _SURE = 0.55  # less is worth a look, not an alarm
 
 def doctor(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, also a running one.")],
+    experiment: Annotated[
+        bool,
+        typer.Option("--experiment", help="Try each remedy against the run as it is, on 3 seeds."),
+    ] = False,
+    steps: Annotated[
+        int, typer.Option("--steps", metavar="N", min=1, help="Steps of each branch.")
+    ] = 100,
     as_json: Json = False,
 ) -> None:
     """What seems wrong with a run, with evidence and a remedy. Exit code 1 where something does.
 
     Works on finished, running, interrupted and failed runs; nothing is changed but for a picture in
-    the run's figures.
+    the run's figures; --experiment too only reads the run.
     """
     from striate import doctor as room
     from striate import runs
 
     opened = runs.open(run)
     found = room.diagnose(opened)
+    if experiment:
+        found = tuple(
+            room.with_experiment(each, room.experiment(opened, each, steps=steps))
+            if each.settings
+            else each
+            for each in found
+        )
     picture = room.plot(opened, found) if found else None
     document = {"findings": found, "figure": None if picture is None else str(picture)}
     output.show(document, _text(found, opened.state, picture), as_json)
@@ -48,9 +62,10 @@ def _text(found: Sequence[Finding], state: str, picture: Path | None) -> str:
             for name, value in each.evidence.items()
         )
         settings = "".join(f"\n  try       --set {setting}" for setting in each.settings)
+        tried = f"\n  tried     {each.experiment['text']}" if each.experiment else ""
         blocks.append(
             f"{each.finding.replace('_', ' ')} (confidence {each.confidence:.0%})\n"
             f"  meaning   {each.meaning}\n  evidence  {numbers}\n"
-            f"  remedy    {each.remedy}{settings}"
+            f"  remedy    {each.remedy}{settings}{tried}"
         )
     return "\n\n".join([*blocks, f"Curves: {picture}"])

@@ -1,17 +1,21 @@
-"""Doubt: checks before training, and a doctor for runs."""
+"""Doubt: checks before training, and a doctor for runs that tests its own diagnosis."""
 
 from striate.doctor.diagnose import diagnose, plot
+from striate.doctor.experiment import Experiment, experiment, with_experiment
 from striate.doctor.preflight import check_module, preflight, verdict
 from striate.doctor.story import Finding
 from striate.doctor.subject import Check, Subject
 
 __all__ = [
     "Check",
+    "Experiment",
     "Finding",
     "Subject",
     "check_module",
     "diagnose",
+    "experiment",
     "plot",
     "preflight",
     "verdict",
+    "with_experiment",
 ]

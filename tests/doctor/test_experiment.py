@@ -1,0 +1,91 @@
+"""Experiments: what they claim is what a rerun with the remedy shows, and the run is only read."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from striate import doctor, train
+from striate.design import Sketch
+from striate.doctor.story import Finding
+from striate.errors import NotFiniteError, UsageError
+
+
+def recipe(**changes: Any) -> train.Recipe:
+    pen = Sketch("small", (1, 8, 8))
+    pen.conv("conv1", 8, 3, padding=1)
+    pen.relu("relu1")
+    pen.max_pool("pool1", 2)
+    pen.flatten()
+    pen.linear("classifier", 10)
+    made = train.Recipe(
+        name="small",
+        network=pen.finish(),
+        data=train.DataChoice(path="digits", test=0.5, validation=0.3),
+        preprocessing=train.Preprocessing(channels="grey", size=(8, 8)),
+        optimiser=train.SGD(rate=0.05),
+        epochs=3,
+        batch=32,
+        workers=0,
+        device="cpu",
+    )
+    return made.replace(**changes)
+
+
+def finding(*settings: str) -> Finding:
+    return Finding(
+        finding="asked", confidence=1.0, evidence={}, meaning="", remedy="", settings=settings
+    )
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_remedy_of_a_low_rate_is_better_and_the_run_is_only_read(tmp_path: Path) -> None:
+    train.train(recipe(optimiser=train.SGD(rate=1e-6)), out=tmp_path / "slow")
+    before = contents(tmp_path / "slow")
+    (low,) = doctor.diagnose(tmp_path / "slow")
+    found = doctor.experiment(tmp_path / "slow", low, steps=40)
+    assert found.verdict == "better" and found.start == 0
+    assert found.control.mean is not None and found.remedy.mean is not None
+    assert found.remedy.mean < found.control.mean
+    assert found.text.startswith("control 2.") and "optimiser.rate=1e-05" in found.text
+    assert contents(tmp_path / "slow") == before
+    said = doctor.with_experiment(low, found)
+    assert said.experiment is not None and said.experiment["verdict"] == "better"
+
+
+def test_the_claim_is_what_a_full_rerun_shows(tmp_path: Path) -> None:
+    """The remedy's branch, seed for seed, has the validation loss of a training with it."""
+    train.train(recipe(optimiser=train.SGD(rate=1e-4), epochs=2), out=tmp_path / "run")
+    steps = 2 * 20
+    asked = finding("optimiser.rate=0.05")
+    found = doctor.experiment(tmp_path / "run", asked, steps=steps, seeds=(0, 1))
+    for seed, loss in zip((0, 1), found.remedy.losses, strict=True):
+        again = train.train(recipe(seed=seed, epochs=2), out=tmp_path / f"again{seed}")
+        assert again.validation is not None
+        assert again.validation.loss == pytest.approx(loss, rel=1e-6)
+
+
+def test_a_control_that_blows_up_loses(tmp_path: Path) -> None:
+    with pytest.raises(NotFiniteError):
+        train.train(recipe(optimiser=train.SGD(rate=1e20)), out=tmp_path / "blown")
+    found = doctor.experiment(tmp_path / "blown", finding("optimiser.rate=0.01"), steps=30)
+    assert found.verdict == "better" and found.control.mean is None
+    assert found.text.startswith("control not finite")
+
+
+def test_the_same_settings_make_no_difference(tmp_path: Path) -> None:
+    train.train(recipe(epochs=1), out=tmp_path / "run")
+    found = doctor.experiment(tmp_path / "run", finding("workers=1"), steps=15)
+    assert found.control.losses == found.remedy.losses and found.verdict == "no difference"
+    with pytest.raises(UsageError, match="asked has no remedy that an experiment could try"):
+        doctor.experiment(tmp_path / "run", finding())
