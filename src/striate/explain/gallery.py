@@ -53,13 +53,12 @@ def filter_section(net: Net, contract: Contract, album: Album) -> Section | None
     high, wide = found.weights.shape[2:]
     share = float(np.mean([fit.explained for fit in found.gabor]))
     near = float(np.mean([cosine for _, cosine in found.nearest]))
-    text = (
-        f"Each filter of {found.layer}, grey where it is zero. A Gabor function explains "
-        f"{100 * share:.0f}% of a filter's energy on average; the cosine with the nearest "
-        f"classical filter is {near:.2f}."
-    )
-    if not found.gabor[0].determined:
-        text += f" Filters of {high}x{wide} have too few numbers for the Gabor fit to mean much."
+    text = f"Each filter of {found.layer}, grey where it is zero. "
+    if found.gabor[0].determined:
+        text += f"A Gabor function explains {100 * share:.0f}% of a filter's energy on average; "
+    else:
+        text += f"Filters of {high}x{wide} have too few numbers to tell a Gabor function by; "
+    text += f"the cosine with the nearest classical filter is {near:.2f}."
     picture = Picture(
         file=album.put("filters", figure),
         title=f"filters of {found.layer}",
