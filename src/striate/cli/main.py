@@ -30,6 +30,7 @@ from striate.cli import (
     replay,
     train,
     transfer,
+    view_augment,
     weights,
 )
 from striate.errors import StriateError, UsageError
@@ -50,6 +51,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.command("pack")(pack.pack)
+app.command("view-augment")(view_augment.view_augment)
 app.command("plan")(plan.plan)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)

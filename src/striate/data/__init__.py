@@ -18,6 +18,7 @@ from striate.data.augmentation import (
     RandomResizedCrop,
 )
 from striate.data.batch import Batch
+from striate.data.contact_sheet import contact_sheet
 from striate.data.dataset import Dataset, Sizes, Skipped
 from striate.data.decode import decode
 from striate.data.loader import Loader
@@ -49,6 +50,7 @@ __all__ = [
     "Skipped",
     "Split",
     "SplitDocument",
+    "contact_sheet",
     "decode",
     "measure",
     "open",

@@ -105,6 +105,19 @@ class Loader:
             return (self._make(share, epoch) for share in shares)  # a gather is not worth a thread
         return self._ahead(shares, epoch)
 
+    def images(self, indices: Sequence[int], epoch: int) -> Floats:
+        """Return some images as an epoch shows them, in whatever batch they come.
+
+        Args:
+            indices: places in the samples.
+            epoch: from 0.
+
+        Returns:
+            (indices, channels, height, width) float32.
+        """
+        places = np.asarray(indices, np.int64)
+        return np.asarray(self._make(Share(places, len(places), 0), epoch).images.numpy())
+
     def _ahead(self, shares: Sequence[Share], epoch: int) -> Iterator[Batch]:
         waiting: deque[Future[Batch]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="striate-loader")

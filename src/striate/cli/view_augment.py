@@ -1,0 +1,74 @@
+"""`striate view-augment DATA`: what the network will see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from striate.cli import output
+from striate.cli.options import Json, Strict, numbers
+
+
+def view_augment(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A named set or a path; digits unless given.")
+    ] = "digits",
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="The picture: PNG or SVG.")
+    ] = Path("augmented.png"),
+    net: Annotated[
+        str, typer.Option("--net", metavar="NET", help="A network, or auto for the recipe's own.")
+    ] = "auto",
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="RECIPE", help="A recipe, or auto.")
+    ] = "auto",
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="HxW", help="Scale images to so many pixels: 64 or 64x96."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe. Can be repeated."),
+    ] = None,
+    images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="Rows.")] = 6,
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Columns.")] = 7,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Of the training.")
+    ] = None,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> None:
+    """A contact sheet of training images, as each epoch will show them.
+
+    These are the very images of `striate train` with the same data, recipe and seed.
+    """
+    from striate import data as sources
+    from striate import recipes
+    from striate.records import to_builtins
+    from striate.train.prepare import prepare
+
+    changes = [*(settings or ()), *([f"seed={seed}"] if seed is not None else [])]
+    sides = None if size is None else numbers(size, "--size as HxW or one side", most=2)
+    dataset = sources.open(data, strict=strict)
+    chosen = recipes.make(
+        recipe,
+        dataset,
+        network=net,
+        size=None if sides is None else (sides[0], sides[-1]),
+        settings=changes,
+    )
+    prepared = prepare(chosen, dataset)
+    sheet = sources.contact_sheet(
+        prepared.split.train,
+        prepared.contract,
+        chosen.augmentation,
+        seed=chosen.seed,
+        images=images,
+        epochs=epochs,
+    )
+    if output.first_process():
+        sheet.save(out)
+    document = {"file": str(out), "augmentation": to_builtins(chosen.augmentation)}
+    output.show(document, str(out), as_json)

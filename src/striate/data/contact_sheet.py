@@ -1,0 +1,66 @@
+"""A contact sheet: images as they are, and beside each what the network sees in each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from striate import draw
+from striate.contract import Class, Contract
+from striate.data.augmentation import Augmentation
+from striate.data.loader import Loader
+from striate.data.samples import Samples
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def contact_sheet(
+    samples: Samples,
+    contract: Contract,
+    augmentation: Sequence[Augmentation],
+    *,
+    seed: int = 0,
+    images: int = 6,
+    epochs: int = 7,
+) -> draw.Figure:
+    """Draw some images and their augmentations, those that a training with this seed makes.
+
+    Args:
+        samples: the training part.
+        contract: what images go through.
+        augmentation: random changes, in order.
+        seed: of the training.
+        images: how many, spread evenly over the samples: a row each.
+        epochs: how many of the first epochs are shown.
+    """
+    places = np.unique(np.linspace(0, len(samples) - 1, min(images, len(samples))).astype(int))
+    chosen = places.tolist()
+    plain, changed = (
+        Loader(samples, contract, batch=len(samples), seed=seed, augmentation=each, shuffle=False)
+        for each in ((), augmentation)
+    )
+    columns = [plain.images(chosen, 0)] + [changed.images(chosen, each) for each in range(epochs)]
+    tiles, captions = [], []
+    for row, place in enumerate(chosen):
+        label = contract.classes[int(samples.labels[place])]
+        for number, column in enumerate(columns):
+            tiles.append(visible(column[row], contract))
+            captions.append(f"epoch {number}" if number else _caption(label, samples.ids[place]))
+    what = ", ".join(type(each).__name__ for each in augmentation) or "nothing"
+    return draw.grid(tiles, captions, title=f"What is changed: {what}", columns=epochs + 1)
+
+
+def visible(image: npt.NDArray[np.float32], contract: Contract) -> Pixels:
+    """Turn a network's input back into pixels: (channels, h, w) -> (h, w, channels) uint8.
+
+    Levels that the network sees but no screen shows are clipped.
+    """
+    slope, offset = (np.array(each)[:, None, None] for each in contract.inverse)
+    levels = np.rint(image * slope + offset).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return np.ascontiguousarray(levels[..., ::-1] if contract.channels == "bgr" else levels)
+
+
+def _caption(label: Class, id: str) -> str:
+    return f"{label.label}\n{id}"

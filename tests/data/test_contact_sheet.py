@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from striate import data
+from striate.contract import Contract
+from striate.data.contact_sheet import visible
+
+
+def test_a_sheet_shows_what_training_sees(tmp_path: Path) -> None:
+    digits = data.open("digits")
+    samples = digits.parts["all"]
+    contract = Contract(
+        classes=digits.classes, channels="grey", size=(8, 8), mean=(0.3,), std=(0.4,)
+    )
+    changes = (data.PadAndCrop(pad=2), data.Erase(p=1.0))
+    loader = data.Loader(samples, contract, batch=64, seed=5, augmentation=changes, shuffle=True)
+    batch = next(loader.epoch(2))
+    seen = loader.images(batch.indices[:7].tolist(), 2)
+    assert (seen == batch.images[:7].numpy()).all()
+    sheet = data.contact_sheet(samples, contract, changes, seed=5, images=3, epochs=4)
+    sheet.save(tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.width > 5 * 100
+    assert sheet.svg().count("<image") == 15
+
+
+def test_pixels_come_back_from_a_networks_input() -> None:
+    chance = np.random.default_rng(0)
+    pixels = chance.integers(0, 256, (5, 6, 3), np.uint8)
+    classes = data.open("digits").classes
+    for channels in ("rgb", "bgr"):
+        contract = Contract(
+            classes=classes,
+            channels=channels,  # type: ignore[arg-type]
+            size=(5, 6),
+            mean=(0.4, 0.5, 0.6),
+            std=(0.2, 0.3, 0.4),
+        )
+        stored = pixels if channels == "rgb" else pixels[..., ::-1]
+        image = data.prepare(np.ascontiguousarray(stored), contract)
+        assert (visible(image, contract) == pixels).all()
