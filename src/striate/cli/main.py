@@ -22,6 +22,7 @@ from striate.cli import (
     env,
     evaluate,
     explain,
+    export,
     models,
     output,
     pack,
@@ -58,6 +59,7 @@ app.command("explain")(explain.explain)
 app.command("attack")(attack.attack)
 app.command("replay")(replay.replay)
 app.command("transfer")(transfer.transfer)
+app.command("export")(export.export)
 app.command("models")(models.models)
 app.command("weights")(weights.weights)
 app.command("env")(env.env)

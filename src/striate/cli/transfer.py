@@ -55,7 +55,7 @@ def transfer(
         int | None,
         typer.Option("--per-class", metavar="N", min=2, help="So many training images a class."),
     ] = None,
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1)] = 12,
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1)] = 30,
     rate: Annotated[float, typer.Option("--rate", help="Of the new head.")] = 0.02,
     last: Annotated[
         int, typer.Option("--blocks", metavar="K", min=1, help="How many blocks `last` is.")

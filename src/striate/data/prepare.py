@@ -149,7 +149,10 @@ def resample(pixels: Pixels, size: tuple[int, int], resize: Resize) -> npt.NDArr
         (height, width, channels), uint8 or float32.
     """
     if resize.arithmetic == "uint8" and (resize.antialias or resize.filter == "nearest"):
-        return resample_8bit(pixels, size, resize.filter)
+        # Widths before heights, always: left alone, Pillow takes the cheaper order, by a rule that
+        # depends on its version, and the levels between the two passes are rounded.
+        across = resample_8bit(pixels, (pixels.shape[0], size[1]), resize.filter)
+        return resample_8bit(across, size, resize.filter)
     rows = _weights(pixels.shape[0], size[0], resize.filter, resize.antialias)
     columns = _weights(pixels.shape[1], size[1], resize.filter, resize.antialias)
     wide = np.tensordot(rows, pixels.astype(np.float32), (1, 0))

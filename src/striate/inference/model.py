@@ -1,4 +1,4 @@
-"""What the commands take where they take a network: a run folder, or weights made elsewhere."""
+"""What the commands take for a network: a run folder, weights made elsewhere, or a bundle."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from striate import runs, weights
 from striate.weights import Weights
 
-Model = runs.Run | Weights
+Model = runs.Run | Weights | runs.Bundle
 
 
 def open_model(model: Model | Path | str) -> Model:
-    """Open a run folder, or published weights by file or name.
+    """Open a run folder, published weights by file or name, or an export bundle.
 
     Raises:
         RunError: it is neither; or the run is damaged.
@@ -23,4 +23,4 @@ def open_model(model: Model | Path | str) -> Model:
     tensorflow = path.is_dir() and (path / "model.json").is_file()
     if path.is_file() or tensorflow or (not path.exists() and str(model) in weights.names()):
         return weights.open(model)
-    return runs.open(path)
+    return runs.open_bundle(path) if runs.is_bundle(path) else runs.open(path)

@@ -19,6 +19,7 @@ from striate.design import Network
 from striate.errors import RunError, WeightsError
 from striate.inference.model import Model
 from striate.layers import Net, build
+from striate.weights import Weights
 
 _NAMED = 4
 
@@ -34,8 +35,10 @@ def load(run: Model, device: torch.device | str = "cpu") -> Net:
         RunError: the run has no weights yet; says what to do.
         WeightsError: the file is damaged, or holds the weights of another network or run.
     """
-    if not isinstance(run, runs.Run):
+    if isinstance(run, Weights):
         return run.load(device)
+    if isinstance(run, runs.Bundle):
+        return load_weights(run.network(), run.weights).to(device).eval()
     again = f"striate train --resume {shlex.quote(str(run.path))}"
     remedy = f"Bring back the run's own from its newest checkpoint with: {again}"
     if not run.checkpoints():

@@ -19,7 +19,19 @@ torch.
     lock                 held by whoever is training
 """
 
+from striate.runs.bundle import Bundle, BundleInfo, is_bundle, open_bundle
 from striate.runs.folder import check_free, create, new_path, open
 from striate.runs.run import Run, RunInfo
 
-__all__ = ["Run", "RunInfo", "check_free", "create", "new_path", "open"]
+__all__ = [
+    "Bundle",
+    "BundleInfo",
+    "Run",
+    "RunInfo",
+    "check_free",
+    "create",
+    "is_bundle",
+    "new_path",
+    "open",
+    "open_bundle",
+]

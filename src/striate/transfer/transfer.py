@@ -99,7 +99,7 @@ class Settings(NamedTuple):
         device: where.
     """
 
-    epochs: int = 12
+    epochs: int = 30
     rate: float = 0.02
     batch: int = 32
     last: int = 1

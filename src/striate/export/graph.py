@@ -1,0 +1,114 @@
+"""A pen for ONNX graphs: one method an operator call, constants kept once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.errors import MissingExtra
+
+OPSET = 20
+_IR = 10  # what onnxruntime of the last years reads
+
+
+def onnx() -> Any:
+    """Return the onnx package.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("Exporting to ONNX", "onnx", "export") from error
+    return onnx
+
+
+class Graph:
+    """A graph being written.
+
+    Example:
+        >>> graph = Graph()
+        >>> total = graph.op("Add", "x", graph.constant(np.float32(1)))
+        >>> len(graph.nodes)
+        1
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._count = 0
+
+    def op(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
+        """Append a call of an operator; returns the name of what it gives."""
+        self._count += 1
+        made = name or f"v{self._count}"
+        node = onnx().helper.make_node(kind, list(inputs), [made], **attributes)
+        self.nodes.append(node)
+        return made
+
+    def constant(self, value: npt.ArrayLike, kind: type[Any] | None = None) -> str:
+        """Return the name of a constant."""
+        array = np.asarray(value, kind)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._known:
+            self._known[key] = f"c{len(self._known)}"
+            tensor = onnx().numpy_helper.from_array(array, self._known[key])
+            self.constants.append(tensor)
+        return self._known[key]
+
+    def integers(self, *values: int) -> str:
+        """Return the name of a list of int64."""
+        return self.constant(np.array(values, np.int64))
+
+    def integer(self, value: int) -> str:
+        """Return the name of a single int64."""
+        return self.constant(np.array(value, np.int64))
+
+    def double(self, value: float) -> str:
+        """Return the name of a single float64."""
+        return self.constant(np.array(value, np.float64))
+
+    def cast(self, value: str, kind: str) -> str:
+        """Return a value as FLOAT, DOUBLE, INT64 or UINT8."""
+        return self.op("Cast", value, to=getattr(onnx().TensorProto, kind))
+
+    def model(
+        self,
+        name: str,
+        inputs: dict[str, tuple[str, tuple[int | str, ...]]],
+        outputs: dict[str, tuple[str, tuple[int | str, ...]]],
+        facts: dict[str, str],
+    ) -> bytes:
+        """Return the model's bytes, checked by onnx.
+
+        Args:
+            name: of the graph.
+            inputs: (element type, shape) by name; a text in a shape is a free size.
+            outputs: the same.
+            facts: kept with the model.
+        """
+        helper, proto = onnx().helper, onnx().TensorProto
+
+        def declared(values: dict[str, tuple[str, tuple[int | str, ...]]]) -> list[Any]:
+            return [
+                helper.make_tensor_value_info(key, getattr(proto, kind), shape)
+                for key, (kind, shape) in values.items()
+            ]
+
+        graph = helper.make_graph(
+            self.nodes, name, declared(inputs), declared(outputs), initializer=self.constants
+        )
+        made = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=_IR,
+            producer_name="striate",
+        )
+        helper.set_model_props(made, facts)
+        onnx().checker.check_model(made)
+        found: bytes = made.SerializeToString()
+        return found
