@@ -29,9 +29,7 @@ class Part(enum.StrEnum):
 
 
 def evaluate(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run folder, or published weights.")
-    ],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or published weights.")],
     more: Annotated[
         list[str] | None,
         typer.Argument(

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run folder, or published weights.")
-    ],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or published weights.")],
     files: Annotated[
         list[str], typer.Argument(metavar="FILE", help="Images, folders, quoted globs.")
     ],
