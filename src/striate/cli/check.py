@@ -56,7 +56,7 @@ def check(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Check data, and data and network together, before a minute is spent on training.
+    """What is wrong with data, and with a network on it.
 
     Bad files, duplicates, leaks between the parts, wrong labels; then each check of the network
     says what it measured, what it expected, what that means and what to do. Exit code 1 where one

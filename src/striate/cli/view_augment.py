@@ -40,7 +40,7 @@ def view_augment(
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
-    """A contact sheet of training images, as each epoch will show them.
+    """A picture of training images as each epoch will show them.
 
     These are the very images of `striate train` with the same data, recipe and seed.
     """
