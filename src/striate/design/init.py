@@ -93,3 +93,15 @@ class Fading(Init, frozen=True, kw_only=True):
 
     ratio: float = 0.8
     total: float = 1.0
+
+
+class UnitBall(Init, frozen=True, kw_only=True):
+    """U(0, 1), each row divided by its sum: Caffe's positive_unitball."""
+
+
+class Bilinear(Init, frozen=True, kw_only=True):
+    """The filter that enlarges by linear interpolation, in each channel: Caffe's bilinear.
+
+    weight[.., i, j] = (1 - |i / f - c|) (1 - |j / f - c|), f = ceil(size / 2),
+    c = (2f - 1 - f mod 2) / 2f.
+    """

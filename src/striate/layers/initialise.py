@@ -13,6 +13,7 @@ from torch import Tensor
 
 from striate import design
 from striate.design import Init, Parameter
+from striate.design.init import Bilinear, UnitBall
 from striate.errors import DesignError
 from striate.randomness import stream
 
@@ -99,3 +100,22 @@ def _(
         tensor.uniform_(-(3**0.5) * std, 3**0.5 * std, generator=generator)
     else:
         tensor.normal_(0.0, std, generator=generator)
+
+
+@fill.register
+def _(init: UnitBall, tensor: Tensor, parameter: Parameter, generator: torch.Generator) -> None:
+    rows = tensor.uniform_(0.0, 1.0, generator=generator).flatten(1)
+    tensor.copy_((rows / rows.sum(1, keepdim=True)).view(tensor.shape))
+
+
+@fill.register
+def _(init: Bilinear, tensor: Tensor, parameter: Parameter, generator: torch.Generator) -> None:
+    sides = []
+    for size in tensor.shape[2:]:
+        half = -(-size // 2)
+        centre = (2 * half - 1 - half % 2) / (2 * half)
+        sides.append(1 - (torch.arange(size) / half - centre).abs())
+    window = torch.ones(())
+    for side in sides:
+        window = window[..., None] * side
+    tensor.copy_(window.expand(tensor.shape))
