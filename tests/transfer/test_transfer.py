@@ -34,7 +34,7 @@ def digits() -> Dataset:
     return Dataset("digits", "digits", whole.classes[:4], {"train": train, "test": test})
 
 
-FAST = Settings(epochs=2, batch=12, device="cpu")
+FAST = Settings(epochs=2, rate=0.02, batch=12, freeze_norm=True, device="cpu")
 
 
 def test_features_are_the_layers_answers_and_are_kept(

@@ -44,7 +44,7 @@ def export(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """A bundle with weights, contract and an ONNX model, proved on real files.
+    """A bundle with an ONNX model that is proved on real files.
 
     The model takes decoded 8-bit pixels of any size. Exit code 1 where it answers one file
     differently; the files are named.

@@ -55,8 +55,8 @@ def transfer(
         int | None,
         typer.Option("--per-class", metavar="N", min=2, help="So many training images a class."),
     ] = None,
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1)] = 30,
-    rate: Annotated[float, typer.Option("--rate", help="Of the new head.")] = 0.02,
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1)] = 15,
+    rate: Annotated[float, typer.Option("--rate", help="Of the new head.")] = 0.1,
     last: Annotated[
         int, typer.Option("--blocks", metavar="K", min=1, help="How many blocks `last` is.")
     ] = 1,
@@ -67,8 +67,9 @@ def transfer(
     gradual: Annotated[
         bool, typer.Option("--gradual", help="Unfreeze in stages: head, last blocks, all.")
     ] = False,
-    train_norm: Annotated[
-        bool, typer.Option("--train-norm", help="Let batch normalisation move as well.")
+    freeze_norm: Annotated[
+        bool,
+        typer.Option("--freeze-norm", help="Keep batch normalisation in blocks that move, too."),
     ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0)] = 0,
     out: Annotated[
@@ -81,7 +82,7 @@ def transfer(
     """Put a trained network to other classes; leaves a run folder.
 
     Rates fall with depth: a new head at the full rate, the later half of the blocks at a tenth, the
-    earlier half at a hundredth. Batch normalisation stays as it is.
+    earlier half at a hundredth. What does not move keeps its batch normalisation to the bit.
     """
     from striate import transfer as moving
     from striate.transfer.transfer import Settings
@@ -91,7 +92,7 @@ def transfer(
         rate=rate,
         last=last,
         layer_decay=layer_decay,
-        freeze_norm=not train_norm,
+        freeze_norm=freeze_norm,
         gradual=gradual,
         seed=seed,
         device=device,

@@ -92,20 +92,20 @@ class Settings(NamedTuple):
         last: how many blocks "last" is.
         rates: of the head, the later half of the blocks, the earlier half.
         layer_decay: each block's rate is this much of the next one's, in place of `rates`.
-        freeze_norm: keep batch normalisation as it is.
+        freeze_norm: keep batch normalisation as it is in blocks that move, too.
         gradual: begin with the head alone, then the last blocks, then what was asked for, each
             stage taking its share of the epochs.
         seed: of all chance.
         device: where.
     """
 
-    epochs: int = 30
-    rate: float = 0.02
+    epochs: int = 15
+    rate: float = 0.1
     batch: int = 32
     last: int = 1
     rates: tuple[float, ...] = RATES
     layer_decay: float | None = None
-    freeze_norm: bool = True
+    freeze_norm: bool = False
     gradual: bool = False
     seed: int = 0
     device: str = "auto"
