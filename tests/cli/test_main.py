@@ -75,7 +75,7 @@ def test_design_of_anything_on_paper_loads_no_torch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["trian"], "No such command 'trian'. Did you mean 'train'?"),
+        (["trian"], "No such command 'trian'. Did you mean 'train', 'transfer'?"),
         (["train", "--recipee", "x"], "No such option: --recipee"),
         (["evaluate"], "Missing argument 'RUN'"),
         (["design", "resnet19"], "There is no network named 'resnet19'. Did you mean resnet"),

@@ -50,7 +50,7 @@ def explain(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """A folder of pictures and one page: maps, filters, units, classes.
+    """Pictures and one page: maps, filters, units, classes.
 
     Every map is tested, and greyed on the page where it is not to be believed.
     """
