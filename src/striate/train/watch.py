@@ -137,7 +137,7 @@ class Watch:
 
 def _keep(values: dict[str, Tensor], name: str, module: nn.Module, given: Any, made: Any) -> None:
     """Keep the first rows of what an activation gave first."""
-    if name not in values and isinstance(made, Tensor):
+    if name not in values and isinstance(made, Tensor) and len(made):  # a process may have none
         values[name] = made.detach()[:_ROWS]
 
 
