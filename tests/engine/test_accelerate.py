@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from typing import Literal
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from striate import design, engine, zoo
 from striate.engine import Program
+from striate.engine.simplify import ACTIVATIONS
 from striate.errors import UsageError, WeightsError
 from striate.layers import Net, build
 
@@ -88,6 +90,21 @@ def test_every_network_of_the_zoo(name: str) -> None:
     net = shaken(network)
     images = torch.randn(2, *net.network.input_shape)
     assert_same(accelerate(net, images), net, images)
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+@pytest.mark.parametrize("plan", ["default", "measure"])
+def test_any_function_after_a_convolution_and_after_a_sum(
+    kind: type[design.Layer], plan: Literal["default", "measure"]
+) -> None:
+    pen = design.Sketch("summed", (8, 12, 12))
+    pen.conv("one", 8, 3, padding=1)
+    pen.put(kind(name="first", inputs=("one",)))
+    pen.conv("two", 8, 3, padding=1)
+    pen.add("sum", "two", "first")
+    pen.put(kind(name="second", inputs=("sum",)))
+    net, images = shaken(pen.finish()), torch.randn(2, 8, 12, 12)
+    assert_same(engine.accelerate(net, images, plan=plan), net, images)
 
 
 def test_layers_are_folded_into_convolutions() -> None:

@@ -221,6 +221,8 @@ def _over(node: Node, kernels: dict[str, Kernel | None], places: Places, last: b
     kernel = kernels[node.name]
     if kernel is None or not kernel.over or node.residual is None or not last:
         return False
+    if node.residual in node.inputs:  # x + conv(x): windows still read what would be written over
+        return False
     return node.residual in kernels and node.residual not in places.of
 
 

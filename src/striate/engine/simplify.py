@@ -154,6 +154,8 @@ def _fuse_additions(graph: Graph) -> None:
             return False
         if places.get(other, -1) > places[host.name]:
             return False
+        if not isinstance(node.activation, design.ReLU | None):  # no kernel adds before another
+            return False
         host.residual, host.activation = other, node.activation
         return True
 
