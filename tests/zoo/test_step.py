@@ -40,7 +40,11 @@ def step(network: Network, batch: int) -> None:
     pixels = stream.standard_normal((batch, *network.input_shape), np.float32)
     outputs: Tensor | dict[str, Tensor] = net(torch.from_numpy(pixels))
     labels = torch.arange(batch) % network.classes
-    loss = CrossEntropy().cross_entropy(outputs, network, labels)
+    if network.classes > 1:
+        loss = CrossEntropy().cross_entropy(outputs, network, labels)
+    else:  # a value, of which the softmax is always 1
+        assert isinstance(outputs, Tensor)
+        loss = (outputs - 1).square().mean()
     loss.backward()
     assert loss.isfinite()
     for name, parameter in net.named_parameters():
