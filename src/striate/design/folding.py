@@ -42,13 +42,16 @@ class Fold(NamedTuple):
         return f"{first}-{last.rpartition('.')[2] if same else last}"
 
 
-def fold(rows: Sequence[Row], depth: int | None = None, *, alike: bool = True) -> tuple[Fold, ...]:
+def fold(
+    rows: Sequence[Row], depth: int | None = None, *, alike: bool = True, growing: bool = False
+) -> tuple[Fold, ...]:
     """Fold rows whose names are longer than `depth` parts into their scopes.
 
     Args:
         rows: of a sheet, in execution order.
         depth: parts of a name that stay: 1 folds `layer3.0.conv1` to `layer3`; None folds nothing.
         alike: whether scopes alike in a row become one.
+        growing: whether dense layers are alike, which each add channels to what they read.
     """
     if depth is None:
         return tuple(Fold((row.name,), (row,), (row,)) for row in rows)
@@ -60,7 +63,7 @@ def fold(rows: Sequence[Row], depth: int | None = None, *, alike: bool = True) -
     for name, group in scopes:
         single = len(group) == 1
         before = folds[-1] if folds else None
-        signature = None if single else _signature(name, group, before)
+        signature = None if single else _signature(name, group, before, growing)
         if alike and before and signature is not None and signature == signatures[-1]:
             folds[-1] = Fold((*before.names, name), before.rows, before.every + group)
             continue
@@ -82,8 +85,9 @@ def _scope(row: Row, depth: int) -> str:
     return ".".join(row.name.split(".")[:depth])
 
 
-def _signature(name: str, rows: tuple[Row, ...], before: Fold | None) -> object:
+def _signature(name: str, rows: tuple[Row, ...], before: Fold | None, growing: bool) -> object:
     """Return what makes scopes alike: everything but names, `<` for what stands before it."""
+    dense = growing and rows[-1].kind == "concat"
     inside = {row.name: row.name[len(name) :] for row in rows}
     previous = before.every[-1].name if before else None
 
@@ -91,7 +95,8 @@ def _signature(name: str, rows: tuple[Row, ...], before: Fold | None) -> object:
         return inside.get(value, "<" if value == previous else value)
 
     return tuple(
-        (inside[row.name], row.caption, row.output, row.parameters, row.macs)
+        (inside[row.name], row.caption)
+        + ((row.output[1:],) if dense else (row.output, row.parameters, row.macs))
         + tuple(map(source, row.inputs))
         for row in rows
     )

@@ -78,6 +78,14 @@ def test_shortcuts_have_a_lane_and_blocks_alike_are_drawn_once() -> None:
     assert all(len(box.inputs) == 2 for box in adds)
 
 
+def test_dense_layers_are_drawn_once_with_what_they_add() -> None:
+    placed = page(zoo.network("densenet121"))
+    assert [frame[1] for frame in placed.frames] == [6, 12, 24, 16]
+    joins = [box for box, *_ in placed.boxes if box.title == "concat 2"]
+    assert [len(box.inputs) for box in joins] == [2, 2, 2, 2]
+    assert joins[0].volume == "96 to 256x56x56"
+
+
 def test_heads_for_training_are_dashed() -> None:
     svg = drawing(sheet(zoo.network("googlenet")))
     assert "aux1 (training only)" in svg and "stroke-dasharray" in svg

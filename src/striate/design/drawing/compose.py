@@ -162,6 +162,7 @@ def _framed(boxes: Sequence[Box], label: tuple[str, int], read: set[str]) -> _Bl
     ]
     reach = [abs(x) + 14 for xs in lanes.values() for x in xs]
     reach += [max(-left, left + width) for _, left, _, _ in kept]
+    reach += [x + text_width(text, 9) - 10 for text, x, _ in labels]
     half = max([*reach, (text_width(label[0], 10) + 60) / 2]) + _RIM
     return _Block(
         2 * half,

@@ -84,7 +84,7 @@ def _legible(drawn: Graph) -> bool:
 def _alike(rows: Sequence[Row], depth: int) -> tuple[Fold, ...]:
     """Unfold scopes again, keeping those alike as one."""
     unfolded: list[Fold] = []
-    for each in fold(rows, depth):
+    for each in fold(rows, depth, growing=True):
         if len(each.names) == 1:
             unfolded += [Fold((row.name,), (row,), (row,)) for row in each.every]
             continue
@@ -138,7 +138,8 @@ def _input(name: str, shape: tuple[int, ...]) -> Box:
 def _box(
     key: str, chain: Sequence[Fold], inputs: tuple[str, ...], frame: str, optional: set[str]
 ) -> Box:
-    head, last = chain[0], chain[-1].every[-1]
+    head, ends = chain[0], chain[-1]
+    last = ends.every[-1]
     within = f"{frame}." if frame else ""
     names = [each.names[0].removeprefix(within) for each in chain]
     if head.folded:
@@ -155,11 +156,16 @@ def _box(
         family=family,
         stripes=tuple(each.rows[0].family for each in chain[1:] if each.rows[0].family != "shape"),
         inside=tuple(r.family for r in head.rows if r.family in _WEIGHTY) if head.folded else (),
-        volume=by(last.output),
+        volume=by(last.output) if ends.folded else _growth(ends.every[0].output, last.output),
         inputs=inputs,
         frame=frame,
         optional=last.name in optional,
     )
+
+
+def _growth(first: tuple[int, ...], last: tuple[int, ...]) -> str:
+    """Spell a volume, with the channels of the first of several dense layers: `96 to 256x56x56`."""
+    return by(last) if first == last else f"{first[0]} to {by(last)}"
 
 
 def contents(each: Fold) -> str:

@@ -55,6 +55,7 @@ def drawing(sheet: Sheet, *, depth: int | None = None, every: bool = False) -> s
         f'<g transform="translate({_MARGIN + (width - 2 * _MARGIN - page.width) / 2:.1f} {_TOP})">',
         *_frames(page),
         *_lines(page),
+        *_frame_names(page),
         *(_box(*each) for each in page.boxes),
         *(
             f'<text class="volume" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
@@ -82,6 +83,7 @@ def _style() -> str:
         ".striate .what{font-size:11.5px;font-weight:600}",
         ".striate .volume{font-size:9px;fill:#64748b}.striate .label{font-size:10px;fill:#475569}",
         ".striate .times{font-size:12px;font-weight:700;fill:#b45309}",
+        ".striate .label{paint-order:stroke;stroke:#f8fafc;stroke-width:3px}",
         ".striate .frame{fill:#f8fafc;stroke:#cbd5e1}.striate .line{stroke:#64748b;fill:none}",
         ".striate .head{fill:#64748b}",
     ]
@@ -93,7 +95,7 @@ def _style() -> str:
         ".striate .paper{fill:#0f172a}.striate text{fill:#e2e8f0}",
         ".striate .name,.striate .volume,.striate .label{fill:#a8b3c4}",
         ".striate .times{fill:#fbbf24}.striate .frame{fill:#152036;stroke:#3b4a63}",
-        ".striate .line{stroke:#8fa0b8}.striate .head{fill:#8fa0b8}",
+        ".striate .label{stroke:#152036}.striate .line{stroke:#8fa0b8}.striate .head{fill:#8fa0b8}",
     ]
     dark += [
         f".striate .{family} {{fill:{fill};stroke:{rim}}}.striate .s-{family} {{fill:{rim}}}"
@@ -124,14 +126,19 @@ def _legend_marks(legend: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def _frames(page: Page) -> Iterator[str]:
-    for label, times, x, y, width, height, optional in page.frames:
+    for _, _, x, y, width, height, optional in page.frames:
         dashed = ' stroke-dasharray="4 3"' if optional else ""
         yield (
             f'<rect class="frame" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
             f'height="{height:.1f}" rx="8"{dashed}/>'
         )
+
+
+def _frame_names(page: Page) -> Iterator[str]:
+    """Yield what stands at the head of each frame, clear of the edges that enter there."""
+    for label, times, x, y, width, _, optional in page.frames:
         words = escape(label) + (" (training only)" if optional else "")
-        yield f'<text class="label" x="{x + 8:.1f}" y="{y + 14:.1f}">{words}</text>'
+        yield f'<text class="label" x="{x + 8:.1f}" y="{y + 12:.1f}">{words}</text>'
         if times > 1:
             yield (
                 f'<text class="times" x="{x + width - 8:.1f}" y="{y + 15:.1f}" '
