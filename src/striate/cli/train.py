@@ -221,6 +221,7 @@ def _text(
         )
     places = {"run": result.run, "model": str(run.weights)}
     places |= {name: str(path) for name, path in pictures.items()}
+    places.setdefault("mistakes", "none")
     lines += ["", *(f"{name.ljust(10)} {place}" for name, place in places.items())]
     again = shlex.quote(result.run)
     steps = run.history("step")[-1]["step"]

@@ -98,7 +98,8 @@ class Training:
         self.step = Step(recipe, self.net, self.stepper, together, prepared.contract.forward)
         self.watch = Watch(self.net, self.stepper, on=run is not None and not recipe.compile)
         self.probes: list[Robustness] = []
-        self._began = self._saved = self._epoch_began = time.monotonic()
+        self._began = self._saved = time.monotonic()
+        self._paced: tuple[float, int] | None = None  # when a step was last counted from, and which
         self._losses: list[float] = []
 
     # -- where it stands
@@ -162,6 +163,8 @@ class Training:
         if self.average is not None:
             self.average.update(self.done)
         self._losses.append(taken.loss)
+        if self._paced is None:  # the first step compiles and plans: it says nothing of the others
+            self._paced = time.monotonic(), self.done
         self._note({"kind": "step", "epoch": epoch, **taken._asdict()})
         if seen := self.watch.seen():
             self._note({"kind": "probe", "probe": "layers", "epoch": epoch, **seen})
@@ -315,8 +318,10 @@ class Training:
 
     def _say_epoch(self, validation: Validation, chosen: bool) -> None:
         losses, self._losses = self._losses, []
-        began, self._epoch_began = self._epoch_began, time.monotonic()
-        pace = (self._epoch_began - began) / max(len(losses), 1)
+        now = time.monotonic()
+        began, counted = self._paced or (now, self.done)
+        self._paced = now, self.done
+        pace = (now - began) / max(self.done - counted, 1)
         left = pace * self.steps_per_epoch * (self.recipe.epochs - validation.epoch)
         robust = validation.robust
         if self.together.first:
