@@ -40,7 +40,7 @@ def test_every_convolution_is_there(measured: Plan) -> None:
         assert all(each.ms > 0 and each.deterministic for each in layer.candidates.values())
         assert all(0 < each.relative_rms < 1e-5 for each in layer.candidates.values())
     assert set(measured.layers[1].candidates) > {"default", "winograd_4x4"}
-    assert set(measured.layers[0].candidates) == {"default"}  # three channels
+    assert set(measured.layers[0].candidates) == {"default", "packed"}  # three channels
     chosen = sum(each.candidates[each.chosen].ms for each in measured.layers)
     assert measured.total_ms == pytest.approx(chosen)
     assert measured.default_ms == pytest.approx(

@@ -13,7 +13,7 @@ from striate.errors import UnknownName, UsageError
 from striate.ops import ALGORITHMS, Problem, conv2d
 
 OURS = [name for name in ALGORITHMS if name != "direct"]
-EXACT = [name for name in OURS if not name.startswith("winograd")]
+WIDE = ("reference", "toeplitz", "im2col", "fft", "fft_tiled")  # in double precision too
 
 
 def check(task: Problem, seed: int, layout: str) -> None:
@@ -33,6 +33,15 @@ def check(task: Problem, seed: int, layout: str) -> None:
 @given(problems(general=True), st.integers(0, 99), st.sampled_from(sorted(LAYOUTS)))
 def test_any_problem_has_the_definitions_answer(task: Problem, seed: int, layout: str) -> None:
     check(task, seed, layout)
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(general=True), st.integers(0, 99), st.sampled_from(sorted(LAYOUTS)))
+def test_filters_of_single_channels_have_the_definitions_answer(
+    task: Problem, seed: int, layout: str
+) -> None:
+    channels = 7 * task.channels + task.features
+    check(task.replace(channels=channels, features=channels, groups=channels), seed, layout)
 
 
 @settings(max_examples=60, deadline=None)
@@ -63,16 +72,25 @@ def test_the_definition_is_torchs() -> None:
         torch.testing.assert_close(ours, theirs)
 
 
-def small(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def pair(name: str, image: tuple[int, ...], weight: tuple[int, ...]) -> tuple[Tensor, Tensor, int]:
+    """Return image, filters and groups: filters of single channels where the algorithm has such."""
+    groups = image[1] if name == "depthwise" else 1
+    if groups > 1:
+        weight = (groups, 1, *weight[2:])
+    return torch.randn(image), torch.randn(weight), groups
+
+
+def small(dtype: torch.dtype, name: str = "") -> tuple[Tensor, Tensor, Tensor, int]:
     torch.manual_seed(0)
-    shapes = (2, 2, 5, 6), (3, 2, 3, 3), (3,)
-    x, weight, bias = (torch.randn(each).to(dtype).requires_grad_() for each in shapes)
-    return x, weight, bias
+    x, weight, groups = pair(name, (2, 2, 5, 6), (3, 2, 3, 3))
+    drawn = (x, weight, torch.randn(len(weight)))
+    x, weight, bias = (each.to(dtype).requires_grad_() for each in drawn)
+    return x, weight, bias, groups
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", WIDE)
 def test_derivatives_of_both_orders(name: str) -> None:
-    x, weight, bias = small(torch.float64)
+    x, weight, bias, _ = small(torch.float64)
 
     def function(*inputs: Tensor) -> Tensor:
         return conv2d(*inputs, padding=((1, 0), (1, 2)), algorithm=name)
@@ -81,13 +99,13 @@ def test_derivatives_of_both_orders(name: str) -> None:
     assert torch.autograd.gradgradcheck(function, (x, weight, bias), fast_mode=True)
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if name not in EXACT])
-def test_winograds_second_derivatives_are_torchs(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in OURS if name not in WIDE])
+def test_second_derivatives_are_torchs(name: str) -> None:
     """Single precision: compared with torch's in double precision."""
     found = []
     for algorithm, dtype in ((name, torch.float32), ("direct", torch.float64)):
-        x, weight, bias = small(dtype)
-        y = conv2d(x, weight, bias, padding=1, algorithm=algorithm)
+        x, weight, bias, groups = small(dtype, name)
+        y = conv2d(x, weight, bias, padding=1, groups=groups, algorithm=algorithm)
         first = torch.autograd.grad(y.pow(3).sum(), [x, weight], create_graph=True)
         second = torch.autograd.grad(first[0].pow(2).sum() + first[1].pow(2).sum(), [x, weight])
         found.append([*first, *second])
@@ -98,9 +116,9 @@ def test_winograds_second_derivatives_are_torchs(name: str) -> None:
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("name", OURS)
 def test_torchs_own_checks_of_an_operator(name: str, layout: str) -> None:
-    x, weight, bias = small(torch.float32)
+    x, weight, bias, groups = small(torch.float32, name)
     x = LAYOUTS[layout](x.detach()).requires_grad_()
-    tail = ([1, 1], [1, 0, 2, 1], [1, 1], 1)
+    tail = ([1, 1], [1, 0, 2, 1], [1, 1], groups)
     operators = torch.ops.striate
     y = getattr(operators, f"conv2d_{name}")(x, weight, bias, *tail)
     cases = {
@@ -143,10 +161,10 @@ def test_compiled_and_exported(name: str) -> None:
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_what_is_not_finite_stays_in_its_image(name: str, bad: float) -> None:
     torch.manual_seed(1)
-    x, weight = torch.randn(3, 8, 9, 9), torch.randn(4, 8, 3, 3)
-    clean = conv2d(x, weight, padding=1, algorithm=name)
+    x, weight, groups = pair(name, (3, 8, 9, 9), (4, 8, 3, 3))
+    clean = conv2d(x, weight, padding=1, groups=groups, algorithm=name)
     x[1, 3, 4, 4] = bad
-    y = conv2d(x, weight, padding=1, algorithm=name)
+    y = conv2d(x, weight, padding=1, groups=groups, algorithm=name)
     assert torch.equal(y[[0, 2]], clean[[0, 2]])
     assert not torch.isfinite(y[1]).all()
 
@@ -154,9 +172,9 @@ def test_what_is_not_finite_stays_in_its_image(name: str, bad: float) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_a_result_does_not_depend_on_the_rest_of_the_batch(name: str) -> None:
     torch.manual_seed(2)
-    x, weight = torch.randn(5, 16, 9, 9), torch.randn(8, 16, 3, 3)
-    together = conv2d(x, weight, padding=1, algorithm=name)
-    alone = conv2d(x[2:3], weight, padding=1, algorithm=name)
+    x, weight, groups = pair(name, (5, 16, 9, 9), (8, 16, 3, 3))
+    together = conv2d(x, weight, padding=1, groups=groups, algorithm=name)
+    alone = conv2d(x[2:3], weight, padding=1, groups=groups, algorithm=name)
     if name in ("im2col", "fft", "fft_tiled"):  # the matrix product may sum in another order
         torch.testing.assert_close(together[2:3], alone)
     else:
@@ -204,6 +222,8 @@ def test_the_table_says_what_memory_it_takes(name: str) -> None:
         batch=2, channels=16, features=32, size=(14, 14), kernel=(3, 3), padding=((1, 1), (1, 1))
     )
     algorithm = ALGORITHMS[name]
+    if name == "depthwise":
+        task = task.replace(groups=16, features=16)
     assert algorithm.supports(task) and algorithm.name == name
     assert algorithm.workspace_bytes(task) >= 0
     assert algorithm.deterministic

@@ -88,7 +88,7 @@ def test_narrower_vectors_compute_the_same(
     monkeypatch: pytest.MonkeyPatch, lanes: int, vectors: int
 ) -> None:
     """As machines with AVX2 and Arm would."""
-    monkeypatch.setattr(winograd, "_registers", lambda: (lanes, vectors))
+    monkeypatch.setattr(winograd, "registers", lambda: (lanes, vectors))
     torch.manual_seed(3)
     x, weight = images(2, 21, 9, 10), torch.randn(38, 21, 3, 3)
     task = winograd.Problem(

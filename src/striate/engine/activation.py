@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import singledispatch
 from typing import NamedTuple
@@ -60,6 +61,13 @@ def _(record: design.GELU) -> PostOp | None:
 @post_op.register
 def _(record: design.Tanh) -> PostOp | None:
     return PostOp("tanh") if (record.outer, record.inner) == (1.0, 1.0) else None
+
+
+def limits(record: design.Layer | None) -> tuple[float, float] | None:
+    """Return what an activation cuts values at, where it does nothing else; None elsewhere."""
+    least = 0.0 if isinstance(record, design.ReLU | design.ReLU6) else -math.inf
+    most = 6.0 if isinstance(record, design.ReLU6) else math.inf
+    return (least, most) if isinstance(record, design.ReLU | design.ReLU6 | None) else None
 
 
 @singledispatch

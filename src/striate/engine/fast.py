@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from striate import design
-from striate.engine.activation import in_place
+from striate.engine.activation import in_place, limits
 from striate.engine.kernel import Kernel
 from striate.engine.node import Node
-from striate.ops import ALGORITHMS, Problem, conv2d, winograd
+from striate.ops import ALGORITHMS, Problem, conv2d, packed, windows, winograd
 
 Direction = Literal["inference", "training"]
 
-_WINOGRAD = {f"winograd_{outputs}x{outputs}": outputs for outputs in (2, 4, 6)}
 _LEAST_CHANNELS = 8  # fewer, as in the first layer, leave the products too small to gain by
 
 
@@ -23,17 +25,26 @@ def algorithms(record: design.Layer, node: Node, direction: Direction) -> tuple[
     """Return the names of what may compute a node instead of torch's own."""
     if not isinstance(record, design.Conv) or len(record.kernel) != 2 or not node.native:
         return ()
-    if min(node.shapes[0][0], node.shape[0]) < _LEAST_CHANNELS:
-        return ()
     task = problem(record, node, 1)
-    return tuple(name for name in _WINOGRAD if ALGORITHMS[name].supports(task))
+    return tuple(name for name, worth in _CANDIDATES.items() if worth(task) and _can(name, task))
 
 
 def kernel(record: design.Conv, node: Node, batch: int, algorithm: str) -> Kernel | None:
     """Return a fast convolution by its name; None for torch's own."""
-    if algorithm not in _WINOGRAD or algorithm not in algorithms(record, node, "inference"):
+    if algorithm not in _KERNELS or algorithm not in algorithms(record, node, "inference"):
         return None
-    return Winograd(record, node, _WINOGRAD[algorithm])
+    if algorithm == "depthwise" and node.residual is not None:
+        return None
+    return _KERNELS[algorithm](record, node)
+
+
+def _can(name: str, task: Problem) -> bool:
+    return ALGORITHMS[name].supports(task)
+
+
+def _wide(task: Problem) -> bool:
+    """Say whether the products are large enough for fewer of them to gain anything."""
+    return min(task.channels, task.features) >= _LEAST_CHANNELS
 
 
 def workspace(record: design.Conv, node: Node, batch: int, algorithm: str) -> int:
@@ -74,26 +85,75 @@ def problem(record: design.Conv, node: Node, batch: int) -> Problem:
     )
 
 
-class Winograd:
-    """Winograd's convolution: filters transformed once, bias, sum and rectifier as it writes."""
+class _Writing:
+    """A convolution that writes where it is told, reads slices, and finishes its result.
+
+    Args:
+        node: what to compute.
+        run: the convolution of `striate.ops`.
+    """
 
     into = True
     over = False
     slices = True
 
-    def __init__(self, record: design.Conv, node: Node, outputs: int) -> None:
-        if node.weight is None:
-            raise TypeError(f"{node.name} has no weight")
-        down, across = record.padding
-        self.run = winograd.prepare(node.weight, outputs, (down, across))
-        self.bias = node.bias
-        self.relu = isinstance(node.activation, design.ReLU)
-        self.activate = in_place(None if self.relu else node.activation)
+    def __init__(self, node: Node, run: Callable[..., Tensor], known: bool) -> None:
+        self.run, self.bias = run, node.bias
+        self.activate = in_place(None if known else node.activation)
 
     def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
         """Convolve: (batch, channels, height, width) -> (batch, features, ...)."""
-        residual = values[1] if len(values) > 1 else None
         if not len(values[0]):
             return torch.empty(0) if out is None else out
-        y = self.run(values[0], bias=self.bias, residual=residual, relu=self.relu, out=out)
-        return self.activate(y)
+        residual = {"residual": values[1]} if len(values) > 1 else {}
+        return self.activate(self.run(values[0], bias=self.bias, out=out, **residual))
+
+
+class Winograd(_Writing):
+    """Winograd's convolution: filters transformed once, bias, sum and rectifier as it writes."""
+
+    def __init__(self, record: design.Conv, node: Node, outputs: int) -> None:
+        down, across = record.padding
+        relu = isinstance(node.activation, design.ReLU)
+        prepared = winograd.prepare(_weight(node), outputs, (down, across))
+        super().__init__(node, partial(prepared, relu=relu), relu)
+
+
+class Packed(_Writing):
+    """The direct convolution by kernels of our own."""
+
+    def __init__(self, record: design.Conv, node: Node) -> None:
+        cut = limits(node.activation)
+        (high, wide), (down, across) = record.stride, record.padding
+        dilation = (record.dilation[0], record.dilation[1])
+        run = packed.prepare(_weight(node), (high, wide), (down, across), dilation)
+        super().__init__(node, partial(run, limits=cut or _NO_LIMITS), cut is not None)
+
+
+class Depthwise(_Writing):
+    """Filters of single channels by kernels of our own, padded as they are."""
+
+    def __init__(self, record: design.Conv, node: Node) -> None:
+        cut = limits(node.activation)
+        (high, wide), (down, across) = record.stride, record.padding
+        run = windows.prepare(_weight(node), (high, wide), (down, across))
+        super().__init__(node, partial(run, limits=cut or _NO_LIMITS), cut is not None)
+
+
+def _weight(node: Node) -> Tensor:
+    if node.weight is None:
+        raise TypeError(f"{node.name} has no weight")
+    return node.weight
+
+
+_NO_LIMITS = (-math.inf, math.inf)
+_KERNELS: dict[str, Callable[[design.Conv, Node], Kernel]] = {
+    "winograd_2x2": partial(Winograd, outputs=2),
+    "winograd_4x4": partial(Winograd, outputs=4),
+    "winograd_6x6": partial(Winograd, outputs=6),
+    "packed": Packed,
+    "depthwise": Depthwise,
+}
+_CANDIDATES: dict[str, Callable[[Problem], bool]] = {
+    name: _wide if name.startswith("winograd") else lambda task: True for name in _KERNELS
+}

@@ -83,6 +83,15 @@ class Lanes:
     def __mul__(self, other: Lanes) -> Lanes:
         return self._with("fmul", other)
 
+    def __truediv__(self, other: Lanes) -> Lanes:
+        return self._with("fdiv", other)
+
+    def root(self) -> Lanes:
+        """Return the square root."""
+        kind = self.code.vector
+        function = self.code.outside(f"{kind} @llvm.sqrt.v{self.code.lanes}f32", kind)
+        return Lanes(self.code, self.code.emit(f"call {function}({kind} {self.name})"))
+
     def times_plus(self, factor: Lanes, term: Lanes) -> Lanes:
         """Return self * factor + term, rounded once where the machine can."""
         kind = self.code.vector
@@ -94,10 +103,26 @@ class Lanes:
 
     def at_least(self, floor: Lanes) -> Lanes:
         """Return the larger in every lane; not-a-number stays what it is."""
+        below = self.code.emit(f"fcmp olt {self.code.vector} {self.name}, {floor.name}")
+        return self._or(floor, below)
+
+    def at_most(self, ceiling: Lanes) -> Lanes:
+        """Return the smaller in every lane; not-a-number stays what it is."""
+        above = self.code.emit(f"fcmp ogt {self.code.vector} {self.name}, {ceiling.name}")
+        return self._or(ceiling, above)
+
+    def larger(self, other: Lanes) -> Lanes:
+        """Return the larger in every lane; not-a-number where either is."""
         kind, code = self.code.vector, self.code
-        below = code.emit(f"fcmp olt {kind} {self.name}, {floor.name}")
-        chosen = f"select {code.booleans} {below}, {kind} {floor.name}, {kind} {self.name}"
-        return Lanes(code, code.emit(chosen))
+        above = code.emit(f"fcmp ugt {kind} {other.name}, {self.name}")
+        known = code.emit(f"fcmp ord {kind} {self.name}, {self.name}")
+        return self._or(other, code.emit(f"and {code.booleans} {above}, {known}"))
+
+    def _or(self, other: Lanes, condition: str) -> Lanes:
+        """Return the other where the condition holds."""
+        code, kind = self.code, self.code.vector
+        values = f"{kind} {other.name}, {kind} {self.name}"
+        return Lanes(code, code.emit(f"select {code.booleans} {condition}, {values}"))
 
 
 class Function:
@@ -244,6 +269,17 @@ class Function:
         head = self.outside(head, f"{self.vector}, ptr, i32, {self.booleans}")
         what, where = f"{self.vector} {value.name}", f"ptr {self._pointer(at)}"
         self._lines.append(f"call {head}({what}, {where}, i32 4, {self.booleans} {mask})")
+
+    def part(self, at: Word, mask: str | None) -> Lanes:
+        """Read a vector, or the lanes of a mask."""
+        return self.load(at) if mask is None else self.load_masked(at, mask)
+
+    def store_part(self, value: Lanes, at: Word, mask: str | None) -> None:
+        """Write a vector, or the lanes of a mask."""
+        if mask is None:
+            self.store(value, at)
+        else:
+            self.store_masked(value, at, mask)
 
     # -- what instructions need --------------------------------------------------------------------
 

@@ -17,16 +17,17 @@ from striate.ops.algorithm import Algorithm, operator
 from striate.ops.direct import DIRECT, convolve
 from striate.ops.fft import FFT, FFT_TILED
 from striate.ops.im2col import IM2COL
+from striate.ops.packed import PACKED
 from striate.ops.reference import REFERENCE
 from striate.ops.toeplitz import TOEPLITZ
+from striate.ops.windows import DEPTHWISE
 from striate.ops.winograd import WINOGRAD
 from striate.records import nearest
 
 Sizes = int | tuple[int, int]
 
-ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
-    {each.name: each for each in (REFERENCE, TOEPLITZ, IM2COL, FFT, FFT_TILED, *WINOGRAD, DIRECT)}
-)
+_EVERY = (REFERENCE, TOEPLITZ, IM2COL, FFT, FFT_TILED, *WINOGRAD, PACKED, DEPTHWISE, DIRECT)
+ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType({each.name: each for each in _EVERY})
 """Every algorithm by its name."""
 
 _OPERATORS: dict[str, Callable[..., Tensor]] = {

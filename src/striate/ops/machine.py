@@ -64,6 +64,18 @@ def machine() -> Machine:
 
 
 @lru_cache(maxsize=1)
+def registers() -> tuple[int, int]:
+    """Return floats in a vector, and vectors of features that kernels sum at a time.
+
+    As many as the registers hold, beside what is multiplied.
+    """
+    here = machine()
+    lanes = max(here.vector_bits // 32, 4)
+    many = lanes == 16 or "arm64" in here.system or "aarch64" in here.system
+    return lanes, 4 if many else 2
+
+
+@lru_cache(maxsize=1)
 def l2_bytes() -> int:
     """Return the size of a core's second cache; a mebibyte where the system does not say."""
     try:

@@ -15,6 +15,9 @@ import numpy as np
 from striate.ops.assembly import Function, Lanes, Word
 from striate.ops.points import Matrix, transforms
 
+Place = Callable[[int, int], Word]
+"""Of a row and a column, the address of a pixel."""
+
 
 class Form(NamedTuple):
     """F(m, r) in both directions; m and r are 1 where a filter has one row or one column.
@@ -145,7 +148,7 @@ def table(
     *,
     strides: tuple[Word, Word],
     limits: tuple[Word, Word],
-) -> Callable[[int, int], Word]:
+) -> Place:
     """Write the addresses of a tile's pixels to the stack; those outside the image lie elsewhere.
 
     Returns:

@@ -17,16 +17,15 @@ Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016.
 from __future__ import annotations
 
 import math
-import threading
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from striate.errors import UsageError
 from striate.ops.algorithm import Algorithm
-from striate.ops.machine import l2_bytes, machine
+from striate.ops.images import constants, innermost, line, pieces, scratch, steps, target
+from striate.ops.machine import l2_bytes, registers
 from striate.ops.native import available
 from striate.ops.points import POINTS
 from striate.ops.problem import Padding, Pair, Problem
@@ -43,17 +42,9 @@ ERRORS = {1: 1e-6, 4: 1e-6, 6: 2e-6, 8: 8e-6}
 
 def form(outputs: int, kernel: Pair) -> Form:
     """Return F(outputs, kernel) for this machine's vectors."""
-    lanes, vectors = _registers()
+    lanes, vectors = registers()
     down, across = (outputs if taps > 1 else 1 for taps in kernel)
     return Form((down, across), kernel, lanes, vectors)
-
-
-@lru_cache(maxsize=1)
-def _registers() -> Pair:
-    """Return floats in a vector, and vectors in a panel: as many as the registers hold."""
-    lanes = max(machine().vector_bits // 32, 4)
-    many = lanes == 16 or "arm64" in machine().system or "aarch64" in machine().system
-    return lanes, 4 if many else 2
 
 
 def supports(outputs: int, task: Problem) -> bool:
@@ -68,61 +59,6 @@ def supports(outputs: int, task: Problem) -> bool:
         and all(any(side == length for length in POINTS) for side in sides)
         and available()
     )
-
-
-# -- memory ----------------------------------------------------------------------------------------
-
-
-class _Scratch(threading.local):
-    """Memory of a thread that outlives calls: what is written to it is read in the same call."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Tensor] = {}
-
-    def keep(self, use: str, count: int) -> Tensor:
-        """Return memory of at least `count` floats after `line`."""
-        if use not in self.kept or self.kept[use].numel() < count + 16:
-            self.kept[use] = torch.zeros(count + 16)
-        return self.kept[use]
-
-    def take(self, use: str, count: int) -> int:
-        """Return the address of `count` floats, on a cache line."""
-        return line(self.keep(use, count))
-
-
-_scratch = _Scratch()
-
-
-def line(memory: Tensor) -> int:
-    """Return the address of a tensor's first cache line."""
-    address = memory.data_ptr()
-    return address + -address % 64
-
-
-@cache
-def _zeros(count: int) -> Tensor:
-    """Return zeros, followed by a place to write what nobody reads, and the two floors."""
-    return torch.cat([torch.zeros(count), torch.tensor([0.0, -torch.inf])])
-
-
-def _constants(count: int, relu: bool) -> tuple[int, int]:
-    """Return addresses: of at least `count` zeros, and of the floor."""
-    rounded = 1 << max(count - 1, 1023).bit_length()
-    address = _zeros(rounded).data_ptr()
-    return address, address + 4 * (rounded if relu else rounded + 1)
-
-
-def innermost(x: Tensor) -> Tensor:
-    """Return x itself where its channels lie side by side, else a copy that does."""
-    if x.shape[1] == 1 or x.stride(1) == 1:
-        return x
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def _steps(x: Tensor) -> tuple[int, int, int]:
-    """Return the bytes from image to image, row to row, pixel to pixel."""
-    image, _, row, pixel = x.stride()
-    return image * 4, row * 4, pixel * 4
 
 
 # -- the convolution -------------------------------------------------------------------------------
@@ -217,14 +153,7 @@ class Prepared:
         high = x.shape[2] + above + below - self.form.taps[0] + 1
         wide = x.shape[3] + left + right - self.form.taps[1] + 1
         shape = (x.shape[0], self.features, high, wide)
-        if out is None:
-            out = torch.empty(shape, memory_format=torch.channels_last)
-        if x.shape[1] != self.channels or tuple(out.shape) != shape or innermost(out) is not out:
-            raise UsageError(
-                f"Expected x of {self.channels} channels and out of {shape} with channels "
-                f"innermost, received x={tuple(x.shape)}, out={tuple(out.shape)} with strides "
-                f"{out.stride()}."
-            )
+        out = target(x, self.channels, out, shape)
         residual = None if residual is None else innermost(residual)
         _convolve(self, x, bias, residual, relu, out)
         return out
@@ -251,7 +180,7 @@ def _filter_floats(one: Form, channels: int, features: int) -> int:
 
 def _at_once(one: Form, taps: Tensor, padding: Padding) -> Prepared:
     """Transform filters for a single call, in memory that the next call takes again."""
-    filters = _scratch.keep("filters", _filter_floats(one, taps.shape[2], taps.shape[3]))
+    filters = scratch.keep("filters", _filter_floats(one, taps.shape[2], taps.shape[3]))
     return _transformed(one, taps, padding, filters)
 
 
@@ -259,9 +188,9 @@ def _transformed(one: Form, taps: Tensor, padding: Padding, filters: Tensor) -> 
     """Write filters (taps, taps, channels, features) as panels of U."""
     taps = taps.contiguous()
     channels, features = taps.shape[2:]
-    pieces = cut(-(-features // one.width), torch.get_num_threads())
+    panels = cut(-(-features // one.width), torch.get_num_threads())
     arguments = taps.data_ptr(), channels, features, line(filters)
-    kernels(one)["filters"](*arguments, pieces=pieces)
+    kernels(one)["filters"](*arguments, pieces=panels)
     return Prepared(one, filters, channels, features, padding)
 
 
@@ -271,35 +200,24 @@ def _convolve(
     one, features = task.form, task.features
     down, across = (-(-n // m) for n, m in zip(out.shape[2:], one.outputs, strict=True))
     tiles, panels = x.shape[0] * down * across, -(-features // one.width)
-    zeros, floor = _constants(max(task.channels, features), relu)
+    least = 0.0 if relu else -torch.inf
+    zeros, floor, _ = constants(max(task.channels, features), least)
     if bias is not None:
         bias = bias.contiguous()
     place = blocks(one, task.channels, features, tiles)
-    pieces = _pieces(tiles, panels, place.tiles)
-    room = _scratch.take("room", min(torch.get_num_threads(), len(pieces)) * place.bytes // 4)
+    shared = pieces(tiles, panels, place.tiles, ROWS)
+    room = scratch.take("room", min(torch.get_num_threads(), len(shared)) * place.bytes // 4)
     kernels(one)["forward"](
-        *(x.data_ptr(), *_steps(x), x.shape[2], x.shape[3], task.padding[0][0], task.padding[1][0]),
+        *(x.data_ptr(), *steps(x), x.shape[2], x.shape[3], task.padding[0][0], task.padding[1][0]),
         *(task.channels, line(task.filters), features),
         *(zeros if bias is None else bias.data_ptr(), floor, zeros),
-        *((zeros, 0, 0, 0) if residual is None else (residual.data_ptr(), *_steps(residual))),
-        *(out.data_ptr(), *_steps(out), out.shape[2], out.shape[3], down, across),
+        *((zeros, 0, 0, 0) if residual is None else (residual.data_ptr(), *steps(residual))),
+        *(out.data_ptr(), *steps(out), out.shape[2], out.shape[3], down, across),
         *(place.v_tile, place.v_point, one.width * 4, place.m_point, place.tiles),
-        pieces=pieces,
+        pieces=shared,
         room=room,
         step=place.bytes,
     )
-
-
-def _pieces(tiles: int, panels: int, block: int) -> list[tuple[int, ...]]:
-    """Return ranges of tiles and of panels: tiles are shared out, where they are few, features."""
-    threads = torch.get_num_threads()
-    if threads == 1:
-        return [(0, tiles, 0, panels)]
-    if tiles >= 4 * threads * block:
-        return [(*each, 0, panels) for each in cut(tiles, 4 * threads, block)]
-    if tiles < threads * block and panels >= threads:
-        return [(0, tiles, *each) for each in cut(panels, threads)]
-    return [(*each, 0, panels) for each in cut(tiles, threads, ROWS)]
 
 
 # -- the three faces -------------------------------------------------------------------------------
@@ -326,19 +244,19 @@ def by_weight(outputs: int, x: Tensor, gradient: Tensor, task: Problem) -> Tenso
     high, wide = task.out_size
     down, across = -(-high // one.outputs[0]), -(-wide // one.outputs[1])
     tiles = task.batch * down * across
-    run, zeros = kernels(one), _constants(max(task.channels, task.features), False)[0]
+    run, zeros = kernels(one), constants(max(task.channels, task.features))[0]
     count = min(_summed_at_a_time(one, task), tiles)
     v, z = Blocks(one, count, task.channels), Blocks(one, count, task.features)
-    at_v = _scratch.take("v", one.points * v.v_point // 4 + 64)
-    at_z = _scratch.take("z", one.points * z.v_point // 4 + 64)
+    at_v = scratch.take("v", one.points * v.v_point // 4 + 64)
+    at_z = scratch.take("z", one.points * z.v_point // 4 + 64)
     u_row = z.v_tile
     u_point = -(-task.channels // ROWS) * ROWS * u_row + 64
-    at_u = _scratch.take("u", one.points * u_point // 4)
+    at_u = scratch.take("u", one.points * u_point // 4)
     weight = torch.empty(*task.kernel, task.channels, task.features)
     threads = torch.get_num_threads()
     before = (
-        *(x.data_ptr(), *_steps(x), *task.size, task.padding[0][0], task.padding[1][0]),
-        *(task.channels, gradient.data_ptr(), *_steps(gradient), high, wide, task.features),
+        *(x.data_ptr(), *steps(x), *task.size, task.padding[0][0], task.padding[1][0]),
+        *(task.channels, gradient.data_ptr(), *steps(gradient), high, wide, task.features),
         *(zeros, down, across),
     )
     places = (at_v, v.v_tile, v.v_point, at_z, z.v_tile, z.v_point)

@@ -1,0 +1,197 @@
+"""The direct convolution by kernels of our own, its filters packed for the registers beforehand.
+
+It multiplies as often as the definition says, near the machine's peak, as oneDNN does; what it adds
+is where the result goes: bias, residual and limits are applied where the sums are in registers, and
+the result is written where it shall be, also as a slice of a larger value's channels. The gradient
+by the image at stride one is the same with the filters turned round; the others are torch's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from striate.ops import direct
+from striate.ops.algorithm import Algorithm
+from striate.ops.images import constants, innermost, line, pieces, scratch, steps, target
+from striate.ops.machine import l2_bytes, registers
+from striate.ops.native import available
+from striate.ops.packed_kernel import ROWS, kernel
+from striate.ops.problem import Padding, Pair, Problem
+
+_FEW = 8  # channels; of so few, a filter's whole row is one run of memory in a padded image
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A convolution whose filters are packed already.
+
+    Args:
+        filters: the panels.
+        channels: of the input.
+        features: of the output.
+        kernel: height and width of a filter.
+        stride: down and across.
+        padding: (above, below), (left, right).
+        dilation: down and across.
+    """
+
+    filters: Tensor
+    channels: int
+    features: int
+    kernel: Pair
+    stride: Pair
+    padding: Padding
+    dilation: Pair
+
+    def __call__(
+        self,
+        x: Tensor,
+        *,
+        bias: Tensor | None = None,
+        residual: Tensor | None = None,
+        limits: tuple[float, float] = (-math.inf, math.inf),
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Return conv(x) + bias + residual, cut at the limits.
+
+        Args:
+            x: (batch, channels, height, width), channels innermost (else it is copied).
+            bias: (features,).
+            residual: like the result, channels innermost; may be `out` itself.
+            limits: the least and the largest result.
+            out: where to write, channels innermost; may be a slice of a larger tensor's channels.
+        """
+        task = Problem(
+            batch=len(x),
+            channels=x.shape[1],
+            features=self.features,
+            size=(x.shape[2], x.shape[3]),
+            kernel=self.kernel,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+        )
+        out = target(x, self.channels, out, task.output)
+        in_rows = self.channels <= _FEW and self.dilation[1] == 1 and self.kernel[1] > 1
+        taps, depth, padding = self.kernel, self.channels, self.padding
+        if in_rows:
+            x, padding = _padded(x, task), ((0, 0), (0, 0))
+            taps, depth = (taps[0], 1), taps[1] * depth
+        else:
+            x = innermost(x)
+        residual = None if residual is None else innermost(residual)
+        bias = None if bias is None else bias.contiguous()
+        zeros, floor, ceiling = constants(max(depth, self.features), *limits)
+        lanes, vectors = registers()
+        count, panels = task.batch * math.prod(task.out_size), -(-self.features // lanes // vectors)
+        block = _block(taps[0] * taps[1] * depth, count)
+        shared = pieces(count, panels, block, ROWS)
+        step = (taps[0] * taps[1] + 2) * block * 8 + -(-self.features // 16) * 64 + 64
+        room = scratch.take("room", min(torch.get_num_threads(), len(shared)) * step // 4)
+        kernel(lanes, vectors)(
+            *(x.data_ptr(), *steps(x), x.shape[2], x.shape[3], padding[0][0], padding[1][0]),
+            *(*self.stride, *self.dilation, *taps, zeros),
+            *((zeros, 0, 0, 0) if residual is None else (residual.data_ptr(), *steps(residual))),
+            *(out.data_ptr(), *steps(out), *task.out_size, depth, line(self.filters)),
+            *(self.features, zeros if bias is None else bias.data_ptr(), floor, ceiling, block),
+            pieces=shared,
+            room=room,
+            step=step,
+        )
+        return out
+
+
+def prepare(
+    weight: Tensor,
+    stride: Pair = (1, 1),
+    padding: Padding = ((0, 0), (0, 0)),
+    dilation: Pair = (1, 1),
+) -> Prepared:
+    """Pack filters once, for many calls.
+
+    Args:
+        weight: (features, channels, height, width).
+        stride: down and across.
+        padding: (above, below), (left, right).
+        dilation: down and across.
+    """
+    features, channels, high, wide = weight.shape
+    lanes, vectors = registers()
+    rows = weight.detach().permute(2, 3, 1, 0).reshape(-1, features)
+    more = -features % lanes
+    rows = torch.nn.functional.pad(rows, (0, more)) if more else rows
+    panels = [panel.flatten() for panel in torch.split(rows, lanes * vectors, 1)]
+    memory = torch.empty(rows.numel() + 16)
+    begun = (line(memory) - memory.data_ptr()) // 4
+    torch.cat(panels, out=memory[begun : begun + rows.numel()])
+    return Prepared(memory, channels, features, (high, wide), stride, padding, dilation)
+
+
+def _padded(x: Tensor, task: Problem) -> Tensor:
+    """Return the image with its padding around it, in memory that the next call takes again."""
+    (above, _), (left, _) = task.padding
+    high, wide = task.padded
+    count = task.batch * high * wide * task.channels
+    around = scratch.keep("padded", count)[:count].view(task.batch, high, wide, task.channels)
+    around = around.permute(0, 3, 1, 2)
+    inside = around[:, :, above : above + task.size[0], left : left + task.size[1]]
+    inside.copy_(x)
+    for edge in (
+        *(around[:, :, :above], around[:, :, above + task.size[0] :]),
+        *(around[..., :left], around[..., left + task.size[1] :]),
+    ):
+        edge.zero_()
+    return around
+
+
+def _block(depth: int, count: int) -> int:
+    """Return pixels at a time, so that what they read takes about a quarter of the second cache."""
+    fit = l2_bytes() // 4 // (4 * depth) // ROWS * ROWS
+    return max(ROWS, min(max(fit, 4 * ROWS), 16 * ROWS, -(-count // ROWS) * ROWS))
+
+
+def supports(task: Problem) -> bool:
+    """Say whether these kernels can compute a problem."""
+    return task.groups == 1 and (task.dtype, task.device) == ("float32", "cpu") and available()
+
+
+def forward(x: Tensor, weight: Tensor, task: Problem) -> Tensor:
+    """Return the convolution."""
+    return prepare(weight, task.stride, task.padding, task.dilation)(x)
+
+
+def by_input(gradient: Tensor, weight: Tensor, task: Problem) -> Tensor:
+    """Return the gradient by the image."""
+    back = [
+        (reach - 1 - before, reach - 1 - after)
+        for reach, (before, after) in zip(task.reach, task.padding, strict=True)
+    ]
+    if task.stride != (1, 1) or min(map(min, back)) < 0:
+        return direct.by_input(gradient, weight, task)
+    turned = weight.flip(2, 3).transpose(0, 1)
+    return prepare(turned, (1, 1), (back[0], back[1]), task.dilation)(gradient)
+
+
+def _workspace(task: Problem) -> int:
+    taps = math.prod(task.kernel)
+    lanes = registers()[0]
+    filters = taps * task.channels * (-(-task.features // lanes) * lanes)
+    count = task.batch * math.prod(task.out_size)
+    table = (taps + 2) * _block(taps * task.channels, count) * 8 * torch.get_num_threads()
+    return 4 * filters + table
+
+
+PACKED = Algorithm(
+    name="packed",
+    forward=forward,
+    by_input=by_input,
+    by_weight=direct.by_weight,
+    supports=supports,
+    workspace_bytes=_workspace,
+    relative_error=lambda task: 2e-6,  # a sum is taken in one order, not in parts
+    channels_last=True,
+)

@@ -1,0 +1,170 @@
+"""The convolution by its definition, as one matrix product whose columns are never copied.
+
+Six pixels of the result times a panel of features are summed in registers, over the filter's taps
+and the image's channels; where a tap's pixel lies is looked up in a table, which is made once for a
+block of pixels and read for every panel. What lies outside the image is read from zeros, so that
+stride, padding and dilation cost nothing but the making of the table.
+
+    table (taps, pixels)           addresses of the pixels that a block reads
+    outs, residuals (pixels)       addresses of what it writes and adds
+    filters (panels, taps, channels, width)   a panel is as many features as the registers hold
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from striate.ops.assembly import Function, Lanes, Variable
+from striate.ops.native import Kernel, compile_functions
+
+ROWS = 6
+"""Pixels that are computed at a time."""
+
+PLACES = (
+    "image image_step row_step pixel_step height width top left stride_y stride_x "
+    "dilation_y dilation_x taps_y taps_x zeros residual r_image r_row r_pixel "
+    "out out_image out_row out_pixel out_height out_width first count rows waste "
+    "table tap_step outs residuals"
+)
+"""The parameters of `places`: addresses and steps in bytes, the rest counts."""
+
+
+def places(lanes: int) -> Function:
+    """Look up where the pixels first ... first + count - 1 of the result, padded to rows, lie."""
+    code = Function("places", PLACES, lanes)
+    area = code.out_height * code.out_width
+    rest = code.first % area
+    now = code.stack(3)
+    code.store_word(code.first // area, now)
+    code.store_word(rest // code.out_width, now + 8)
+    code.store_word(rest % code.out_width, now + 16)
+    with code.loop(code.rows) as index:
+        number, y, x = (code.load_word(now + 8 * each) for each in range(3))
+        real = index.below(code.count)
+        top, left = y * code.stride_y - code.top, x * code.stride_x - code.left
+        base = code.image + number * code.image_step
+        into = code.table + index * 8
+        with code.loop(code.taps_y) as tap_y:
+            row = top + tap_y * code.dilation_y
+            at = base + row * code.row_step
+            inside = row.within(code.height)
+            begun = into + tap_y * code.taps_x * code.tap_step
+            with code.loop(code.taps_x) as tap_x:
+                column = left + tap_x * code.dilation_x
+                pixel = (at + column * code.pixel_step).where(column.within(code.width), code.zeros)
+                pixel = pixel.where(inside, code.zeros).where(real, code.zeros)
+                code.store_word(pixel, begun + tap_x * code.tap_step)
+        place = code.out + number * code.out_image + y * code.out_row + x * code.out_pixel
+        code.store_word(place.where(real, code.waste), code.outs + index * 8)
+        place = code.residual + number * code.r_image + y * code.r_row + x * code.r_pixel
+        code.store_word(place.where(real, code.zeros), code.residuals + index * 8)
+        following = x + 1
+        same = following.below(code.out_width)
+        code.store_word(following.where(same, 0), now + 16)
+        following = y.where(same, y + 1)
+        same = following.below(code.out_height)
+        code.store_word(following.where(same, 0), now + 8)
+        code.store_word(number.where(same, number + 1), now)
+    return code
+
+
+def product(lanes: int, vectors: int) -> Function:
+    """Compute ROWS pixels of `vectors` vectors of features, and finish them."""
+    code = Function(
+        f"product_{vectors}",
+        "table tap_step taps depth filters outs residuals offset bias floor ceiling features",
+        lanes,
+    )
+    cells = [(row, vector) for row in range(ROWS) for vector in range(vectors)]
+    sums: dict[tuple[int, int], Variable] = {cell: code.variable() for cell in cells}
+    for cell in cells:
+        sums[cell].set(code.constant(0.0))
+    with code.loop(code.taps) as tap:
+        pixels = [code.load_word(code.table + tap * code.tap_step + 8 * row) for row in range(ROWS)]
+        begun = code.filters + tap * code.depth * (vectors * lanes * 4)
+        with code.loop(code.depth) as step:
+            line = begun + step * (vectors * lanes * 4)
+            right = [code.load(line + vector * lanes * 4) for vector in range(vectors)]
+            for row in range(ROWS):
+                left = code.spread(pixels[row] + step * 4)
+                for vector in range(vectors):
+                    total = sums[row, vector]
+                    total.set(left.times_plus(right[vector], total.get()))
+    _finish(code, {cell: total.get() for cell, total in sums.items()}, vectors)
+    return code
+
+
+def _finish(code: Function, sums: dict[tuple[int, int], Lanes], vectors: int) -> None:
+    """Write sums to their places: + bias, + residual, cut at the limits; the last vector masked."""
+    floor, ceiling = code.spread(code.floor), code.spread(code.ceiling)
+    width = code.lanes * 4
+
+    def write(row: int, vector: int, mask: str | None = None) -> None:
+        offset = code.offset + vector * width
+        value = sums[row, vector] + code.part(code.bias + offset, mask)
+        value = value + code.part(code.load_word(code.residuals + 8 * row) + offset, mask)
+        place = code.load_word(code.outs + 8 * row) + offset
+        code.store_part(value.at_least(floor).at_most(ceiling), place, mask)
+
+    for row in range(ROWS):
+        for vector in range(vectors - 1):
+            write(row, vector)
+    full = vectors * code.lanes
+    with code.when(code.word(full - 1).below(code.features)):
+        for row in range(ROWS):
+            write(row, vectors - 1)
+    with code.when(code.features.below(full)):
+        mask = code.mask(code.features - (vectors - 1) * code.lanes)
+        for row in range(ROWS):
+            write(row, vectors - 1, mask)
+
+
+FORWARD = (
+    "image image_step row_step pixel_step height width top left stride_y stride_x "
+    "dilation_y dilation_x taps_y taps_x zeros residual r_image r_row r_pixel "
+    "out out_image out_row out_pixel out_height out_width depth filters features "
+    "bias floor ceiling block room"
+)
+"""The parameters of `forward`."""
+
+
+def forward(lanes: int, vectors: int) -> list[Function]:
+    """Compute the pixels first ... last - 1 by the panels first_panel ... last_panel - 1."""
+    look, products = places(lanes), {n: product(lanes, n) for n in range(1, vectors + 1)}
+    code = Function("forward", FORWARD, lanes, pieces="first last first_panel last_panel")
+    here = {name: getattr(code, name) for name in code.parameters}
+    here["tap_step"] = code.block * 8
+    taps = code.taps_y * code.taps_x
+    here["table"] = code.room
+    here["outs"] = code.room + taps * code.block * 8
+    here["residuals"] = here["outs"] + code.block * 8
+    here["waste"] = here["residuals"] + code.block * 8
+    width = lanes * vectors
+    with code.loop(code.last, code.block, code.first) as first:
+        count = (code.last - first).least(code.block)
+        rows = (count + (ROWS - 1)) // ROWS * ROWS
+        found = {**here, "first": first, "count": count, "rows": rows}
+        code.call(look, *(found[name] for name in look.parameters))
+        with code.loop(code.last_panel, 1, code.first_panel) as panel:
+            begun = panel * width
+            features = (code.features - begun).least(width)
+            size = taps * code.depth * 4
+            filters = code.filters + begun * size
+            several = (features + lanes - 1) // lanes
+            for number, one in products.items():
+                with (
+                    code.when((several - number).within(1)),
+                    code.loop(rows, ROWS) as row,
+                ):
+                    code.call(
+                        *(one, here["table"] + row * 8, here["tap_step"], taps, code.depth),
+                        *(filters, here["outs"] + row * 8, here["residuals"] + row * 8),
+                        *(begun * 4, code.bias, code.floor, code.ceiling, features),
+                    )
+    return [look, *products.values(), code]
+
+
+@lru_cache
+def kernel(lanes: int, vectors: int) -> Kernel:
+    """Return `forward`, compiled for this machine."""
+    return compile_functions("the direct convolution", forward(lanes, vectors))["forward"]
