@@ -29,6 +29,7 @@ from striate.cli import (
     plan,
     predict,
     replay,
+    serve,
     train,
     transfer,
     view_augment,
@@ -61,6 +62,7 @@ app.command("attack")(attack.attack)
 app.command("replay")(replay.replay)
 app.command("transfer")(transfer.transfer)
 app.command("export")(export.export)
+app.command("serve")(serve.serve)
 app.command("models")(models.models)
 app.command("weights")(weights.weights)
 app.command("env")(env.env)

@@ -8,7 +8,7 @@ from striate.inference.model import Model, open_model
 from striate.inference.outcome import Outcome, measure
 from striate.inference.pictures import draw_run, write_evaluation
 from striate.inference.pixels import PixelNet, of_levels, read_pixels, to_picture
-from striate.inference.predict import Guess, Prediction, find, predict
+from striate.inference.predict import Guess, Prediction, find, predict, prediction
 from striate.inference.weights import load, load_weights
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "of_levels",
     "open_model",
     "predict",
+    "prediction",
     "read_pixels",
     "to_picture",
     "write_evaluation",

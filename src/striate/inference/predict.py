@@ -171,13 +171,21 @@ def _classify(
         raise RunError("The network's outputs are not finite: its weights are damaged.")
     likely = metrics.probabilities(outputs, contract.output)
     return [
-        _prediction(path, row, contract, top) for (path, _), row in zip(batch, likely, strict=True)
+        prediction(path, row, contract, top) for (path, _), row in zip(batch, likely, strict=True)
     ]
 
 
-def _prediction(
-    path: Path, likely: npt.NDArray[np.float64], contract: Contract, top: int
+def prediction(
+    file: Path | str, likely: npt.NDArray[np.float64], contract: Contract, top: int
 ) -> Prediction:
+    """Name an image's likeliest classes.
+
+    Args:
+        file: what the image is called.
+        likely: the probabilities, (classes,).
+        contract: whose classes.
+        top: how many to name.
+    """
     best = np.argsort(-likely, kind="stable")[: max(top, 1)]
     guesses = tuple(
         Guess(
@@ -188,7 +196,7 @@ def _prediction(
         for index in best
     )
     return Prediction(
-        file=str(path),
+        file=str(file),
         id=guesses[0].id,
         label=guesses[0].label,
         probability=guesses[0].probability,

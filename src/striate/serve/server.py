@@ -1,0 +1,145 @@
+"""The HTTP server around a service: one that stops without losing what it has accepted.
+
+On SIGTERM the door is shut first: the kernel drops whoever still knocks (they are refused once the
+socket closes), those it has already let in are taken, and every answer from then on ends its
+connection. Only then does the server close, and wait for what is being computed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from striate.serve.app import Service
+from striate.serve.door import BACKLOG
+
+_LINGER = 1.0  # seconds for clients to end the connections that they keep open
+_FIRST_WORD = 10.0  # seconds for a client to finish its first request's head
+_ATTACH_FILTER, _DETACH_FILTER = 26, 27  # of sockets, which Python does not name
+_KEEP_ALIVE = 15
+
+
+class Protocol(H11Protocol):
+    """HTTP/1.1 whose clients have to say something, and may not break off a dead conversation."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Close the connection unless a request comes soon."""
+        super().connection_made(transport)
+        self.loop.call_later(_FIRST_WORD, self._check)
+
+    def _check(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, unless an answer has been sent already."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            with suppress(h11.LocalProtocolError):
+                super().send_400_response(msg)
+                return
+        self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """A server of one service on one socket.
+
+    Args:
+        service: answers.
+        listening: the socket; several processes may share it.
+    """
+
+    def __init__(self, service: Service, listening: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                service,
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=int(service.limits.seconds) + 1,
+            )
+        )
+        self.service, self.listening = service, listening
+        self.alone: int | None = None  # readable once nobody watches over this process any more
+
+    async def work(self) -> None:
+        """Serve until asked to stop.
+
+        Raises:
+            StriateError: the service cannot start.
+        """
+        with suppress(OSError):  # left by a worker that stopped on its own
+            self.listening.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+        if self.alone is not None:
+            asyncio.get_running_loop().add_reader(self.alone, self._abandoned)
+        starting = asyncio.ensure_future(self._start())
+        await self.serve(sockets=[self.listening])
+        if not starting.done():
+            starting.cancel()
+        self.service.stop()
+        with suppress(asyncio.CancelledError):
+            await starting
+
+    async def _start(self) -> None:
+        try:
+            await self.service.start()
+        except BaseException:
+            self.should_exit = True
+            raise
+
+    def _abandoned(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.alone or 0)
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGTERM and ctrl-C; at a second one, without waiting."""
+        kinds = (signal.SIGTERM, signal.SIGINT)
+        before = {kind: signal.signal(kind, self.handle_exit) for kind in kinds}
+        try:
+            yield
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Note that it is time to stop."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take who is in, let them finish, and close."""
+        self.service.draining = True
+        _shut(self.listening)
+        left = _LINGER
+        await asyncio.sleep(0.1)  # the connections that the kernel has accepted are taken
+        while self.server_state.connections and left > 0 and not self.force_exit:
+            await asyncio.sleep(0.05)
+            left -= 0.05
+        await super().shutdown(sockets)
+
+
+def _shut(listening: socket.socket) -> None:
+    """Let the kernel drop what newly comes to a socket, where it can (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return
+    drop = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # return 0: no packet
+    program = struct.pack("HL", 1, ctypes.addressof(drop))
+    with suppress(OSError):
+        listening.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
