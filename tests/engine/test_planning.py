@@ -136,3 +136,40 @@ def test_the_error_is_of_the_class_that_papers_name() -> None:
     node.bias = torch.zeros(node.record.features)
     direct, four = (error(node.record, node, each) for each in ("default", "winograd_4x4"))
     assert direct < 1e-6 < four < 3e-6
+
+
+@pytest.mark.parametrize("side", [32, 45])  # 45: odd maps, whose last row and column pool to none
+def test_pooling_is_the_end_of_a_convolution(side: int) -> None:
+    net = shaken(zoo.network("vgg11", input=(3, side, side), classes=10))
+    images = torch.randn(2, 3, side, side)
+    every = {each.name: "winograd_4x4" for each in net.network.layers}
+    fused = engine.accelerate(net, images, plan=every)
+    kinds = [type(step.kernel).__name__ for step in fused._steps]
+    assert kinds.count("Maximum") == 1  # after three channels, which Winograd leaves to others
+    apart = engine.accelerate(net, images, plan="default")
+    assert [type(step.kernel).__name__ for step in apart._steps].count("Maximum") == 5
+    with torch.no_grad():
+        expected = net(images)
+    for fast in (fused, apart):
+        assert (fast(images) - expected).abs().max() <= 1e-4 * expected.abs().max()
+    clean = fused(images)
+    images[1] = torch.nan
+    assert torch.equal(fused(images)[0], clean[0]) and fused(images)[1].isnan().all()
+
+
+@pytest.mark.parametrize("algorithm", ["packed", "depthwise"])
+def test_direct_kernels_of_our_own_give_the_same_answers(algorithm: str) -> None:
+    for name in ("mobilenet_v1", "squeezenet1_1", "resnet20"):
+        net = shaken(zoo.network(name, input=(3, 39, 33)))
+        images = torch.randn(2, 3, 39, 33)
+        every = {each.name: algorithm for each in net.network.layers}
+        fast = engine.accelerate(net, images, plan=every)
+        kinds = [type(step.kernel).__name__ for step in fast._steps]
+        assert kinds.count(algorithm.title()) > (10 if algorithm == "packed" else -1)
+        assert "Padded" not in kinds or algorithm == "depthwise"
+        with torch.no_grad():
+            expected = net(images)
+        assert (fast(images) - expected).abs().max() <= 1e-5 * expected.abs().max()
+        clean = fast(images)
+        images[0] = torch.nan
+        assert torch.equal(fast(images)[1], clean[1])

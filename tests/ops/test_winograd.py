@@ -182,3 +182,13 @@ def test_an_error_in_a_thread_reaches_the_caller() -> None:
             threads.share(work, threads.cut(6, 3))
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("outputs", "kernel"), [(2, 3), (4, 3), (6, 3), (2, 5), (4, 5)])
+def test_pooled_results_are_those_that_pooling_leaves(outputs: int, kernel: int) -> None:
+    torch.manual_seed(5)
+    x, weight, bias = images(2, 20, 11, 14), torch.randn(70, 20, kernel, kernel), torch.randn(70)
+    around = ((1, 1), (0, 2))
+    whole = winograd.prepare(weight, outputs, around)(x, bias=bias, relu=True)
+    pooled = winograd.prepare(weight, outputs, around, pooled=True)(x, bias=bias, relu=True)
+    assert torch.equal(pooled, functional.max_pool2d(whole, 2))

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from striate.engine import fast
+from striate.engine.choice import DEFAULT
 from striate.engine.kernel import Kernel
 from striate.engine.lower import kernel
 from striate.engine.memory import keep_freed_memory
@@ -60,12 +62,15 @@ def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "me
     chosen = _algorithms(net, batch, plan)
     like = next((each for each in net.parameters() if each.is_floating_point()), torch.empty(0))
 
+    def algorithm(node: Node) -> str:
+        return next((chosen[name] for name in node.layers if name in chosen), DEFAULT)
+
     def make(node: Node) -> Kernel:
-        names = [chosen[name] for name in node.layers if name in chosen]
-        return kernel(node.record, node, batch, names[0] if names else "default")
+        return kernel(node.record, node, batch, algorithm(node))
 
     with torch.no_grad():
-        program = Program(simplify(graph(net)), make, like, chosen)
+        nodes = simplify(graph(net), lambda node: fast.pools(node, algorithm(node)))
+        program = Program(nodes, make, like, chosen)
     keep_freed_memory()  # from here on: what making it took goes back to the system
     return program
 

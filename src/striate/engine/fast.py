@@ -38,6 +38,14 @@ def kernel(record: design.Conv, node: Node, batch: int, algorithm: str) -> Kerne
     return _KERNELS[algorithm](record, node)
 
 
+def pools(node: Node, algorithm: str) -> bool:
+    """Say whether what computes a node can take the largest of every 2 x 2 pixels at its end."""
+    record = node.record
+    if not isinstance(record, design.Conv) or not algorithm.startswith("winograd"):
+        return False
+    return algorithm in algorithms(record, node, "inference") and min(record.kernel) > 1
+
+
 def _can(name: str, task: Problem) -> bool:
     return ALGORITHMS[name].supports(task)
 
@@ -115,7 +123,7 @@ class Winograd(_Writing):
     def __init__(self, record: design.Conv, node: Node, outputs: int) -> None:
         down, across = record.padding
         relu = isinstance(node.activation, design.ReLU)
-        prepared = winograd.prepare(_weight(node), outputs, (down, across))
+        prepared = winograd.prepare(_weight(node), outputs, (down, across), pooled=node.pooled)
         super().__init__(node, partial(prepared, relu=relu), relu)
 
 

@@ -33,6 +33,7 @@ class Node:
         bias: of the same: (features,).
         residual: name of a value of the output's shape that is added to the result.
         activation: the function of each element that comes last.
+        pooled: whether the largest of every 2 x 2 pixels is all that is left of the result.
         layers: names of all layers that it stands for.
         native: whether it computes in float32 on a CPU.
     """
@@ -47,6 +48,7 @@ class Node:
     bias: Tensor | None = None
     residual: str | None = None
     activation: design.Layer | None = None
+    pooled: bool = False
     layers: list[str] = field(default_factory=list)
     native: bool = True
 

@@ -32,14 +32,20 @@ ACTIVATIONS = (
 )
 
 
-def simplify(graph: Graph) -> Graph:
-    """Return the same evaluation in fewer nodes; the net's own tensors stay as they are."""
+def simplify(graph: Graph, pools: Callable[[Node], bool] = lambda node: False) -> Graph:
+    """Return the same evaluation in fewer nodes; the net's own tensors stay as they are.
+
+    Args:
+        graph: is changed.
+        pools: whether what computes a node can go on to take the largest of every 2 x 2 pixels.
+    """
     _drop(graph)
     for node in graph.nodes:
         take_weights(node.record, node)
     _fold(graph)
     _fuse_activations(graph)
     _fuse_additions(graph)
+    _fuse_pooling(graph, pools)
     return graph
 
 
@@ -157,6 +163,25 @@ def _fuse_additions(graph: Graph) -> None:
         if not isinstance(node.activation, design.ReLU | None):  # no kernel adds before another
             return False
         host.residual, host.activation = other, node.activation
+        return True
+
+    _absorb(graph, fuse)
+
+
+def _fuse_pooling(graph: Graph, pools: Callable[[Node], bool]) -> None:
+    """Max pooling of 2 x 2 pixels that share none becomes the end of the convolution before it."""
+
+    def fuse(host: Node, node: Node) -> bool:
+        record = node.record
+        if not isinstance(record, design.MaxPool) or host.residual is not None:
+            return False
+        if not isinstance(host.activation, design.ReLU | None) or host.pooled or not pools(host):
+            return False
+        halves = (host.shape[0], *(size // 2 for size in host.shape[1:]))
+        both = tuple(record.kernel) == tuple(record.stride) == (2, 2)
+        if not both or any(before for before, _ in record.padding) or node.shape != halves:
+            return False
+        host.pooled, host.shape = True, node.shape
         return True
 
     _absorb(graph, fuse)

@@ -110,12 +110,10 @@ def weighted(code: Function, weights: Matrix, terms: Sequence[Lanes]) -> Lanes:
     return total
 
 
-def transform(
-    matrices: tuple[Matrix, Matrix],
-    load: Callable[[int, int], Lanes],
-    store: Callable[[int, int, Lanes], None],
-) -> None:
-    """Write down @ tile @ across^T, the tile's values being loaded and stored one by one."""
+def transformed(
+    matrices: tuple[Matrix, Matrix], load: Callable[[int, int], Lanes]
+) -> Iterator[tuple[tuple[int, int], Lanes]]:
+    """Yield the places and values of down @ tile @ across^T, the tile's being loaded one by one."""
     down, across = matrices
     columns = [
         combine(down, [load(row, column) for row in range(down.shape[1])])
@@ -123,7 +121,17 @@ def transform(
     ]
     for row in range(down.shape[0]):
         for column, value in enumerate(combine(across, [each[row] for each in columns])):
-            store(row, column, value)
+            yield (row, column), value
+
+
+def transform(
+    matrices: tuple[Matrix, Matrix],
+    load: Callable[[int, int], Lanes],
+    store: Callable[[int, int, Lanes], None],
+) -> None:
+    """Write down @ tile @ across^T, the tile's values being loaded and stored one by one."""
+    for (row, column), value in transformed(matrices, load):
+        store(row, column, value)
 
 
 def in_vectors(code: Function, count: Word) -> Iterator[tuple[Word, str | None]]:

@@ -17,7 +17,7 @@ Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -31,7 +31,7 @@ from striate.ops.points import POINTS
 from striate.ops.problem import Padding, Pair, Problem
 from striate.ops.threads import cut
 from striate.ops.tiles import Form
-from striate.ops.winograd_kernel import ROWS, kernels
+from striate.ops.winograd_kernel import ROWS, kernels, pooled_kernel
 
 ERRORS = {1: 1e-6, 4: 1e-6, 6: 2e-6, 8: 8e-6}
 """Bounds on the relative RMS error by n, the side of a tile."""
@@ -122,6 +122,7 @@ class Prepared:
         channels: of the input.
         features: of the output.
         padding: (above, below), (left, right).
+        pooled: whether the result is the largest of every 2 x 2 pixels.
     """
 
     form: Form
@@ -129,6 +130,7 @@ class Prepared:
     channels: int
     features: int
     padding: Padding
+    pooled: bool = False
 
     def __call__(
         self,
@@ -139,7 +141,7 @@ class Prepared:
         relu: bool = False,
         out: Tensor | None = None,
     ) -> Tensor:
-        """Return relu(conv(x) + bias + residual).
+        """Return relu(conv(x) + bias + residual); without residual where it is pooled.
 
         Args:
             x: (batch, channels, height, width), channels innermost (else it is copied).
@@ -152,6 +154,8 @@ class Prepared:
         (above, below), (left, right) = self.padding
         high = x.shape[2] + above + below - self.form.taps[0] + 1
         wide = x.shape[3] + left + right - self.form.taps[1] + 1
+        if self.pooled:
+            high, wide = high // 2, wide // 2
         shape = (x.shape[0], self.features, high, wide)
         out = target(x, self.channels, out, shape)
         residual = None if residual is None else innermost(residual)
@@ -159,18 +163,27 @@ class Prepared:
         return out
 
 
-def prepare(weight: Tensor, outputs: int = 4, padding: Padding = ((0, 0), (0, 0))) -> Prepared:
+def prepare(
+    weight: Tensor,
+    outputs: int = 4,
+    padding: Padding = ((0, 0), (0, 0)),
+    *,
+    pooled: bool = False,
+) -> Prepared:
     """Transform filters once, for many calls.
 
     Args:
         weight: (features, channels, height, width).
         outputs: m: 2, 4 or 6.
         padding: (above, below), (left, right).
+        pooled: whether the result is the largest of every 2 x 2 pixels (of filters that are at
+            least two taps high and wide).
     """
     features, channels, high, wide = weight.shape
     one = form(outputs, (high, wide))
     filters = torch.empty(_filter_floats(one, channels, features) + 16)
-    return _transformed(one, weight.detach().permute(2, 3, 1, 0), padding, filters)
+    taps = weight.detach().permute(2, 3, 1, 0)
+    return replace(_transformed(one, taps, padding, filters), pooled=pooled)
 
 
 def _filter_floats(one: Form, channels: int, features: int) -> int:
@@ -198,7 +211,8 @@ def _convolve(
     task: Prepared, x: Tensor, bias: Tensor | None, residual: Tensor | None, relu: bool, out: Tensor
 ) -> None:
     one, features = task.form, task.features
-    down, across = (-(-n // m) for n, m in zip(out.shape[2:], one.outputs, strict=True))
+    step = 2 if task.pooled else 1
+    down, across = (-(-n * step // m) for n, m in zip(out.shape[2:], one.outputs, strict=True))
     tiles, panels = x.shape[0] * down * across, -(-features // one.width)
     least = 0.0 if relu else -torch.inf
     zeros, floor, _ = constants(max(task.channels, features), least)
@@ -207,7 +221,8 @@ def _convolve(
     place = blocks(one, task.channels, features, tiles)
     shared = pieces(tiles, panels, place.tiles, ROWS)
     room = scratch.take("room", min(torch.get_num_threads(), len(shared)) * place.bytes // 4)
-    kernels(one)["forward"](
+    kernel = pooled_kernel(one) if task.pooled else kernels(one)["forward"]
+    kernel(
         *(x.data_ptr(), *steps(x), x.shape[2], x.shape[3], task.padding[0][0], task.padding[1][0]),
         *(task.channels, line(task.filters), features),
         *(zeros if bias is None else bias.data_ptr(), floor, zeros),

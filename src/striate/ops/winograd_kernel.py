@@ -17,13 +17,13 @@ does not depend on what else is in the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 
 from striate.ops.assembly import Function, Lanes, Variable, Word
 from striate.ops.native import Kernel, compile_functions
 from striate.ops.points import Matrix
-from striate.ops.tiles import Form, corner, in_vectors, table, transform
+from striate.ops.tiles import Form, corner, in_vectors, table, transform, transformed
 
 ROWS = 6
 """Tiles that are multiplied at a time."""
@@ -105,14 +105,16 @@ def panels(form: Form) -> dict[int, Function]:
     return {count: multiply(form, count) for count in range(1, form.vectors + 1)}
 
 
+SCATTER = (
+    "m m_tile m_point features bias floor zeros waste residual r_image r_row r_pixel "
+    "out out_image out_row out_pixel out_height out_width tiles_y tiles_x first count"
+)
+"""The parameters of `scatter`."""
+
+
 def scatter(form: Form) -> Function:
     """Transform M back and write the pixels: + bias, + residual, at least the floor."""
-    code = Function(
-        "scatter",
-        "m m_tile m_point features bias floor zeros waste residual r_image r_row r_pixel "
-        "out out_image out_row out_pixel out_height out_width tiles_y tiles_x first count",
-        form.lanes,
-    )
+    code = Function("scatter", SCATTER, form.lanes)
     floor = code.spread(code.floor)
     with code.loop(code.count) as index:
         number, y, x = corner(code, code.first + index, form.outputs)
@@ -122,37 +124,64 @@ def scatter(form: Form) -> Function:
         out = pixels(base, code.waste, strides=(code.out_row, code.out_pixel))
         base = code.residual + number * code.r_image
         residual = pixels(base, code.zeros, strides=(code.r_row, code.r_pixel))
-        source = code.m + index * code.m_tile
-        for feature, mask in in_vectors(code, code.features):
-            offset = feature * 4
-
-            def read(at: Word, mask: str | None = mask) -> Lanes:
-                return code.load(at) if mask is None else code.load_masked(at, mask)
-
-            bias = read(code.bias + offset)
-
-            def load(row: int, column: int, offset: Word = offset) -> Lanes:
-                point = row * form.sides[1] + column
-                return code.load(source + code.m_point * point + offset)
-
-            def store(
-                row: int,
-                column: int,
-                value: Lanes,
-                offset: Word = offset,
-                mask: str | None = mask,
-                bias: Lanes = bias,
-                read: Callable[[Word], Lanes] = read,
-            ) -> None:
-                value = value + bias + read(residual(row, column) + offset)
-                value, at = value.at_least(floor), out(row, column) + offset
-                if mask is None:
-                    code.store(value, at)
-                else:
-                    code.store_masked(value, at, mask)
-
-            transform(form.matrices("outputs"), load, store)
+        for offset, mask, values in _results(code, form, index):
+            bias = code.part(code.bias + offset, mask)
+            for place, value in values():
+                value = value + bias + code.part(residual(*place) + offset, mask)
+                code.store_part(value.at_least(floor), out(*place) + offset, mask)
     return code
+
+
+def scatter_pooled(form: Form) -> Function:
+    """Do the same without residual, and write the largest of every 2 x 2 pixels alone."""
+    code = Function("scatter", SCATTER, form.lanes)
+    floor, half = code.spread(code.floor), tuple(m // 2 for m in form.outputs)
+    with code.loop(code.count) as index:
+        number, y, x = corner(code, code.first + index, (half[0], half[1]))
+        out = table(
+            code,
+            (half[0], half[1]),
+            (y, x),
+            code.out + number * code.out_image,
+            code.waste,
+            strides=(code.out_row, code.out_pixel),
+            limits=(code.out_height, code.out_width),
+        )
+        for offset, mask, values in _results(code, form, index):
+            bias = code.part(code.bias + offset, mask)
+            found = {place: (value + bias).at_least(floor) for place, value in values()}
+            for y_half in range(half[0]):
+                for x_half in range(half[1]):
+                    rows = [
+                        found[2 * y_half + row, 2 * x_half].larger(
+                            found[2 * y_half + row, 2 * x_half + 1]
+                        )
+                        for row in range(2)
+                    ]
+                    place = out(y_half, x_half) + offset
+                    code.store_part(rows[0].larger(rows[1]), place, mask)
+    return code
+
+
+Results = Iterator[tuple[tuple[int, int], Lanes]]
+
+
+def _results(
+    code: Function, form: Form, index: Word
+) -> Iterator[tuple[Word, str | None, Callable[[], Results]]]:
+    """Write a loop over a tile's features: yields an offset, a mask, and what transforms M back."""
+    source = code.m + index * code.m_tile
+    for feature, mask in in_vectors(code, code.features):
+        offset = feature * 4
+
+        def load(row: int, column: int, offset: Word = offset) -> Lanes:
+            point = row * form.sides[1] + column
+            return code.load(source + code.m_point * point + offset)
+
+        def values(load: Callable[[int, int], Lanes] = load) -> Results:
+            return transformed(form.matrices("outputs"), load)
+
+        yield offset, mask, values
 
 
 FORWARD = (
@@ -163,11 +192,11 @@ FORWARD = (
 """The parameters of `forward`: addresses and steps in bytes, the rest counts."""
 
 
-def forward(form: Form) -> list[Function]:
+def forward(form: Form, *, pooled: bool = False) -> list[Function]:
     """Convolve the tiles first ... last - 1 with the panels first_panel ... last_panel - 1."""
     read, write, products = (
         gather(form, "gather", form.matrices("inputs")),
-        scatter(form),
+        scatter_pooled(form) if pooled else scatter(form),
         panels(form),
     )
     code = Function("forward", FORWARD, form.lanes, pieces="first last first_panel last_panel")
@@ -346,3 +375,10 @@ def kernels(form: Form) -> dict[str, Kernel]:
     what = f"Winograd's F({form.outputs[0]}x{form.outputs[1]}, {form.taps[0]}x{form.taps[1]})"
     written = [*forward(form), filters(form), *expand(form), correlate(form), restore(form)]
     return compile_functions(what, written)
+
+
+@lru_cache
+def pooled_kernel(form: Form) -> Kernel:
+    """Return `forward` with the largest of every 2 x 2 pixels as its result, compiled."""
+    what = f"the same for a convolution before pooling, F({form.outputs[0]}, {form.taps[0]})"
+    return compile_functions(what, forward(form, pooled=True))["forward"]

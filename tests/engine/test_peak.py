@@ -1,0 +1,36 @@
+"""What the fused VGG-16 takes at most, in processes of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import resource, sys, torch
+from striate import engine, zoo
+from striate.layers import build
+net = build(zoo.network("vgg16")).eval()
+x, run = torch.randn(4, 3, 224, 224), net
+if sys.argv[1] == "fused":
+    every = {layer.name: "winograd_4x4" for layer in net.network.layers}
+    run = engine.accelerate(net, x, plan={**every, net.network.layers[0].name: "packed"})
+elif sys.argv[1] == "channels_last":
+    run, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+with torch.inference_mode():
+    for _ in range(3):
+        run(x)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="resource counts in other units elsewhere")
+def test_the_peak_is_at_most_a_quarter_above_torchs() -> None:
+    def peak(which: str) -> int:
+        command = [sys.executable, "-c", SCRIPT, which]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    assert peak("fused") <= 1.25 * min(peak("eager"), peak("channels_last"))
