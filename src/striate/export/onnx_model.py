@@ -19,7 +19,8 @@ def to_onnx(net: Net, contract: Contract) -> bytes:
 
     Input `pixels`: (batch, height, width, 3) uint8, red first, upright, any size; outputs
     `probabilities`: (batch, classes) float32 and `label`: (batch,) int64, a place in the classes,
-    which are kept with the model as `classes`, beside `contract` and `striate`.
+    which are kept with the model as `classes`, beside `contract` (its digest), `preparation` (all
+    of it), `image` (the value behind the preprocessing) and `striate`.
 
     Raises:
         DesignError: a layer that cannot be exported; names it.
@@ -47,6 +48,8 @@ def to_onnx(net: Net, contract: Contract) -> bytes:
         {
             "striate": __version__,
             "contract": contract.digest,
+            "preparation": to_json(contract).decode(),
+            "image": image,
             "classes": to_json(classes).decode(),
         },
     )

@@ -7,13 +7,15 @@ similar is measured, by how well a linear classifier does on the features of eac
 from striate.transfer.features import features
 from striate.transfer.linear import Linear, fit_linear, fit_logistic, fit_svm
 from striate.transfer.probe import Probe, probe_layers, probes
-from striate.transfer.transfer import Row, TransferResult, transfer
+from striate.transfer.transfer import ALL, Row, Settings, TransferResult, transfer
 from striate.transfer.tuning import blocks, cut_at, tuned
 
 __all__ = [
+    "ALL",
     "Linear",
     "Probe",
     "Row",
+    "Settings",
     "TransferResult",
     "blocks",
     "cut_at",

@@ -17,6 +17,7 @@ from striate.weights.checkpoint import read_checkpoint
 from striate.weights.convnetjs import read_convnetjs
 from striate.weights.identify import identify
 from striate.weights.keras import read_keras
+from striate.weights.onnx import read_onnx
 from striate.weights.published import (
     Published,
     entry,
@@ -49,7 +50,7 @@ class Found(NamedTuple):
 _FORMS = {
     ".pth": "torch", ".th": "torch", ".pt": "torch", ".ckpt": "torch", ".bin": "torch",
     ".safetensors": "torch", ".h5": "keras", ".hdf5": "keras", ".keras": "keras",
-    ".caffemodel": "caffe",
+    ".caffemodel": "caffe", ".onnx": "onnx",
 }  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def open(
     Args:
         spec: a registered name, or a file: a PyTorch checkpoint or safetensors; a Caffe model
             beside its prototxt; a Keras model as HDF5; a TensorFlow.js model.json, its folder or a
-            tar of it; a ConvNetJS snapshot.
+            tar of it; an ONNX model; a ConvNetJS snapshot.
         network: what it is for, where the file leaves it open; a name of the zoo, or on paper.
         contract: what its images go through, where neither the file nor a published one says it;
             unless given, CONTRACT.json beside the file (`model.pth.contract.json`) is looked at.
@@ -104,6 +105,8 @@ def _read(path: Path, network: Network | None) -> Found:
         return Found("torch", read_checkpoint(path))
     if form == "caffe":
         return Found("caffe", *read_caffe(path, network))
+    if form == "onnx":
+        return Found("onnx", *read_onnx(path))
     if form == "keras" or path.is_dir() or path.suffix in (".tar", ".json"):
         return Found("keras", *read_keras(path, network))
     if path.name.endswith(".json.gz"):

@@ -27,10 +27,24 @@ def names_of(steps: Sequence[Step], taken: Sequence[str]) -> dict[str, str]:
     """
     plain = (step for step in steps if step.owned and not isinstance(step.layer, Opaque))
     alone, owners = _alone(steps), {_owner(step) for step in plain}
-    wishes = [_usable(_wish(step, alone, owners)) for step in steps]
     firm = [bool(step.owned) and step.layer.shares is None for step in steps]
-    names = _dissolved(_distinct(wishes, firm, taken), taken)
+    names = settled([_wish(step, alone, owners) for step in steps], firm, taken)
     return {step.layer.name: name for step, name in zip(steps, names, strict=True)}
+
+
+def settled(wishes: Sequence[str], firm: Sequence[bool], taken: Sequence[str]) -> list[str]:
+    """Return names that a network may have, as near to what is wished for as the rules allow.
+
+    Args:
+        wishes: a dotted path for each layer, in order of execution.
+        firm: whether it has parameters: those choose first.
+        taken: names of the inputs.
+
+    Example:
+        >>> settled(["a.conv", "relu", "a.type"], [True, False, False], ["x"])
+        ['a_conv', 'relu', 'a_type_']
+    """
+    return _dissolved(_distinct([_usable(each) for each in wishes], firm, taken), taken)
 
 
 def _alone(steps: Sequence[Step]) -> set[int]:

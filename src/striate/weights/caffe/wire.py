@@ -1,9 +1,6 @@
-"""The wire form of protocol buffers, as far as Caffe's models need it; no schema, no dependency.
+"""Caffe's messages: layers with their blobs, in today's form and the two before it.
 
-A message is a run of fields: a key (number and wire type), then a varint, 4 or 8 bytes, or a
-length and so many bytes. Which number means what is said where a message is read.
-
-Source: protobuf.dev, "Encoding"; field numbers: caffe.proto of BVLC Caffe 1.0.
+Source: field numbers of caffe.proto, BVLC Caffe 1.0.
 """
 
 from __future__ import annotations
@@ -13,58 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from striate.errors import WeightsError
-
-_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
-
-
-class Field(NamedTuple):
-    """A field: its number, and its value as an integer or as bytes."""
-
-    number: int
-    value: int | memoryview
-
-
-def fields(data: memoryview) -> Iterator[Field]:
-    """Yield the fields of a message.
-
-    Raises:
-        WeightsError: it ends early, or is no such message.
-
-    Example:
-        >>> message = memoryview(bytes([10, 2, 104, 105]))
-        >>> [(number, bytes(value)) for number, value in fields(message)]
-        [(1, b'hi')]
-    """
-    place, end = 0, len(data)
-    while place < end:
-        key, place = _varint(data, place)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, place = _varint(data, place)
-            yield Field(number, value)
-            continue
-        if wire == _BYTES:
-            length, place = _varint(data, place)
-        else:
-            length = {_EIGHT: 8, _FOUR: 4}.get(wire, -1)
-        if number == 0 or length < 0 or place + length > end:
-            raise WeightsError(f"a field at byte {place} of {end} is cut short or of no known kind")
-        yield Field(number, data[place : place + length])
-        place += length
-
-
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if place >= len(data):
-            raise WeightsError("a number at the end is cut short")
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-    raise WeightsError(f"a number before byte {place} is too long")
+from striate.weights.wire import fields, integers
 
 
 class Blob(NamedTuple):
@@ -131,12 +77,5 @@ def blob(data: memoryview) -> Blob:
 
 def _shape(data: memoryview) -> Iterator[int]:
     for number, value in fields(data):
-        if number != 1:
-            continue
-        if isinstance(value, int):
-            yield value
-            continue
-        place = 0
-        while place < len(value):
-            size, place = _varint(value, place)
-            yield size
+        if number == 1:
+            yield from integers(value)
