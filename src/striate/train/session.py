@@ -35,7 +35,7 @@ def train(
     dataset: Dataset | None = None,
     observers: Sequence[Observer] = (),
     overwrite: bool = False,
-    plan: Choice = "default",
+    plan: Choice = "measure",
 ) -> TrainResult:
     """Train as the recipe says and leave a run folder.
 
@@ -47,7 +47,8 @@ def train(
         dataset: the recipe's data, where it is open already.
         observers: watch every step and validation, and change nothing.
         overwrite: take the place of a run already there.
-        plan: how convolutions are computed, see `plan.make_plan`.
+        plan: how convolutions are computed, as `striate train --plan` has it: see
+            `plan.make_plan`.
 
     Raises:
         DataError, ContractError, DesignError: data and network cannot be trained together.
