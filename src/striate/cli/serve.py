@@ -85,7 +85,7 @@ def serve(
         device=device,
         limits=limits,
         quiet=quiet,
-        announce=lambda found: output.show(found, _text(found), as_json),
+        announce=lambda found: output.show(found, "" if as_json else _text(found), as_json),
     )
 
 
