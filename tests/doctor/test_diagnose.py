@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from striate import doctor, runs, train
+from striate.contract import Contract
+from striate.data.dataset import classes_of
 from striate.design import Network, Sketch
 from striate.doctor.diagnose import RULES, diagnose_story
 from striate.doctor.story import Story
@@ -98,6 +100,35 @@ steep = probe()
 steep["weights"]["conv1.weight"]["gradient"] = 1e-9
 blown = probe()
 blown["weights"]["conv1.weight"]["gradient"] = 1e6
+silent = probe()
+silent["weights"]["conv1.weight"]["gradient"] = 0.0
+frozen_body = tuple(
+    each.replace(trainable=False) if each.name == "conv1" else each for each in network().layers
+)
+_pen = Sketch("dropped", (1, 8, 8))
+_pen.flatten()
+_pen.dropout("drop", 0.95)
+_pen.linear("classifier", 10)
+dropped = _pen.finish()
+
+
+def shrunk(size: float) -> dict[str, Any]:
+    made = probe()
+    for each in made["weights"].values():
+        each["size"] = size
+    return made
+
+
+def prepared(mean: float, std: float) -> Contract:
+    return Contract(
+        classes=classes_of(list("0123456789")),
+        channels="grey",
+        size=(8, 8),
+        mean=(mean,),
+        std=(std,),
+    )
+
+
 shifted = {"test": {"confusion": np.roll(np.eye(10, dtype=int) * 30, 1, axis=1).tolist()}}
 
 STORIES: dict[str, dict[str, Any]] = {
@@ -146,6 +177,48 @@ STORIES: dict[str, dict[str, Any]] = {
         "validations": chance + np.array([1.0, 0.0]),
     },
     "class_order": {"results": shifted},
+    "rate_falls_too_soon": {
+        "rates": np.r_[np.full(100, 0.05), np.full(300, 5e-5)],
+        "losses": np.maximum(2.3 - np.arange(400) / 60, 0.9),
+        "probes": tuple(probe(1e-5) for _ in range(6)),
+    },
+    "momentum_too_long": {"recipe": recipe(optimiser=train.SGD(rate=0.05, momentum=0.999))},
+    "softmax_twice": {
+        "losses": 1.5 + 0.8 * np.exp(-np.arange(400) / 60),
+        "validations": np.stack([np.full(10, 1.56), np.full(10, 0.9)], 1),
+    },
+    "weights_stand_still": {"probes": (probe(0.0),) * 4, "losses": flat},
+    "no_gradient": {"probes": (silent,) * 4},
+    "layers_not_trained": {"recipe": recipe(network=network().replace(layers=frozen_body))},
+    "gradients_accumulate": {"gradients": np.linspace(1.0, 90.0, 400)},
+    "starts_again": {
+        "losses": np.tile(0.3 + 2.0 * np.exp(-np.arange(40) / 8), 10),
+    },
+    "clipped_short": {
+        "recipe": recipe(clip=1e-4),
+        "probes": tuple(probe(1e-6) for _ in range(6)),
+    },
+    "too_much_decay": {
+        "recipe": recipe(optimiser=train.SGD(rate=0.05, decay=0.5)),
+        "losses": flat,
+        "probes": tuple(shrunk(0.5**k) for k in range(6)),
+    },
+    "too_much_dropout": {
+        "recipe": recipe(network=dropped),
+        "losses": 1.8 + 0.5 * np.exp(-np.arange(400) / 60),
+        "validations": np.stack([np.full(10, 1.6), np.full(10, 0.4)], 1),
+    },
+    "chosen_on_test": {"data": {"validation": {"hashes": ["a"]}, "test": {"hashes": ["a"]}}},
+    "not_shuffled": {
+        "orders": ({"digest": 7, "images": 32, "classes": 1, "expected": 9.6},) * 3,
+    },
+    "one_answer": {"results": {"test": {"confusion": (np.eye(10)[[3] * 10] * 30).tolist()}}},
+    "test_differs": {"results": {"test": {"accuracy": 0.4, "n": 500}}},
+    "wrong_normalisation": {
+        "recipe": recipe(start=train.Start(path="there", identity="0")),
+        "contract": prepared(0.1, 0.3),
+        "start": prepared(0.9, 0.1),
+    },
 }
 
 

@@ -6,6 +6,8 @@ says (its first loss, the loss of guessing), so none depends on the size of a da
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from striate.doctor.story import Finding, Story
@@ -130,7 +132,7 @@ def plateau(story: Story) -> Finding | None:
 
 
 def overfitting(story: Story) -> Finding | None:
-    """A validation loss that rises while the training loss falls."""
+    """A validation loss that rises, or stays far above, while the training loss falls."""
     if len(story.validations) < 4 or len(story.losses) < _STEPS:
         return None
     losses = story.validations[:, 0]
@@ -139,11 +141,13 @@ def overfitting(story: Story) -> Finding | None:
     train = float(story.smoothed()[-1])
     risen = tail > 1.2 * float(losses[best]) and tail - float(losses[best]) > 0.05
     gap = tail - train
-    if not (risen and best < 0.7 * len(losses) and gap > 0.3 * tail):
+    rises = risen and best < 0.7 * len(losses) and gap > 0.3 * tail
+    by_heart = train < 0.1 * tail and tail > 0.12 * story.chance
+    if not (rises or by_heart):
         return None
     return Finding(
         finding="overfitting",
-        confidence=0.85,
+        confidence=0.85 if rises else 0.6,
         evidence={
             "best_validation_loss": float(losses[best]),
             "validation_loss": tail,
@@ -152,7 +156,9 @@ def overfitting(story: Story) -> Finding | None:
             "best_epoch": best + 1,
         },
         meaning=f"the validation loss rose from {losses[best]:.3f} (epoch {best + 1}) to "
-        f"{tail:.3f} while the training loss fell to {train:.3f}",
+        f"{tail:.3f} while the training loss fell to {train:.3f}"
+        if rises
+        else f"the training loss fell to {train:.3f}, and the validation loss stays at {tail:.3f}",
         remedy="augment, decay more, add dropout, or stop at the best epoch",
         settings=(f"optimiser.decay={max(10 * story.recipe.optimiser.decay, 5e-3):g}",),
     )
@@ -164,10 +170,10 @@ def underfitting(story: Story) -> Finding | None:
         return None
     curve, ratio = story.smoothed(), story.update_ratio()
     train, validation = float(curve[-1]), float(story.validations[-1, 0])
-    poor = train > 0.5 * story.chance and float(story.validations[-1, 1]) > story.guessing
-    alike = abs(validation - train) < 0.2 * train
-    calm = ratio is not None and 3e-4 < ratio < 0.03
-    still = float(curve[-1]) > 0.93 * float(curve[len(curve) // 2])
+    poor = train > 0.25 * story.chance and float(story.validations[-1, 1]) > story.guessing
+    alike = 0.97 * train < validation < 1.25 * train  # below it, noise in training holds it back
+    calm = ratio is not None and 2e-4 < ratio < 0.03
+    still = float(curve[-1]) > 0.88 * float(curve[len(curve) // 2])
     if not (poor and alike and calm and still):
         return None
     return Finding(
@@ -178,6 +184,68 @@ def underfitting(story: Story) -> Finding | None:
         f"{story.chance:.2f}: the network is too small, or held back",
         remedy="take a larger network, train longer, or decay less",
         settings=(f"optimiser.decay={story.recipe.optimiser.decay / 10:g}",),
+    )
+
+
+def rate_falls_too_soon(story: Story) -> Finding | None:
+    """A rate that has fallen to nothing while there was much to learn."""
+    if len(story.rates) < 30 or not len(story.losses):
+        return None
+    ratio, curve = story.update_ratio(), story.smoothed()
+    top = int(story.rates.argmax())
+    small = float((story.rates[top:] < 0.02 * story.rates.max()).sum() / len(story.rates))
+    left = float(curve[-1])
+    if small < 0.35 or left < 0.15 * story.chance or ratio is None or ratio > 5e-4:
+        return None
+    return Finding(
+        finding="rate_falls_too_soon",
+        confidence=0.8,
+        evidence={"share_of_steps": small, "loss": left, "update_ratio": ratio},
+        meaning=f"for {small:.0%} of the steps the rate was less than a fiftieth of its best, and "
+        f"the training loss stood at {left:.2f}",
+        remedy="let the rate fall later, or along a cosine",
+        settings=("schedule=cosine",),
+    )
+
+
+def momentum_too_long(story: Story) -> Finding | None:
+    """Momentum that remembers a good part of the whole training."""
+    momentum = float(getattr(story.recipe.optimiser, "momentum", 0.0))
+    steps = story.steps_per_epoch * story.recipe.epochs
+    memory = 1 / (1 - momentum)
+    if len(story.losses) < _STEPS or momentum < 0.98 or memory < 0.2 * steps:
+        return None
+    return Finding(
+        finding="momentum_too_long",
+        confidence=0.7,
+        evidence={"momentum": momentum, "memory": memory, "steps": steps},
+        meaning=f"with momentum {momentum:g} a step goes on for {memory:.0f} steps, and the whole "
+        f"training has {steps}",
+        remedy="take a momentum of 0.9",
+        settings=("optimiser.momentum=0.9",),
+    )
+
+
+def softmax_twice(story: Story) -> Finding | None:
+    """A loss that cannot fall below that of probabilities taken for scores.
+
+    Scores between 0 and 1 that add up to 1 give at best ln(e + K - 1) - 1, and 1 more where wrong.
+    """
+    if len(story.validations) < 2 or len(story.losses) < _STEPS:
+        return None
+    floor = math.log(math.e + story.classes - 1) - 1
+    loss, accuracy = story.validations[-1]
+    near = abs(float(loss) - (floor + 1 - float(accuracy))) < 0.15
+    above = float(np.nanmin(story.losses)) > floor - 0.01
+    if story.classes < 3 or accuracy < max(0.3, story.guessing) or not (near and above):
+        return None
+    return Finding(
+        finding="softmax_twice",
+        confidence=0.85,
+        evidence={"validation_loss": float(loss), "accuracy": float(accuracy), "floor": floor},
+        meaning=f"{accuracy:.0%} are right, but the loss stays at {loss:.2f}: it is that of "
+        f"probabilities taken for scores, which cannot fall below {floor:.2f}",
+        remedy="end the network with scores: the loss has its own softmax",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from striate import draw, runs
-from striate.doctor import curves, layers
+from striate.doctor import curves, fed, layers, motion
 from striate.doctor.story import Finding, Story, read
 
 Rule = Callable[[Story], Finding | None]
@@ -16,18 +16,34 @@ RULES: tuple[Rule, ...] = (
     curves.exploding,
     curves.rate_too_high,
     curves.rate_too_low,
+    curves.rate_falls_too_soon,
+    curves.momentum_too_long,
     curves.plateau,
     curves.overfitting,
     curves.underfitting,
+    curves.softmax_twice,
     layers.dead_rectifiers,
     layers.saturation,
     layers.gradients_by_depth,
-    layers.frozen_norm_moves,
     layers.small_batches,
-    layers.starved,
-    layers.validation_leak,
-    layers.labels_look_shuffled,
-    layers.class_order,
+    motion.weights_stand_still,
+    motion.no_gradient,
+    motion.not_trained,
+    motion.gradients_accumulate,
+    motion.starts_again,
+    motion.clipped,
+    motion.too_much_decay,
+    motion.too_much_dropout,
+    motion.frozen_norm_moves,
+    fed.starved,
+    fed.validation_leak,
+    fed.chosen_on_test,
+    fed.labels_look_shuffled,
+    fed.not_shuffled,
+    fed.class_order,
+    fed.one_answer,
+    fed.test_differs,
+    fed.wrong_normalisation,
 )
 
 

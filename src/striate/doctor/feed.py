@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from striate.contract import Contract
 from striate.data import Loader
+from striate.doctor.begun import PREPARED_ALIKE, preparation_gap, start_contract
 from striate.doctor.subject import NORMALISING, Check, Subject
+from striate.train import Recipe
+
+_TRIED = 16  # images looked at twice
 
 
 def image_statistics(subject: Subject) -> Check:
@@ -14,7 +22,9 @@ def image_statistics(subject: Subject) -> Check:
     channels = subject.images.double().transpose(0, 1).flatten(1)
     mean, std = channels.mean(1), channels.std(1)
     off = max(float(mean.abs().max()), float((std - 1).abs().max()))
-    good, fair = off <= 0.35, off <= 3.0
+    narrow, wide = float(std.min()), float(std.max())
+    good = off <= 0.35
+    fair = float(mean.abs().max()) <= 3.0 and narrow >= 0.08 and wide <= 4.0
     worst = ", ".join(f"{m:.2f} +- {s:.2f}" for m, s in zip(mean, std, strict=True))
     return Check(
         check="image_statistics",
@@ -47,6 +57,80 @@ def validation_is_plain(loader: Loader) -> Check:
         if good
         else "validation images change from epoch to epoch: they are augmented or shuffled",
         fix="" if good else "leave augmentation and shuffling to the training loader",
+    )
+
+
+def augmentation_varies(loader: Loader) -> Check:
+    """See that augmentation draws anew for every image and every epoch."""
+    if loader.augmenter is None or not len(loader.samples):
+        return Check(
+            check="augmentation_varies",
+            measured=None,
+            expected="other draws for every image and epoch",
+            verdict="skip",
+            meaning="training images are not augmented",
+        )
+    chosen = list(range(min(_TRIED, len(loader.samples))))
+    first, second = (loader.images(chosen, epoch) for epoch in (0, 1))
+    changed = float((first != second).reshape(len(chosen), -1).any(1).mean())
+    good = changed > 0
+    return Check(
+        check="augmentation_varies",
+        measured=changed,
+        expected="other pixels in the second epoch than in the first, for some images at least",
+        band=(0.0, 1.0),
+        verdict="pass" if good else "fail",
+        meaning=f"{changed:.0%} of {len(chosen)} images look otherwise in the second epoch"
+        if good
+        else "augmentation does the same in every epoch, as workers with one seed do",
+        fix="" if good else "give each worker and epoch randomness of its own",
+    )
+
+
+def order_varies(loader: Loader, labels: Sequence[int], classes: int) -> Check:
+    """See that epochs come in orders of their own, and batches of many classes."""
+    orders = [[share.indices for share in loader.order.epoch(number)] for number in (0, 1)]
+    same = all(
+        np.array_equal(first, second) for first, second in zip(*orders, strict=True)
+    ) and any(len(each) > 1 for each in orders[0])
+    there = np.asarray(labels)
+    shares = np.bincount(there, minlength=classes) / len(there)
+    seen = [len(np.unique(there[each])) for each in orders[0]]
+    hoped = [float((1 - (1 - shares) ** len(each)).sum()) for each in orders[0]]
+    found = float(np.median(np.array(seen) / np.array(hoped)))
+    bad = same or (found < 0.5 and float(np.median(hoped)) > 2)
+    return Check(
+        check="order_varies",
+        measured=found,
+        expected="another order in every epoch, and as many classes in a batch as by chance",
+        band=(0.5, None),
+        verdict="fail" if bad else "pass",
+        meaning="images are shuffled"
+        if not bad
+        else "every epoch has the same order"
+        if same
+        else f"a batch has {found:.0%} of the classes it would have by chance",
+        fix="shuffle the training images anew in every epoch" if bad else "",
+    )
+
+
+def start_fits(recipe: Recipe, contract: Contract) -> Check:
+    """Compare the preparation of images with that of the weights the training begins with."""
+    theirs = start_contract(recipe)
+    off = 0.0 if theirs is None else preparation_gap(contract, theirs)
+    good = off < PREPARED_ALIKE
+    return Check(
+        check="start_fits",
+        measured=None if theirs is None else min(off, 1e6),
+        expected="images prepared as those that the weights to begin with were trained on",
+        band=(0.0, PREPARED_ALIKE),
+        verdict="skip" if theirs is None else "pass" if good else "fail",
+        meaning="training begins with random weights"
+        if theirs is None
+        else "images are prepared as those the weights were trained on"
+        if good
+        else "the weights were trained on images prepared otherwise",
+        fix="" if good else "take preprocessing.mean, std and scale from the weights' contract",
     )
 
 

@@ -19,6 +19,9 @@ from striate.errors import StriateError, UsageError
 from striate.layers import build
 from striate.train import Recipe
 from striate.train.prepare import Prepared, prepare
+from striate.train.processes import Processes
+from striate.train.start import begin
+from striate.train.training import loaders
 
 _LOOKED_AT = 512  # training images
 
@@ -29,42 +32,53 @@ _CHEAP: tuple[Callable[[Subject], Check], ...] = (
     start.activation_scale,
     start.dead_units,
     start.gradients_arrive,
+    start.features_differ,
+    start.scores_not_probabilities,
+    start.all_trained,
     purity.no_leak,
     purity.modes_agree,
 )
 
 
-def preflight(recipe: Recipe, prepared: Prepared | None = None) -> tuple[Check, ...]:
+def preflight(
+    recipe: Recipe, prepared: Prepared | None = None, *, trainings: bool = True
+) -> tuple[Check, ...]:
     """Check a recipe's network on its data, in under a minute.
 
     Args:
         recipe: what would be trained.
         prepared: its data, where it is open already.
+        trainings: also train copies for a few steps; without, it takes a second or so.
 
     Raises:
         DataError, ContractError: network and data cannot be trained together.
     """
     prepared = prepared or prepare(recipe)
-    training = _loader(recipe, prepared, "train")
-    validation = _loader(recipe, prepared, "validation")
-    images, labels = _first(training, _LOOKED_AT)
+    images, labels = _first(_plain(recipe, prepared, "train"), _LOOKED_AT)
     subject = Subject(
-        net=build(recipe.network, seed=recipe.seed),
+        net=begin(build(recipe.network, seed=recipe.seed), recipe.start),
         images=images,
         labels=labels,
         classes=len(prepared.contract.classes),
-        held_out=_first(validation, _LOOKED_AT),
+        held_out=_first(_plain(recipe, prepared, "validation"), _LOOKED_AT),
         answer=recipe.network.answer,
         seed=recipe.seed,
+        begun=recipe.start is not None,
     )
+    training, validation = loaders(recipe, prepared, Processes(0, 1, torch.device("cpu")))
+    fed = training[recipe.size_at(0)]
+    count = len(fed.samples)
     return (
-        *check_module(subject),
-        feed.validation_is_plain(_loader(recipe, prepared, "validation", shuffle=False)),
-        feed.last_batch(subject, len(training.samples), recipe.batch // recipe.accumulate),
+        *check_module(subject, trainings=trainings),
+        feed.validation_is_plain(validation),
+        feed.augmentation_varies(fed),
+        feed.order_varies(fed, fed.samples.labels.tolist(), subject.classes),
+        feed.start_fits(recipe, prepared.contract),
+        feed.last_batch(subject, count, recipe.batch // recipe.accumulate),
     )
 
 
-def check_module(subject: Subject) -> tuple[Check, ...]:
+def check_module(subject: Subject, *, trainings: bool = True) -> tuple[Check, ...]:
     """Check any nn.Module on some images.
 
     Example:
@@ -80,9 +94,11 @@ def check_module(subject: Subject) -> tuple[Check, ...]:
     """
     _refuse(subject)
     found = [feed.labels_differ(subject.labels, subject.classes)]
-    for check in progress.track((*_CHEAP, learning.overfits_few), "checking", "checks", None):
+    asked = (*_CHEAP, learning.overfits_few) if trainings else _CHEAP
+    for check in progress.track(asked, "checking", "checks", None):
         found.append(check(subject))
-    found.extend(learning.beats_shuffled(subject))
+    if trainings:
+        found.extend(learning.beats_shuffled(subject))
     return tuple(found)
 
 
@@ -115,13 +131,14 @@ def _refuse(subject: Subject) -> None:
         )
 
 
-def _loader(recipe: Recipe, prepared: Prepared, part: str, shuffle: bool = True) -> Loader:
+def _plain(recipe: Recipe, prepared: Prepared, part: str) -> Loader:
+    """Return a loader of images that are not augmented."""
     return Loader(
         getattr(prepared.split, part),
         prepared.contract,
         batch=max(1, min(128, recipe.batch)),
         seed=recipe.seed,
-        shuffle=shuffle,
+        shuffle=True,
     )
 
 

@@ -111,6 +111,61 @@ def dead_units(subject: Subject) -> Check:
     )
 
 
+def features_differ(subject: Subject) -> Check:
+    """See that no layer computes the same feature again and again."""
+    repeated = 0.0
+    for weight in subject.net.parameters():
+        if weight.dim() > 1 and len(weight) > 1:
+            rows = weight.detach().flatten(1)
+            distinct = len(torch.unique(rows, dim=0))
+            repeated = max(repeated, 1 - (distinct - 1) / (len(rows) - 1))
+    good = repeated < 0.5
+    return Check(
+        check="features_differ",
+        measured=repeated,
+        expected="features with weights of their own (less than half of a layer's repeated)",
+        band=(0.0, 0.5),
+        verdict="pass" if good else "fail",
+        meaning="features start apart"
+        if good
+        else f"{repeated:.0%} of a layer's features start alike, and would stay alike",
+        fix="" if good else "draw the weights at random",
+    )
+
+
+def scores_not_probabilities(subject: Subject) -> Check:
+    """See that what is taken for scores has not been through a softmax already."""
+    with subject.quiet(training=True) as net, torch.no_grad():
+        outputs = main_output(net(subject.images[:32])).float()
+    sums = (outputs.sum(1) - 1).abs().max()
+    twice = subject.answer == "logits" and bool((outputs >= 0).all()) and float(sums) < 1e-3
+    return Check(
+        check="scores_not_probabilities",
+        measured=float(sums),
+        expected="scores of any sign, which the loss puts through its softmax",
+        verdict="fail" if twice else "pass" if subject.answer == "logits" else "skip",
+        meaning="outputs add up to 1: a softmax is in the network, and another in the loss"
+        if twice
+        else "outputs are scores",
+        fix="leave the softmax to the loss" if twice else "",
+    )
+
+
+def all_trained(subject: Subject) -> Check:
+    """See that layers at their random start are trained."""
+    weights = [(n, p) for n, p in subject.net.named_parameters() if p.dim() > 1]
+    idle = [] if subject.begun else [name for name, p in weights if not p.requires_grad]
+    return Check(
+        check="all_trained",
+        measured=float(len(idle)),
+        expected="no weights that stay as they were drawn",
+        band=(0.0, 0.0),
+        verdict="fail" if idle and subject.answer == "logits" else "pass",
+        meaning=f"{', '.join(idle[:3])} keep random weights" if idle else "all weights are trained",
+        fix="let them train, or begin with trained weights" if idle else "",
+    )
+
+
 def gradients_arrive(subject: Subject) -> Check:
     """See that each trained parameter has a gradient."""
     count = min(32, len(subject.images))

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from striate.contract import Contract
+from striate.doctor.begun import start_contract
 from striate.records import Record, decode
 from striate.runs import Run
 from striate.train import Recipe
@@ -54,6 +56,9 @@ class Story(NamedTuple):
         data: data.json.
         results: results.json, where there is one.
         images: of the training part.
+        orders: what each epoch began with, oldest first.
+        contract: the run's.
+        start: that of the weights it began with.
     """
 
     recipe: Recipe
@@ -68,6 +73,9 @@ class Story(NamedTuple):
     data: Mapping[str, Any]
     results: Mapping[str, Any] | None
     images: int
+    orders: tuple[Mapping[str, Any], ...] = ()
+    contract: Contract | None = None
+    start: Contract | None = None
 
     @property
     def chance(self) -> float:
@@ -111,6 +119,7 @@ def read(run: Run) -> Story:
     steps = [line for line in history if line.get("kind") == "step"]
     checks = [line for line in history if line.get("kind") == "validation"]
     failures = [line for line in history if line.get("event") == "not finite"]
+    contract = run.contract()
     recipe, data = decode(Recipe, run.recipe_document()), run.data_document()
     images = len(data.get("train", {}).get("ids", ()))
 
@@ -120,7 +129,7 @@ def read(run: Run) -> Story:
 
     return Story(
         recipe=recipe,
-        classes=len(run.contract().classes),
+        classes=len(contract.classes),
         losses=column("loss"),
         rates=column("rate"),
         gradients=column("gradient_norm"),
@@ -137,4 +146,7 @@ def read(run: Run) -> Story:
         data=data,
         results=run.results(),
         images=images,
+        orders=tuple(line for line in history if line.get("probe") == "order"),
+        contract=contract,
+        start=start_contract(recipe),
     )

@@ -57,6 +57,7 @@ class Subject:
         held_out: images and labels that are not among them; None skips what needs some.
         answer: what the outputs are.
         seed: of everything that a check draws.
+        begun: whether the net holds trained weights already.
     """
 
     net: nn.Module
@@ -66,6 +67,7 @@ class Subject:
     held_out: tuple[Tensor, Tensor] | None = None
     answer: str = "logits"
     seed: int = 0
+    begun: bool = False
 
     @contextmanager
     def quiet(self, training: bool = False) -> Iterator[nn.Module]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -84,7 +85,8 @@ class Training:
         self.done, self.seconds = 0, 0.0
         self.validations: list[Validation] = []
         self.meaning = prepared.contract.output
-        self.loaders, self.validation_loader = _loaders(recipe, prepared, together)
+        self.labels = prepared.split.train.labels
+        self.loaders, self.validation_loader = loaders(recipe, prepared, together)
         self.steps_per_epoch = -(-self.loaders[recipe.size_at(0)].batches // recipe.accumulate)
         self.course = Course(
             recipe.schedule, self.steps_per_epoch, recipe.epochs, recipe.warmup_epochs
@@ -151,6 +153,8 @@ class Training:
     def take_step(self, parts: Sequence[Batch]) -> Taken:
         """Take the next step, and write it down."""
         epoch = self.epoch + 1
+        if self.at_epoch_end:
+            self._note_order(parts[0], epoch)
         number, factor = self.done + 1, self.course.factor(self.done, self.validations)
         try:
             with self.watch.over(number):
@@ -169,6 +173,18 @@ class Training:
         if seen := self.watch.seen():
             self._note({"kind": "probe", "probe": "layers", "epoch": epoch, **seen})
         return taken
+
+    def _note_order(self, first: Batch, epoch: int) -> None:
+        """Write down what an epoch begins with: which images, and of how many classes."""
+        shares = np.bincount(self.labels) / max(len(self.labels), 1)
+        rows = len(first.indices)
+        note = {
+            "digest": zlib.crc32(first.indices.tobytes()),
+            "images": rows,
+            "classes": len(np.unique(self.labels[first.indices])),
+            "expected": float((1 - (1 - shares) ** rows).sum()),
+        }
+        self._note({"kind": "probe", "probe": "order", "epoch": epoch, **note})
 
     def validate(self) -> None:
         """Measure the net (or its average) on the validation part; keep its weights if best.
@@ -340,7 +356,7 @@ def _spell(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def _loaders(
+def loaders(
     recipe: Recipe, prepared: Prepared, together: Processes
 ) -> tuple[dict[tuple[int, int], Loader], Loader]:
     """Return the loaders of the training part, by image size, and that of the validation part."""

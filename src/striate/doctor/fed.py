@@ -1,0 +1,211 @@
+"""Rules on what a run was fed with: its split, order and labels, and the weights it began with."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.doctor.begun import PREPARED_ALIKE, preparation_gap
+from striate.doctor.layers import DEAD, dead_share
+from striate.doctor.story import Finding, Story
+
+_WAITING = 0.5
+_SHARED = 0.02  # of a part's images, beyond which they are no accident
+
+
+def starved(story: Story) -> Finding | None:
+    """A device that waits for its data."""
+    shares = [probe["waiting"] for probe in story.probes[2:] if probe.get("waiting") is not None]
+    if len(shares) < 2 or float(np.median(shares)) < _WAITING:
+        return None
+    share = float(np.median(shares))
+    return Finding(
+        finding="data_starved",
+        confidence=0.9,
+        evidence={"waiting": share, "workers": story.recipe.workers},
+        meaning=f"{share:.0%} of the time goes by waiting for images",
+        remedy="use more workers, smaller files, or pack the data",
+        settings=(f"workers={max(2, 2 * story.recipe.workers)}",),
+    )
+
+
+def validation_leak(story: Story) -> Finding | None:
+    """Images of the validation or test part that were trained on."""
+    train = set(story.data.get("train", {}).get("hashes", ()))
+    for part in ("validation", "test"):
+        hashes = story.data.get(part, {}).get("hashes", ())
+        shared = sum(each in train for each in hashes)
+        if hashes and shared / len(hashes) > _SHARED:
+            return Finding(
+                finding="validation_leak",
+                confidence=1.0,
+                evidence={"part": part, "shared": shared, "of": len(hashes)},
+                meaning=f"{shared} of {len(hashes)} images of the {part} part are, by content, "
+                "among those trained on",
+                remedy="split by content, or by whatever the copies have in common",
+            )
+    return None
+
+
+def chosen_on_test(story: Story) -> Finding | None:
+    """Weights chosen, or training stopped, by the very images of the test."""
+    test = set(story.data.get("test", {}).get("hashes", ()))
+    hashes = story.data.get("validation", {}).get("hashes", ())
+    shared = sum(each in test for each in hashes)
+    if not hashes or shared / len(hashes) <= _SHARED:
+        return None
+    stops = " and training ends" if story.recipe.early_stop else ""
+    return Finding(
+        finding="chosen_on_test",
+        confidence=1.0,
+        evidence={"shared": shared, "of": len(hashes)},
+        meaning=f"weights are chosen{stops} by {len(hashes)} images, {shared} of which are the "
+        "test's, so its figure is no longer that of unseen images",
+        remedy="hold a validation part out of the training images",
+    )
+
+
+def labels_look_shuffled(story: Story) -> Finding | None:
+    """Images that are learnt by heart, and nothing that carries over."""
+    if len(story.validations) < 2 or len(story.losses) < 20:
+        return None
+    best, curve = float(story.validations[:, 1].max()), story.smoothed()
+    if best > story.guessing or story.failure is not None:
+        return None
+    ratio = story.update_ratio() or 0.0
+    by_heart = float(curve[-1]) < 0.8 * story.chance
+    moved = 2e-4 < ratio < 0.03 and float(curve[-1]) < 1.2 * story.chance
+    if not (by_heart or moved) or dead_share(story)[1] > DEAD:
+        return None
+    return Finding(
+        finding="labels_look_shuffled",
+        confidence=0.9 if by_heart else 0.6,
+        evidence={"validation_accuracy": best, "guessing": story.guessing, "loss": curve[-1]},
+        meaning=f"the best validation accuracy, {best:.1%}, is that of guessing, though weights "
+        "move as they should",
+        remedy="look at images with their labels: the two may have been ordered apart",
+    )
+
+
+def not_shuffled(story: Story) -> Finding | None:
+    """Batches in the same order in every epoch, or each of few classes."""
+    orders = story.orders
+    if len(orders) < 2:
+        return None
+    same = len({each["digest"] for each in orders}) == 1 and orders[0]["images"] > 1
+    seen = float(np.median([each["classes"] / each["expected"] for each in orders]))
+    few = seen < 0.5 and float(np.median([each["expected"] for each in orders])) > 2
+    if not (same or few):
+        return None
+    return Finding(
+        finding="not_shuffled",
+        confidence=0.95,
+        evidence={"epochs": len(orders), "classes_of_expected": seen},
+        meaning=("every epoch begins with the same images in the same order" if same else "")
+        + (" and " * (same and few))
+        + (f"a batch has {seen:.0%} of the classes it would have by chance" if few else ""),
+        remedy="shuffle the training images anew in every epoch",
+    )
+
+
+def class_order(story: Story) -> Finding | None:
+    """A network that is right, but in another order of classes."""
+    table = _confusion(story)
+    if table is None or len(table) < 3:
+        return None
+    rows, answers = table.sum(1), table.argmax(1)
+    sure = float((table.max(1) / rows).mean())
+    shifted = int((answers != np.arange(len(answers))).sum())
+    clear = sure > max(0.25, 2.0 / len(table))
+    wrong = float(np.trace(table) / table.sum())
+    if len(set(answers.tolist())) < 0.8 * len(answers) or shifted < max(2, 0.3 * len(answers)):
+        return None
+    if not clear or wrong > 0.5 * sure:
+        return None
+    return Finding(
+        finding="class_order",
+        confidence=0.95,
+        evidence={"shifted": shifted, "classes": len(answers), "agreement": sure},
+        meaning=f"{shifted} classes are answered, {sure:.0%} of the time, as one other class each",
+        remedy="match classes by name: the order of the labels is not that of the training",
+    )
+
+
+def one_answer(story: Story) -> Finding | None:
+    """A network that gives one answer to nearly everything."""
+    table = _confusion(story)
+    if table is None or len(table) < 3:
+        return None
+    answers, there = table.sum(0) / table.sum(), table.sum(1) / table.sum()
+    best = int(answers.argmax())
+    if answers[best] < 0.9 or there[best] > 0.5:
+        return None
+    return Finding(
+        finding="one_answer",
+        confidence=0.8,
+        evidence={"class": best, "answers": float(answers[best]), "images": float(there[best])},
+        meaning=f"{answers[best]:.0%} of the answers are class {best}, which has "
+        f"{there[best]:.0%} of the images",
+        remedy="see the findings beside this one: it has learnt nothing, or one class only",
+    )
+
+
+def test_differs(story: Story) -> Finding | None:
+    """A test accuracy far below that of validation: two kinds of image, or two sets of weights."""
+    figures = (story.results or {}).get("test") or {}
+    held = len(story.data.get("validation", {}).get("ids", ()))
+    if not len(story.validations) or not figures.get("n") or not held:
+        return None
+    chosen, test = float(story.validations[:, 1].max()), float(figures["accuracy"])
+    pooled = (chosen * held + test * figures["n"]) / (held + figures["n"])
+    error = math.sqrt(max(pooled * (1 - pooled), 1e-4) * (1 / held + 1 / figures["n"]))
+    if chosen - test < max(0.08, 4.5 * error):
+        return None
+    return Finding(
+        finding="test_differs",
+        confidence=0.8,
+        evidence={"validation_accuracy": chosen, "test_accuracy": test, "error": error},
+        meaning=f"{test:.1%} of the test images are right, {chosen:.1%} of the validation images: "
+        f"{(chosen - test) / error:.0f} standard errors apart",
+        remedy="see that both parts are prepared alike and drawn alike, and that the weights "
+        "evaluated are those that were chosen",
+    )
+
+
+def wrong_normalisation(story: Story) -> Finding | None:
+    """Weights that were trained on images prepared otherwise."""
+    mine, theirs = story.contract, story.start
+    if mine is None or theirs is None or story.recipe.start is None:
+        return None
+    if preparation_gap(mine, theirs) < PREPARED_ALIKE:
+        return None
+    return Finding(
+        finding="wrong_normalisation",
+        confidence=0.9,
+        evidence={
+            "mean": _spell(mine.mean),
+            "std": _spell(mine.std),
+            "weights_mean": _spell(theirs.mean),
+            "weights_std": _spell(theirs.std),
+        },
+        meaning="the weights it began with were trained on images prepared otherwise: "
+        f"{mine.channels} mean {_spell(mine.mean)}, std {_spell(mine.std)} here; "
+        f"{theirs.channels} {_spell(theirs.mean)}, {_spell(theirs.std)} there",
+        remedy="prepare images as the weights' contract says (preprocessing.mean, std, scale)",
+        settings=tuple(
+            f"preprocessing.{name}={list(getattr(theirs, name))}" for name in ("mean", "std")
+        ),
+    )
+
+
+def _spell(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{each:.3g}" for each in values)
+
+
+def _confusion(story: Story) -> npt.NDArray[np.float64] | None:
+    figures = (story.results or {}).get("test") or {}
+    table = np.array(figures.get("confusion") or [[0]], np.float64)
+    square = table.ndim == 2 and table.shape[0] == table.shape[1]
+    return table if square and table.sum(1).all() and table.sum() else None

@@ -1,0 +1,210 @@
+"""Rules on whether weights move as they should: standing still, cut off, frozen, started again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from striate.design import BatchNorm, Conv, Linear
+from striate.design.pointwise import Dropout
+from striate.doctor.layers import dead_share
+from striate.doctor.story import Finding, Story
+
+_SHORT = 20.0  # gradient / clip beyond which clipping is all that a step is
+_SHRUNK = 0.3  # of the weights' first size
+_DROPPED = 0.75
+
+
+def weights_stand_still(story: Story) -> Finding | None:
+    """Weights that no step changes, though a gradient arrives."""
+    moves = _column(story, "update")
+    if len(story.probes) < 2 or not moves or any(map(any, moves.values())):
+        return None
+    if not any(map(any, _column(story, "gradient").values())):
+        return None
+    return Finding(
+        finding="weights_stand_still",
+        confidence=1.0,
+        evidence={"layers": len(moves), "steps": len(story.losses), "update": 0.0},
+        meaning=f"gradients arrive, but in {len(story.losses)} steps no weight has changed",
+        remedy="see that the optimiser steps, that it holds this network's parameters, and that "
+        "the rate is not 0",
+    )
+
+
+def no_gradient(story: Story) -> Finding | None:
+    """Layers that no gradient ever reaches."""
+    slopes = _column(story, "gradient")
+    silent = [name for name, values in slopes.items() if not any(values)]
+    if len(story.probes) < 2 or not silent or dead_share(story)[1] > 0.99:
+        return None
+    return Finding(
+        finding="no_gradient",
+        confidence=0.95,
+        evidence={"layer": silent[0], "layers": len(silent), "of": len(slopes)},
+        meaning=f"no gradient ever reached {', '.join(silent[:3])}",
+        remedy="look for a detached value (.detach(), .data, .item(), no_grad), a layer that is "
+        "not used, or weights that started at 0",
+    )
+
+
+def not_trained(story: Story) -> Finding | None:
+    """Layers at their random start that training leaves alone: frozen, or unknown to it."""
+    recipe = story.recipe
+    kinds = [each for each in recipe.network.layers if isinstance(each, Conv | Linear)]
+    anew = recipe.start.anew if recipe.start else ()
+    watched = {name.rpartition(".")[0] for name in _column(story, "update")}
+    idle = [
+        each.name
+        for each in kinds
+        if (recipe.start is None or each.name in anew)
+        and (not each.trainable or (story.probes and each.name not in watched))
+        and each.shares is None
+    ]
+    if not idle or recipe.network.answer == "distances":
+        return None
+    return Finding(
+        finding="layers_not_trained",
+        confidence=0.85,
+        evidence={"layer": idle[0], "layers": len(idle), "of": len(kinds)},
+        meaning=f"{len(idle)} of {len(kinds)} layers keep the random weights they began with",
+        remedy="let them train, give them to the optimiser, or start from trained weights",
+    )
+
+
+def gradients_accumulate(story: Story) -> Finding | None:
+    """Gradients that are added to those of the steps before."""
+    norms = story.gradients[np.isfinite(story.gradients)]
+    norms = norms[norms > 0]
+    if len(norms) < 10:
+        return None
+    early = norms[: max(30, len(norms) // 4)]
+    jump = float(np.median(np.abs(np.diff(np.log(early)))))
+    growth = float(np.median(early[-5:]) / early[0])
+    if jump > 0.09 or growth < 3.0:
+        return None
+    return Finding(
+        finding="gradients_accumulate",
+        confidence=0.8,
+        evidence={"growth": growth, "change_a_step": jump},
+        meaning=f"the gradient grows {growth:.1f} times as long in {len(early)} steps and hardly "
+        "changes from one to the next, as a sum over steps does",
+        remedy="clear gradients before each backward pass (optimiser.zero_grad())",
+    )
+
+
+def starts_again(story: Story) -> Finding | None:
+    """A loss that is back at its start with every epoch."""
+    length, losses = story.steps_per_epoch, story.losses
+    epochs = len(losses) // length
+    if epochs < 3 or length < 6:
+        return None
+    by_epoch = losses[: epochs * length].reshape(epochs, length)
+    begins, ends = by_epoch[1:, 0], np.median(by_epoch[:-1, -3:], axis=1)
+    back = (begins > 0.85 * losses[0]) & (begins > 1.4 * ends)
+    if float(back.mean()) < 0.6:
+        return None
+    return Finding(
+        finding="starts_again",
+        confidence=0.9,
+        evidence={"epochs": int(back.sum()), "end": float(ends[-1]), "begin": float(begins[-1])},
+        meaning=f"{int(back.sum())} of {epochs - 1} epochs begin at the loss of an untrained "
+        f"network ({begins[-1]:.2f} after {ends[-1]:.2f})",
+        remedy="make the network and its optimiser once, before the loop over epochs",
+    )
+
+
+def clipped(story: Story) -> Finding | None:
+    """Clipping so short that it is the learning rate."""
+    clip, ratio = story.recipe.clip, story.update_ratio()
+    norms = story.gradients[np.isfinite(story.gradients)]
+    if clip is None or ratio is None or len(norms) < 10 or ratio > 3e-4:
+        return None
+    usual = float(np.median(norms))
+    if float((norms > _SHORT * clip).mean()) < 0.9:
+        return None
+    return Finding(
+        finding="clipped_short",
+        confidence=0.85,
+        evidence={"clip": clip, "gradient": usual, "update_ratio": ratio},
+        meaning=f"nearly every gradient, usually {usual:.2g} long, is cut to {clip:g}, and steps "
+        f"move weights by {ratio:.1e} of their size",
+        remedy="clip at a few times the usual length, or not at all",
+        settings=(f"clip={3 * usual:.2g}",),
+    )
+
+
+def frozen_norm_moves(story: Story) -> Finding | None:
+    """Batch-norm that is not trained, but whose statistics move."""
+    frozen = {
+        layer.name
+        for layer in story.recipe.network.layers
+        if isinstance(layer, BatchNorm) and not layer.trainable
+    }
+    drifts = {
+        name: drift
+        for probe in story.last_probes()
+        for name, drift in probe["norms"].items()
+        if name in frozen and drift is not None and drift > 1e-4
+    }
+    if not drifts:
+        return None
+    name = max(drifts, key=lambda each: drifts[each])
+    return Finding(
+        finding="frozen_norm_moves",
+        confidence=0.95,
+        evidence={"layer": name, "drift": drifts[name], "layers": len(drifts)},
+        meaning=f"{len(drifts)} frozen batch-norm layers still take in the statistics of batches",
+        remedy="keep frozen batch-norm in evaluation mode",
+    )
+
+
+def too_much_decay(story: Story) -> Finding | None:
+    """Weights that decay shrinks faster than anything is learnt."""
+    sizes = _column(story, "size")
+    if len(story.probes) < 3 or len(story.losses) < 30 or story.recipe.optimiser.decay == 0:
+        return None
+    left = [v[-1] / v[0] for v in sizes.values() if v and v[0]]
+    share, curve = float(np.median(left)) if left else 1.0, story.smoothed()
+    if share > _SHRUNK or float(curve[-1]) < 0.3 * story.chance:
+        return None
+    if float(curve[-1]) < 1.05 * float(curve.min()) and float(curve[-1]) < 0.5 * story.chance:
+        return None
+    decay = story.recipe.optimiser.decay
+    return Finding(
+        finding="too_much_decay",
+        confidence=0.8,
+        evidence={"weights_left": share, "decay": decay, "training_loss": float(curve[-1])},
+        meaning=f"weights have shrunk to {share:.0%} of their size, and the training loss stands "
+        f"at {curve[-1]:.2f}, where guessing is {story.chance:.2f}",
+        remedy="divide the weight decay by 100",
+        settings=(f"optimiser.decay={decay / 100:g}",),
+    )
+
+
+def too_much_dropout(story: Story) -> Finding | None:
+    """Dropout that leaves too little to learn with."""
+    shares = [e.p for e in story.recipe.network.layers if isinstance(e, Dropout)]
+    curve = story.smoothed()
+    if not shares or max(shares) < _DROPPED or len(story.losses) < 30:
+        return None
+    validated = story.validations[-1, 0] if len(story.validations) else curve[-1]
+    if float(curve[-1]) < 0.4 * story.chance or float(validated) > 1.1 * float(curve[-1]):
+        return None
+    return Finding(
+        finding="too_much_dropout",
+        confidence=0.75,
+        evidence={"p": max(shares), "training_loss": float(curve[-1])},
+        meaning=f"with {max(shares):.0%} of a layer dropped, the training loss stands at "
+        f"{curve[-1]:.2f}, where guessing is {story.chance:.2f}",
+        remedy="drop at most a half",
+    )
+
+
+def _column(story: Story, what: str) -> dict[str, list[float]]:
+    """Return a figure of each layer's weights over the probes."""
+    found: dict[str, list[float]] = {}
+    for probe in story.probes:
+        for name, each in probe["weights"].items():
+            if each[what] is not None:
+                found.setdefault(name, []).append(float(each[what]))
+    return found
