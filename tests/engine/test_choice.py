@@ -82,7 +82,7 @@ def test_calls_are_taken_in_turn_and_stragglers_dropped() -> None:
         "quick": lambda: call("quick", 1.0),
         "slow": lambda: call("slow", 9.0),
     }
-    times = race(runs, 5, clock=lambda: now[0], seconds=100.0)
+    times = race(runs, 5, clock=lambda: now[0], seconds=100.0)  # calls of seconds: one a turn
     every = ["first", "again", "quick", "slow"]
     assert taken == every * 3 + every[:3] * 3
     assert [times[name].median for name in runs] == [3.0, 3.0, 1.0, 9.0]
@@ -103,3 +103,17 @@ def test_a_lead_is_one_in_three_rounds_of_four() -> None:
     rounds: Iterator[float] = iter([2.0, 2.0, 2.0, 1.0, 1.0])
     own = Times([1.0] * 5)
     assert own.lead(Times(list(rounds))) == 1.0  # faster in three of five only
+
+
+def test_a_turn_is_the_quickest_of_a_few_short_calls() -> None:
+    now, taken = [0.0], iter([0.0, *[5e-4, 1e-4, 9e-4, 2e-4, 3e-4, 4e-4] * 9])
+
+    def call() -> None:
+        now[0] += next(taken)
+
+    def other() -> None:
+        now[0] += 1.0
+
+    times = race({"first": call, "again": other}, 2, clock=lambda: now[0])
+    assert times["first"].seconds == pytest.approx([1e-4, 2e-4])
+    assert times["again"].seconds == pytest.approx([1.0, 1.0])

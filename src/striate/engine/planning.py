@@ -26,7 +26,7 @@ from striate.engine.simplify import simplify, take_weights
 from striate.errors import RecordError
 from striate.files import atomic_write, cache_folder
 from striate.layers import build
-from striate.ops import Machine, machine
+from striate.ops import Machine, machine, native
 from striate.records import Record, digest, from_json, to_json
 
 Layout = Literal["channels_last", "contiguous"]
@@ -38,7 +38,7 @@ class Key(Record, frozen=True, kw_only=True):
     Args:
         version: of plans.
         machine: processor, vector instructions, cores, threads.
-        versions: of what computes.
+        versions: of what computes, our kernels' files among them.
         direction: inference, or training: forward, input gradient and weight gradient.
         dtype: of images and weights.
         layout: memory order of images.
@@ -143,7 +143,11 @@ def read(path: Path) -> Plan:
 def _key(network: Network, batch: int, direction: Direction, layout: Layout) -> Key:
     return Key(
         machine=machine(),
-        versions={"striate": striate.__version__, "torch": str(torch.__version__)},
+        versions={
+            "striate": striate.__version__,
+            "torch": str(torch.__version__),
+            "kernels": native.version(),
+        },
         direction=direction,
         layout=layout,
         network=digest(network),

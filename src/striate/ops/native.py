@@ -17,7 +17,9 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
+from importlib import metadata
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from striate import progress
@@ -90,6 +92,19 @@ def available() -> bool:
     except Exception:  # whatever keeps LLVM from working here, torch works without it
         return False
     return True
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """Return what a time measured of kernels hangs on: a digest of the files that write them."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.sha256()
+    for each in files:
+        digest.update(each.name.encode())
+        digest.update(each.read_bytes())
+    with suppress(metadata.PackageNotFoundError):
+        digest.update(metadata.version("llvmlite").encode())
+    return digest.hexdigest()[:16]
 
 
 def compile_functions(what: str, functions: Sequence[Function]) -> dict[str, Kernel]:
