@@ -59,6 +59,18 @@ def use(display: Display) -> Iterator[None]:
         _display = before
 
 
+class _Unsaid(_Silent):
+    def __init__(self, inner: Display) -> None:
+        self.task = inner.task  # type: ignore[method-assign]
+
+
+@contextmanager
+def unsaid() -> Iterator[None]:
+    """Say nothing inside the block; bars are shown as ever."""
+    with use(_Unsaid(_display)):
+        yield
+
+
 def track(
     items: Iterable[T],
     what: str,

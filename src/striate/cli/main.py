@@ -29,9 +29,11 @@ from striate.cli import (
     plan,
     predict,
     replay,
+    search,
     serve,
     train,
     transfer,
+    view,
     view_augment,
     weights,
 )
@@ -52,6 +54,7 @@ app.command("check")(check.check)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
+app.command("search")(search.search)
 app.command("pack")(pack.pack)
 app.command("augment")(view_augment.view_augment)
 app.command("view-augment", hidden=True)(view_augment.view_augment)  # a long name cuts help
@@ -63,6 +66,7 @@ app.command("replay")(replay.replay)
 app.command("transfer")(transfer.transfer)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
+app.command("view")(view.view)
 app.command("models")(models.models)
 app.command("weights")(weights.weights)
 app.command("env")(env.env)

@@ -58,6 +58,7 @@ from striate.design.receptive import Field, receptive_fields
 from striate.design.sheet import Sheet, sheet
 from striate.design.sketch import Sketch
 from striate.design.transposed import ConvTranspose
+from striate.design.widen import widened
 from striate.design.wiring import Add, Concat, Flatten, Identity, Opaque, Pad, Shortcut
 from striate.errors import DesignError
 
@@ -135,4 +136,5 @@ __all__ = [
     "crop",
     "receptive_fields",
     "sheet",
+    "widened",
 ]

@@ -18,17 +18,22 @@ if TYPE_CHECKING:
 
 def with_classes(network: Network, classes: int) -> tuple[Network, dict[str, str]]:
     """See `Network.with_classes`."""
-    shapes = network.shapes()
-    like = shapes[network.outputs[0].source]
-    last = [
-        _classifier(network, output.source)
-        for output in network.outputs
-        if shapes[output.source] == like
-    ]
+    last = classifiers(network)
     layers = tuple(
         each.replace(features=classes) if each.name in last else each for each in network.layers
     )
     return network.replace(layers=layers), _kept(network, network.layers, last)
+
+
+def classifiers(network: Network) -> list[str]:
+    """Return the layers whose features are the classes, of the main output and those like it."""
+    shapes = network.shapes()
+    like = shapes[network.outputs[0].source]
+    return [
+        _classifier(network, output.source)
+        for output in network.outputs
+        if shapes[output.source] == like
+    ]
 
 
 def without(network: Network, names: Sequence[str]) -> tuple[Network, dict[str, str]]:

@@ -11,6 +11,8 @@ from striate.draw.learning_curve import learning_curve
 from striate.draw.lines import lines
 from striate.draw.matrix import matrix
 from striate.draw.overlay import colours, overlay, signed_picture
+from striate.draw.parallel import parallel
+from striate.draw.points import points
 from striate.draw.scatter import scatter
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "lines",
     "matrix",
     "overlay",
+    "parallel",
+    "points",
     "scatter",
     "signed_picture",
 ]

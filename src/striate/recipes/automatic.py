@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from striate.data import Dataset
+from striate.errors import UsageError
 from striate.ops import choose_device
 from striate.recipes.facts import DataFacts, facts_of
 from striate.recipes.registry import Wish, get, on_paper
 from striate.recipes.settings import apply
 from striate.recipes.settings import check as check_settings
+from striate.records import from_json
 from striate.train import CrossEntropy, DistanceLoss, Recipe
 
 TINY, SMALL = 16, 40  # pixels of the short side, up to which images count as such
@@ -27,7 +30,8 @@ def make(
     """Return a recipe for some data, with everything resolved.
 
     Args:
-        name: a registered recipe, or `auto` to choose by the data.
+        name: a registered recipe, `auto` to choose by the data, or a file with a recipe (a run's
+            recipe.json, a search's best.json), which fixes network and size.
         data: an open data set, or its facts.
         network: whatever `zoo.read` reads, or `auto` for the recipe's own.
         size: (height, width) that images are scaled to, in pixels; the recipe's own unless given.
@@ -38,10 +42,17 @@ def make(
         UnknownName: no such recipe, network, or key; carries the nearest names.
         UsageError: no such device.
         DesignError: the network cannot take images of this size; says which it could.
-        RecordError: a value does not fit its key.
+        RecordError: a value does not fit its key, or the file holds no recipe.
     """
     settings = list(settings)
     check(name, network=network, device=device, settings=settings)
+    if (file := _file(name)) is not None:
+        if network != "auto" or size is not None:
+            raise UsageError(f"{file} fixes the network and its size; leave out --net and --size.")
+        read = from_json(Recipe, file.read_bytes(), str(file))
+        spec = data.path if isinstance(data, DataFacts) else data.spec
+        read = read.replace(data=read.data.replace(path=spec))
+        return apply(read if device == "auto" else read.replace(device=device), settings)
     facts = data if isinstance(data, DataFacts) else facts_of(data)
     function = get(choose(facts, network) if name == "auto" else name)
     gpu = choose_device(device).type == "cuda"
@@ -61,7 +72,7 @@ def check(
     Raises:
         UnknownName, UsageError, RecordError: as `make` does.
     """
-    if name != "auto":
+    if name != "auto" and _file(name) is None:
         get(name)
     if network != "auto":
         on_paper(network)
@@ -76,6 +87,18 @@ def choose(facts: DataFacts, network: str = "auto") -> str:
     if facts.short_side <= TINY:
         return "tiny_images"
     return "small_images" if facts.short_side <= SMALL else "photographs"
+
+
+def _file(name: str) -> Path | None:
+    """Return a recipe's file; None where a name is meant."""
+    path = Path(name)
+    if path.is_dir() and (path / "recipe.json").is_file():
+        return path / "recipe.json"
+    if path.suffix == ".json" or path.is_file():
+        if not path.is_file():
+            raise UsageError(f"There is no recipe {name}.")
+        return path
+    return None
 
 
 def _fitted(recipe: Recipe) -> Recipe:

@@ -1,0 +1,260 @@
+"""`striate search DATA`."""
+
+from __future__ import annotations
+
+import enum
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from striate.cli import output
+from striate.cli.options import Device, Json
+from striate.errors import UsageError
+
+if TYPE_CHECKING:
+    from striate.search import Best, Plan, SearchResult
+
+
+class How(enum.StrEnum):
+    """The samplers."""
+
+    random = "random"
+    tpe = "tpe"
+
+
+def search(
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="A named set or a path; digits unless given."),
+    ] = None,
+    net: Annotated[
+        str,
+        typer.Option("--net", metavar="NET", help="A network; {name} in it is a hole to search."),
+    ] = "auto",
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="RECIPE", help="What settings change; or auto.")
+    ] = "auto",
+    space: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--space",
+            metavar="KEY=LOW..HIGH",
+            help="What to search: rate=1e-4..1, or optimiser=sgd,adamw. Can be repeated.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe for all runs."),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", metavar="N", min=1, help="Settings to try in all; 24."),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", metavar="S", min=1.0, help="Of all runs, over all processes."),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", metavar="N", min=1, help="Of a full run; the recipe's."),
+    ] = None,
+    sampler: Annotated[
+        How, typer.Option("--sampler", help="random, or tpe: Bayesian, by Parzen estimators.")
+    ] = How.random,
+    grid: Annotated[
+        int | None,
+        typer.Option("--grid", metavar="K", min=1, help="A grid of K values a range instead."),
+    ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option("--seeds", metavar="N", min=0, help="More seeds for each leader."),
+    ] = 3,
+    leaders: Annotated[
+        int | None,
+        typer.Option("--leaders", metavar="N", min=1, help="How many of the best get them."),
+    ] = None,
+    fixed: Annotated[
+        bool, typer.Option("--fixed", help="Flag a best at an edge, but extend no range.")
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of all chance.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="The search; searches/DATA-NET-001 else."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", metavar="FOLDER", help="Go on with a search, or take part."),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage",
+            metavar="URL",
+            help="postgresql://..., FILE.db or FILE.journal; study.db in the folder else.",
+        ),
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Search for better settings, from coarse to fine; leaves a folder with the winner's recipe.
+
+    Short runs of settings drawn at random in log space, longer ones of the best and about the best.
+    A best at the edge of a range is flagged and the range extended; leaders are run again with
+    other seeds, so that "no significant difference" is an answer. The test part is not touched.
+
+    KEY is any setting of `train --set` (rate and decay for short), width (a factor on all layers),
+    augment (a factor on the augmentation), net, or a hole in --net:
+    --net "convnet(widths=({w},64),depths=(1,{d}))" --space w=8..64 --space d=0..3
+
+    The same command with the same --out, or --resume FOLDER, goes on after a kill, and takes part
+    while others search. Needs Optuna: pip install 'striate[search]'.
+    """
+    from striate import search as room
+
+    if resume is not None:
+        given = {
+            "DATA": data,
+            "--net": net != "auto",
+            "--recipe": recipe != "auto",
+            "--space": space,
+            "--set": settings,
+            "--trials": trials,
+            "--seconds": seconds,
+            "--epochs": epochs,
+            "--grid": grid,
+            "--out": out,
+            "--storage": storage,
+        }
+        changed = [name for name, value in given.items() if value]
+        if changed:
+            raise UsageError(
+                f"--resume goes on with the search as it was asked; leave out {', '.join(changed)}."
+            )
+        _end(room.resume(resume), as_json)
+        return
+    from striate import data as sources
+    from striate import progress, recipes, runs
+    from striate.search.ledger import engine
+    from striate.search.trainer import holes, middle
+
+    engine()
+    changes = [*(settings or ()), *([f"epochs={epochs}"] if epochs is not None else [])]
+    plain = middle(net, space or ()) if holes(net) else net
+    recipes.check(recipe, network=plain, device=device, settings=changes)
+    dataset = sources.open("digits" if data is None else data)
+    base = recipes.make(recipe, dataset, network=plain, device=device, settings=changes)
+    plan = room.Plan(
+        trials=24 if trials is None and seconds is None else trials,
+        seconds=seconds,
+        epochs=base.epochs,
+        sampler=sampler.value,
+        grid=grid,
+        seeds=seeds,
+        leaders=leaders,
+        extend=not fixed,
+        seed=seed,
+    )
+    folder = out or runs.new_path("searches", f"{dataset.name}-{base.network.name}")
+    progress.say(_opening(dataset.name, base.network.name, folder, plan))
+    result = room.search(
+        base.replace(seed=seed),
+        space or (),
+        out=folder,
+        plan=plan,
+        network=net if holes(net) else None,
+        storage=storage,
+        dataset=dataset,
+    )
+    _end(result, as_json)
+
+
+def _opening(data: str, network: str, folder: Path, plan: Plan) -> str:
+    parts = [f"{data}, {network}: into {folder}"]
+    if plan.grid is not None:
+        parts.append(
+            f"A grid of {plan.grid} values a range tries {plan.grid} of the one that matters; at "
+            "random, each trial tries another (Bergstra and Bengio 2012)."
+        )
+    return "\n".join(parts)
+
+
+def _end(result: SearchResult, as_json: bool) -> None:
+    output.show(result, _text(result), as_json)
+    if result.state == "interrupted":
+        sys.exit(output.INTERRUPTED)
+
+
+def _text(result: SearchResult) -> str:
+    from striate.search.report import counted
+
+    again = f"striate search --resume {shlex.quote(result.study)}"
+    head = f"{counted(result.runs)} in {output.duration(result.seconds)}"
+    if result.state == "interrupted":
+        return f"\nInterrupted after {head}. Go on with: {again}"
+    blocks = [f"\n{head}"]
+    if result.leaders:
+        blocks.append(_leaders(result))
+    if result.best is not None:
+        blocks.append(_best(result, result.best))
+    warnings = [f"Distrust it: {each.text}." for each in result.edges]
+    if warnings:
+        blocks.append("\n".join(warnings))
+    if result.importance:
+        blocks.append(_importance(result))
+    places = {"study": result.study, "recipe": result.recipe, **result.figures}
+    blocks.append("\n".join(f"{name.ljust(10)} {place}" for name, place in places.items() if place))
+    if result.recipe is not None:
+        data, recipe = shlex.quote(result.data), shlex.quote(result.recipe)
+        blocks.append(f"next\n  striate train {data} --recipe {recipe}")
+    return "\n\n".join(blocks)
+
+
+def _leaders(result: SearchResult) -> str:
+    keys = list(result.leaders[0].settings)
+    rows = [
+        (
+            f"{each.mean:.4f}",
+            "" if each.interval is None else f"{each.interval[0]:.4f} to {each.interval[1]:.4f}",
+            len(each.scores),
+            "yes" if each.tied else "no",
+            *(_value(each.settings[key]) for key in keys),
+        )
+        for each in result.leaders
+    ]
+    titles = ("mean", "95% interval", "seeds", "may be best", *(k.rpartition(".")[2] for k in keys))
+    return output.table((result.figure, *titles[1:]), rows)
+
+
+def _best(result: SearchResult, best: Best) -> str:
+    said = ", ".join(f"{key} {_value(value)}" for key, value in best.settings.items())
+    between = (
+        ""
+        if best.interval is None
+        else f" (95% interval {best.interval[0]:.4f} to {best.interval[1]:.4f})"
+    )
+    noise = "" if result.noise is None else f" Noise of a seed: {result.noise:.4f}."
+    tested = f" ({result.test}.{noise})" if result.noise is not None else ""
+    return (
+        f"best  {said}: {result.figure} {best.mean:.4f}{between}\n"
+        f"{result.verdict[:1].upper()}{result.verdict[1:]}.{tested}"
+    )
+
+
+def _importance(result: SearchResult) -> str:
+    rows = [
+        (
+            each.key,
+            output.percent(each.share, 0),
+            f"{each.p:.3f}",
+            "" if each.clear else "not beyond chance",
+        )
+        for each in result.importance
+    ]
+    return output.table(("explains alone", "of the score's variance", "p", ""), rows)
+
+
+def _value(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,67 @@
+"""Parallel coordinates: a line a run through one axis a parameter, the best in full colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from striate.draw.axes import Axis
+from striate.draw.figure import GRID, INK, MUTED, ORANGE, Figure, text_width
+
+_TOP, _HEIGHT, _LEFT = 92.0, 300.0, 76.0
+_FADED, _BEST = (0xE5, 0xE7, 0xEB), (0x25, 0x63, 0xEB)
+
+
+def parallel(
+    axes: Sequence[tuple[str, Axis]],
+    rows: Sequence[Sequence[float]],
+    *,
+    title: str,
+    note: str = "",
+) -> Figure:
+    """Draw rows as lines through upright axes; the last axis is the score, greater is better.
+
+    Args:
+        axes: name and range of each.
+        rows: one value an axis each.
+        title: what stands above.
+        note: one line under it.
+    """
+    gap = max(118.0, 560.0 / max(len(axes) - 1, 1))
+    figure = Figure(_LEFT * 2 + gap * (len(axes) - 1), _TOP + _HEIGHT + 34)
+    figure.text((24, 34), title, size=15)
+    figure.text((24, 54), note, size=10, fill=MUTED)
+    places = sorted(
+        ([axis.place(value) for (_, axis), value in zip(axes, row, strict=True)] for row in rows),
+        key=lambda row: row[-1],
+    )
+    for number, row in enumerate(places):
+        share = (number / max(len(places) - 1, 1)) ** 2
+        best = number == len(places) - 1
+        points = [
+            (_LEFT + gap * index, _TOP + (1 - min(max(place, 0.0), 1.0)) * _HEIGHT)
+            for index, place in enumerate(row)
+        ]
+        stroke = ORANGE if best else _between(share)
+        figure.polyline(points, stroke, 2.5 if best else 1.25)
+    for index, (name, axis) in enumerate(axes):
+        _axis(figure, _LEFT + gap * index, name, axis)
+    return figure
+
+
+def _axis(figure: Figure, x: float, name: str, axis: Axis) -> None:
+    figure.line((x, _TOP), (x, _TOP + _HEIGHT), MUTED, 1)
+    figure.text((x, _TOP - 14), name, size=11, fill=INK, anchor="middle")
+    for tick in axis.ticks:
+        y = _TOP + (1 - axis.place(tick)) * _HEIGHT
+        figure.line((x - 4, y), (x, y), MUTED, 0.75)
+        label = axis.label(tick)
+        width = text_width(label, 9)
+        figure.rectangle(x - 8 - width, y - 5.5, width + 3, 11, "#ffffff")
+        figure.text((x - 6, y + 3), label, size=9, fill=MUTED, anchor="end")
+    figure.line((x - 6, _TOP + _HEIGHT), (x + 6, _TOP + _HEIGHT), GRID, 0.75)
+
+
+def _between(share: float) -> str:
+    """Return a colour between grey and blue."""
+    mixed = [round(a + share * (b - a)) for a, b in zip(_FADED, _BEST, strict=True)]
+    return "#" + "".join(f"{each:02x}" for each in mixed)

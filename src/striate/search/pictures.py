@@ -1,0 +1,90 @@
+"""The two pictures of a search: parallel coordinates, and its score over each parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from striate import draw
+from striate.draw.axes import Axis, linear_axis, logarithmic_axis
+from striate.draw.figure import Point
+from striate.search.slot import Entry, ranked
+from striate.search.space import Numbers, Parameter, Space, Value
+
+
+def paint(folder: Path, title: str, space: Space, entries: Sequence[Entry]) -> dict[str, str]:
+    """Write both pictures, each as SVG and PNG; nothing where no run has a score.
+
+    Returns:
+        The SVGs' paths by name.
+    """
+    shown = [each for each in entries if each.score is not None and each.slot.stage != "seeds"]
+    if not shown:
+        return {}
+    axes = [_axis(parameter, shown) for parameter in space.parameters]
+    scores = sorted(cast(float, each.score) for each in shown)
+    low = scores[len(scores) // 20]  # what blew up would press all others together
+    up = linear_axis(low, scores[-1])
+    names = [parameter.key.rpartition(".")[2] for parameter in space.parameters]
+    rows = [
+        [*(_at(p, each.values[p.key]) for p in space.parameters), cast(float, each.score)]
+        for each in shown
+    ]
+    groups = sorted({each.slot.epochs for each in shown})
+    best = ranked([e for e in shown if e.slot.epochs == groups[-1]])
+    top = best[0] if best else None
+    panels = []
+    for parameter, name, axis in zip(space.parameters, names, axes, strict=True):
+        grouped: dict[str, list[Point]] = {
+            f"{epochs} epoch{'s' if epochs > 1 else ''}": [
+                (_at(parameter, each.values[parameter.key]), max(cast(float, each.score), up.low))
+                for each in shown
+                if each.slot.epochs == epochs
+            ]
+            for epochs in groups
+        }
+        mark = None if top is None else (_at(parameter, top.values[parameter.key]), top.score or 0)
+        panels.append((name, axis, grouped, mark))
+    made = {
+        "parallel": draw.parallel(
+            [*zip(names, axes, strict=True), ("score", up)],
+            rows,
+            title=title,
+            note="A line a run, bluer the better; the best is orange. Scores below the axis are "
+            "drawn at its end.",
+        ),
+        "scatter": draw.points(
+            panels,
+            up,
+            title=title,
+            note="A point a run: validation score over each parameter. The best full run is "
+            "orange.",
+        ),
+    }
+    for name, figure in made.items():
+        figure.save(folder / f"{name}.svg")
+        figure.save(folder / f"{name}.png")
+    return {name: str(folder / f"{name}.svg") for name in made}
+
+
+def _at(parameter: Parameter, value: Value) -> float:
+    if isinstance(parameter, Numbers):
+        return float(value)
+    return float(parameter.options.index(str(value)))
+
+
+def _axis(parameter: Parameter, shown: Sequence[Entry]) -> Axis:
+    if isinstance(parameter, Numbers):
+        values = [float(each.values[parameter.key]) for each in shown]
+        low, high = min(parameter.low, *values), max(parameter.high, *values)
+        if parameter.log:
+            return logarithmic_axis(low, high)
+        return linear_axis(low, high if high > low else low + 1)
+    options = parameter.options
+    return Axis(
+        -0.5,
+        len(options) - 0.5,
+        tuple(map(float, range(len(options)))),
+        label=lambda place: options[round(place)][:14],
+    )

@@ -1,0 +1,185 @@
+"""The public verb: a search over recipes, and the folder it leaves.
+
+The folder holds `study.json` (the question), `study.db` (every run, as Optuna's study), and, as
+soon as there is something to say, `results.json`, `best.json` (the winner's recipe) and `figures/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from striate import data as sources
+from striate.data import Dataset
+from striate.errors import RunError, UsageError
+from striate.files import atomic_write
+from striate.records import Record, from_json, to_json
+from striate.search.course import Plan
+from striate.search.explore import Explored, explore
+from striate.search.ledger import Ledger, engine
+from striate.search.pictures import paint
+from striate.search.report import SearchResult, summed_up
+from striate.search.space import Space
+from striate.search.trainer import Problem, Trainer
+from striate.train import Recipe
+from striate.train.interrupt import interruptible
+from striate.train.processes import processes
+
+
+class Question(Record, frozen=True, kw_only=True):
+    """What is searched: study.json.
+
+    Args:
+        version: of the format.
+        recipe: that settings change.
+        network: text with holes, if it has any.
+        space: as asked.
+        plan: how much.
+        storage: where the runs are written; None for study.db in the folder.
+        name: of the study in the storage.
+    """
+
+    version: int = 1
+    recipe: Recipe
+    network: str | None = None
+    space: Space
+    plan: Plan
+    storage: str | None = None
+    name: str
+
+    def shared(self) -> dict[str, Any]:
+        """Return what processes on other machines must have the same, too."""
+        written: dict[str, Any] = msgspec.json.decode(to_json(self))
+        for key in ("storage", "name", "version"):
+            del written[key]
+        written["recipe"]["data"]["path"] = ""  # which differs from machine to machine
+        written["recipe"]["workers"], written["recipe"]["device"] = 0, ""
+        return written
+
+
+def search(
+    recipe: Recipe,
+    space: Sequence[str] = (),
+    *,
+    out: Path | str,
+    plan: Plan | None = None,
+    network: str | None = None,
+    storage: str | None = None,
+    dataset: Dataset | None = None,
+) -> SearchResult:
+    """Search for better settings of a recipe, from coarse to fine; leaves a folder.
+
+    The same call again, in the same folder or with the same storage, goes on, or takes part while
+    others search. The test part is not looked at.
+
+    Args:
+        recipe: to begin with; `recipe.epochs` is the length of a full run.
+        space: `KEY=LOW..HIGH` or `KEY=ONE,OTHER` each; see `space` and `Problem`.
+        out: the folder.
+        plan: how much, and how.
+        network: text with holes that settings fill, as in `convnet(widths=({w}, 64))`.
+        storage: a database's URL or a file, where processes elsewhere see it.
+        dataset: the recipe's data, where it is open already.
+
+    Raises:
+        UsageError, UnknownName: no such range, key or storage.
+        DataError, ContractError: data and network cannot be trained together.
+        RunError: the folder is something else, or asks something else.
+        TrainingError: no run gave a score.
+    """
+    engine()
+    problem = Problem(recipe, network)
+    question = Question(
+        recipe=recipe,
+        network=problem.network,
+        space=problem.space(space),
+        plan=plan or Plan(epochs=recipe.epochs),
+        storage=storage,
+        name=Path(out).resolve().name,
+    )
+    return _carry_out(question, _founded(Path(out), question), dataset)
+
+
+def resume(out: Path | str, *, dataset: Dataset | None = None) -> SearchResult:
+    """Go on with a search, or take part in one, by its folder.
+
+    Raises:
+        RunError: it is no search's folder.
+    """
+    engine()
+    folder = Path(out)
+    if not (folder / "study.json").is_file():
+        raise RunError(f"{folder} is no search: it has no study.json.")
+    text = (folder / "study.json").read_bytes()
+    return _carry_out(from_json(Question, text, str(folder / "study.json")), folder, dataset)
+
+
+def _founded(folder: Path, question: Question) -> Path:
+    """Write the question down, or find the same one there."""
+    place = folder / "study.json"
+    if folder.exists() and any(folder.iterdir()):
+        if not place.is_file():
+            raise RunError(f"{folder} is already there and is no search; choose another --out.")
+        known = from_json(Question, place.read_bytes(), str(place))
+        if known.shared() != question.shared():
+            other = [
+                key for key, value in question.shared().items() if known.shared()[key] != value
+            ]
+            raise RunError(
+                f"{folder} is a search with another {' and '.join(other)}; go on with it by "
+                f"--resume {folder}, or choose another --out."
+            )
+        return folder
+    atomic_write(place, to_json(question, indent=2) + b"\n")
+    return folder
+
+
+def _carry_out(question: Question, folder: Path, dataset: Dataset | None) -> SearchResult:
+    recipe = question.recipe
+    storage = question.storage or str(folder / "study.db")
+    problem = Problem(recipe, question.network)
+    with processes(recipe.device) as together, interruptible() as interrupt:
+        if together.world > 1:
+            raise UsageError(
+                "A search is shared by starting the same command again, not by torchrun."
+            )
+        opened = dataset or sources.open(recipe.data.path, strict=recipe.data.strict)
+        trainer = Trainer(problem, together, opened)
+        ledger = Ledger(storage, question.name, question.shared())
+        found = explore(
+            trainer,
+            question.space,
+            question.plan,
+            ledger,
+            allowed=problem.allowed,
+            asked=lambda: interrupt.asked,
+            what="val acc" if recipe.choose_by == "accuracy" else "-val loss",
+        )
+    return _left(question, folder, problem, found)
+
+
+def _left(question: Question, folder: Path, problem: Problem, found: Explored) -> SearchResult:
+    """Write results, pictures and the winner's recipe."""
+    recipe = question.recipe
+    result = summed_up(
+        str(folder), question.space, found.space, found.entries, found.ended
+    ).replace(
+        data=recipe.data.path,
+        network=question.network or recipe.network.name,
+        figure=f"validation {recipe.choose_by}"
+        if recipe.choose_by == "accuracy"
+        else "minus validation loss",
+    )
+    if result.best is not None:
+        winner = problem.recipe(result.best.settings)
+        said = ", ".join(f"{key}={value}" for key, value in result.best.settings.items())
+        winner = winner.replace(reason=f"{recipe.reason}; found by striate search: {said}")
+        atomic_write(folder / "best.json", to_json(winner, indent=2) + b"\n")
+        result = result.replace(recipe=str(folder / "best.json"))
+    title = f"{folder.name}: {len(result.trials)} runs"
+    result = result.replace(figures=paint(folder / "figures", title, found.space, found.entries))
+    atomic_write(folder / "results.json", to_json(result, indent=2) + b"\n")
+    return result
