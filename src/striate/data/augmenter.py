@@ -27,7 +27,7 @@ from striate.data.augmentation import (
     RandomResizedCrop,
     luma,
 )
-from striate.data.decode import to_channels
+from striate.data.decode import Window, to_channels
 from striate.data.prepare import fit, fits, misfit, normalisation, resized_size
 from striate.errors import UsageError
 from striate.randomness import Stream
@@ -125,6 +125,28 @@ class Augmenter:
         scale, first = (np.stack(each) for each in zip(*placed, strict=True))
         return _upright(draws.maps, scale, first)
 
+    def boxes(self, maps: Floats, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return what of its image each map needs: (samples, 4): top, left, bottom, right.
+
+        Args:
+            maps: as `maps` returns them.
+            sizes: height and width of the images, (samples, 2).
+        """
+        if self.copies:
+            return np.concatenate([np.zeros_like(sizes), sizes], axis=1)
+        tall, wide = self.contract.size
+        places = np.array([[x, y, 1.0] for x in (0.5, wide - 0.5) for y in (0.5, tall - 0.5)])
+        corners = maps @ places.T  # (samples, 2, 4), x before y
+        reach = np.maximum(np.hypot(maps[:, :, 0], maps[:, :, 1]), 1.0) + 1.0
+        first, last = corners.min(axis=2), corners.max(axis=2)
+        sides = sizes[:, ::-1].astype(np.float64)
+        first = np.floor(np.clip(first, 0.0, sides - 1.0) - reach).clip(0.0, None)
+        last = np.minimum(np.ceil(np.clip(last, 1.0, sides) + reach), sides)
+        if self.border == warp.REFLECT:
+            beyond = (corners.min(axis=2) < 0.5) | (corners.max(axis=2) > sides - 0.5)
+            first, last = np.where(beyond, 0.0, first), np.where(beyond, sides, last)
+        return np.concatenate([first[:, ::-1], last[:, ::-1]], axis=1).astype(np.int64)
+
     def apply(
         self, draws: Draws, row: int, pixels: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]
     ) -> None:
@@ -141,19 +163,24 @@ class Augmenter:
         """
         one = Draws._make(column[row : row + 1] for column in draws)
         maps = self.maps(one, np.array([pixels.shape[:2]], np.int64))
-        self.change(one, maps, 0, pixels, out)
+        self.change(one, maps, 0, Window.whole(pixels), out)
 
     def change(
         self,
         draws: Draws,
         maps: Floats,
         row: int,
-        pixels: npt.NDArray[np.uint8],
+        seen: Window,
         out: npt.NDArray[np.float32],
     ) -> None:
-        """Change one image by a map that `maps` has returned; otherwise as `apply`."""
-        shown: npt.NDArray[Any] = fit(pixels, self.contract) if self.copies else pixels
-        self._write(draws, maps, slice(row, row + 1), shown[None], _FIRST, out[None])
+        """Change one image, of which `boxes` is there, by a map that `maps` has returned."""
+        if self.copies:
+            shown: npt.NDArray[Any] = fit(seen.pixels, self.contract)
+            where = np.array([[0, 0, *shown.shape[:2]]], np.int64)
+        else:
+            shown, where = seen.pixels, np.array([[*seen.corner, *seen.size]], np.int64)
+        chosen = slice(row, row + 1)
+        self._write(draws, maps, chosen, shown[None], _FIRST, where, out[None])
 
     def apply_all(
         self,
@@ -175,7 +202,8 @@ class Augmenter:
             ContractError: the images do not come to the network's size.
         """
         sizes = np.tile(np.array(images.shape[1:3], np.int64), (len(rows), 1))
-        self._write(draws, self.maps(draws, sizes), slice(None), images, rows, out)
+        where = np.concatenate([np.zeros_like(sizes), sizes], axis=1)
+        self._write(draws, self.maps(draws, sizes), slice(None), images, rows, where, out)
 
     def _write(
         self,
@@ -184,6 +212,7 @@ class Augmenter:
         chosen: slice,
         images: npt.NDArray[Any],
         rows: npt.NDArray[np.int64],
+        windows: npt.NDArray[np.int64],
         out: npt.NDArray[np.float32],
     ) -> None:
         seen = np.ascontiguousarray(images).view()
@@ -191,6 +220,7 @@ class Augmenter:
         warp.augment(
             seen,
             rows,
+            windows,
             maps[chosen],
             self.border,
             self.fill,

@@ -3,8 +3,9 @@
 Palette, CMYK, transparency, 16 bits and EXIF rotation are resolved here as the contract says;
 whatever is wrong with a file becomes one `DataError` that names it. Pillow decides what is an
 image and decodes it; only sound JPEGs in grey or colour go through simplejpeg, which gives the same
-pixels in two thirds of the time. A value is refused where nothing says which one is white: of
-floating-point images, and of integers that do not fit into 16 bits.
+pixels in two thirds of the time, and where a part is wanted, through our own decoder. A value is
+refused where nothing says which one is white: of floating-point images, and of integers that do not
+fit into 16 bits.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from striate.contract import Contract
+from striate.data.jpeg import Box, Plan, decode_part, read_plan
 from striate.errors import DataError
 
 MOST_PIXELS = 89_478_485  # a quarter of a gigabyte as RGB; where Pillow warns of a bomb
@@ -94,6 +96,10 @@ def decode_as(
     """
     if not isinstance(source, bytes):
         name, source = source, read_bytes(source)
+    plan = read_plan(source)
+    pixels = _plain(source, plan) if plan is not None else None
+    if pixels is not None:
+        return pixels
     with _opened(source, name) as image:
         turned = _orientation(image) if image.format == "TIFF" else 1  # by Pillow, as it loads
         pixels = _jpeg(image, source)
@@ -104,6 +110,74 @@ def decode_as(
         if turn is not None:
             pixels = np.asarray(Image.fromarray(pixels).transpose(turn))
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+class Window(NamedTuple):
+    """A part of an image.
+
+    Args:
+        pixels: (height, width, channels).
+        corner: its top and left in the whole image.
+        size: height and width of the whole image.
+    """
+
+    pixels: Pixels
+    corner: tuple[int, int]
+    size: tuple[int, int]
+
+    @classmethod
+    def whole(cls, pixels: Pixels) -> Window:
+        """Return the part that is everything."""
+        return cls(pixels, (0, 0), (pixels.shape[0], pixels.shape[1]))
+
+
+def decode_window(
+    source: Path | str | bytes, box: Box, decoding: Decoding, name: Path | str = "the image"
+) -> Window:
+    """Decode at least a box of an image, as `decode_as` does to the bit.
+
+    Of a plain JPEG it is the box; of anything else, and where this is faster, the whole image.
+
+    Args:
+        source: a path, or the file's content.
+        box: top, left, bottom and right, for an image of the size that this one should have.
+        decoding: what to do about EXIF, transparency and 16 bits.
+        name: what an error calls an image that is given by its content.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    if not isinstance(source, bytes):
+        name, source = source, read_bytes(source)
+    plan = read_plan(source)
+    if plan is not None and _pays(plan, box):
+        pixels = decode_part(source, plan, box)
+        if pixels is not None:
+            return Window(pixels, box[:2], plan.size)
+    return Window.whole(decode_as(source, decoding, name))
+
+
+def _pays(plan: Plan, box: Box) -> bool:
+    """Tell whether a box is decoded faster than its whole image, by both decoders' measured work.
+
+    In units of the full decoder's time: ours takes 0.6 to pass everything and 0.9 to decode it.
+    """
+    (height, width), (top, left, bottom, right) = plan.size, box
+    inside = 0 <= top < bottom <= height and 0 <= left < right <= width
+    read = bottom / height * 0.6 + (bottom - top) / height * (right - left) / width * 0.9
+    return inside and height * width <= MOST_PIXELS and read < 1
+
+
+def _plain(content: bytes, plan: Plan) -> Pixels | None:
+    """Decode a plain JPEG; None leaves it to Pillow."""
+    if plan.size[0] * plan.size[1] > MOST_PIXELS:
+        return None
+    try:
+        colours = "GRAY" if len(plan.quantisers) == 1 else "RGB"
+        pixels: Pixels = simplejpeg.decode_jpeg(content, colours, strict=True)
+    except ValueError:
+        return None
+    return pixels if pixels.shape[:2] == plan.size else None
 
 
 def to_channels(pixels: Pixels, channels: Channels) -> Pixels:

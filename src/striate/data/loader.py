@@ -157,9 +157,11 @@ class Loader:
             return
         sizes = self.samples.sizes[indices]
         maps = augmenter.maps(draws, sizes)
+        boxes = augmenter.boxes(maps, sizes).tolist()
         for row, index in enumerate(indices.tolist()):
-            pixels = self.samples.pixels(index, self.contract)
-            if pixels.shape[:2] == tuple(sizes[row]):
-                augmenter.change(draws, maps, row, pixels, images[row])
+            seen = self.samples.window(index, tuple(boxes[row]), self.contract)
+            if seen.size == tuple(sizes[row]):
+                augmenter.change(draws, maps, row, seen, images[row])
             else:  # the contract turns images otherwise than they were when they were opened
+                pixels = self.samples.pixels(index, self.contract)
                 augmenter.apply(draws, row, pixels, images[row])

@@ -23,7 +23,8 @@ import numpy.typing as npt
 from striate import progress
 from striate.contract import Class, Contract
 from striate.data.dataset import Dataset
-from striate.data.decode import Decoding, decode_as, to_channels
+from striate.data.decode import Decoding, Window, decode_as, decode_window, to_channels
+from striate.data.jpeg import Box
 from striate.data.samples import Samples
 from striate.errors import DataError
 from striate.records import Record
@@ -269,6 +270,20 @@ class PackedSamples(Samples):
                 f"contract has {decoding}; use the files it was packed from."
             )
         return np.frombuffer(content, np.uint8).reshape(part.shapes[place])
+
+    def stored_window(self, index: int, box: Box, decoding: Decoding) -> Window:
+        """Return at least a box of an image, as it is stored.
+
+        Raises:
+            DataError: as `stored`.
+        """
+        if self.file.header.form == "raw":
+            return super().stored_window(index, box, decoding)
+        place = int(self.indices[index])
+        part, content = self.file.header.parts[self.number], self.file.content(self.number, place)
+        return decode_window(
+            bytes(content), box, decoding, f"{part.ids[place]} in {self.file.path}"
+        )
 
     def subset(self, indices: npt.ArrayLike) -> PackedSamples:
         """Return some of the samples, in the order of `indices`; nothing is copied."""

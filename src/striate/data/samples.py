@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.contract import Contract
-from striate.data.decode import Decoding, decode_as, to_channels
+from striate.data.decode import Decoding, Window, decode_as, decode_window, to_channels
+from striate.data.jpeg import Box
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -57,6 +58,23 @@ class Samples(ABC):
             DataError: it cannot be read any more; names the path.
         """
         return to_channels(self.stored(index, Decoding.of(contract)), contract.channels)
+
+    def stored_window(self, index: int, box: Box, decoding: Decoding) -> Window:
+        """Return at least a box of an image (top, left, bottom, right), as it is stored.
+
+        Raises:
+            DataError: as `stored`.
+        """
+        return Window.whole(self.stored(index, decoding))
+
+    def window(self, index: int, box: Box, contract: Contract) -> Window:
+        """Return at least a box of an image, in the contract's channels.
+
+        Raises:
+            DataError: it cannot be read any more; names the path.
+        """
+        seen = self.stored_window(index, box, Decoding.of(contract))
+        return seen._replace(pixels=to_channels(seen.pixels, contract.channels))
 
     @abstractmethod
     def subset(self, indices: npt.ArrayLike) -> Samples:
@@ -146,6 +164,12 @@ class FileSamples(Samples):
         if kept is None or decoding != _USUAL:
             kept = decode_as(self.paths[index], decoding)
         return kept
+
+    def stored_window(self, index: int, box: Box, decoding: Decoding) -> Window:
+        """Return at least a box of an image, as it is stored."""
+        if self.kept[index] is None or decoding != _USUAL:
+            return decode_window(self.paths[index], box, decoding)
+        return super().stored_window(index, box, decoding)
 
     def subset(self, indices: npt.ArrayLike) -> FileSamples:
         """Return some of the samples, in the order of `indices`."""

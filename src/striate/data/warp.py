@@ -25,6 +25,7 @@ _kernel = numba.njit(nogil=True, cache=True)
 def augment(
     images: Any,
     rows: Any,
+    windows: Any,
     maps: Any,
     border: Any,
     fill: Any,
@@ -40,7 +41,9 @@ def augment(
     Args:
         images: (n, height, width, channels), uint8 or float32 levels of 0 to 255.
         rows: places in `images`: (batch,) int64.
-        maps: (batch, 2, 3) float64.
+        windows: what of its whole image each of `images` is: (batch, 4) int64: top and left, then
+            height and width of the whole.
+        maps: to the whole images: (batch, 2, 3) float64.
         border: ZERO, EDGE or REFLECT.
         fill: the colour outside under ZERO: (channels,) float32 levels.
         colours: (batch, channels, channels + 1) float32, the last column for the mean luminance;
@@ -53,14 +56,14 @@ def augment(
     """
     as_it_is = np.ones_like(slope), np.zeros_like(offset)
     for row in range(len(rows)):
-        image, target = images[rows[row]], out[row]
+        image, window, target = images[rows[row]], windows[row], out[row]
         levels = as_it_is if colours.shape[1] else (slope, offset)
         if _is_shift(maps[row]):
-            _shift(image, maps[row], border, fill, levels, target)
+            _shift(image, window, maps[row], border, fill, levels, target)
         elif maps[row, 0, 1] == 0.0 and maps[row, 1, 0] == 0.0:
-            _scale(image, maps[row], border, fill, levels, target)
+            _scale(image, window, maps[row], border, fill, levels, target)
         else:
-            _warp(image, maps[row], border, fill, levels, target)
+            _warp(image, window, maps[row], border, fill, levels, target)
         if colours.shape[1]:
             _colour(target, colours[row], luma, slope, offset)
         for hole in holes[row]:
@@ -87,9 +90,12 @@ def _inside(place: Any, size: Any, border: Any) -> Any:
 
 
 @_kernel
-def _shift(image: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) -> None:
+def _shift(
+    image: Any, window: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any
+) -> None:
     """Copy pixels: what a map of whole pixels and mirrors shows."""
-    height, width, channels = image.shape
+    top, left, height, width = window
+    channels = image.shape[2]
     columns = np.empty(out.shape[2], np.int64)
     for x in range(out.shape[2]):
         columns[x] = floor(_inside(map[0, 0] * (x + 0.5) + map[0, 2], width, border))
@@ -98,7 +104,7 @@ def _shift(image: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) 
         for c in range(channels):
             for x in range(out.shape[2]):
                 shown = line >= 0 and columns[x] >= 0
-                level = np.float32(image[line, columns[x], c]) if shown else fill[c]
+                level = np.float32(image[line - top, columns[x] - left, c]) if shown else fill[c]
                 out[c, y, x] = level * levels[0][c] + levels[1][c]
 
 
@@ -134,16 +140,20 @@ def _axis(slope: Any, offset: Any, length: Any, size: Any, border: Any) -> Any:
 
 
 @_kernel
-def _scale(image: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) -> None:
+def _scale(
+    image: Any, window: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any
+) -> None:
     """Sample an upright map, down the columns that are shown, then along the line.
 
     Every place has the same number of taps, some of them zero: loops that do not branch.
     """
-    height, width, channels = image.shape
+    top, left, height, width = window
+    channels = image.shape[2]
     lefts, across, columns = _axis(map[0, 0], map[0, 2], out.shape[2], width, border)
     tops, down, lines = _axis(map[1, 1], map[1, 2], out.shape[1], height, border)
     first, last = _span(lefts, across, width)
-    flat = image.reshape(height, width * channels)[:, first * channels : last * channels]
+    flat = image.reshape(image.shape[0], image.shape[1] * channels)
+    flat = flat[:, (first - left) * channels : (last - left) * channels]
     span = flat.shape[1]
     starts = (np.maximum(lefts - first, 0) * channels).astype(np.uint64)
     columns = columns[:, : across.max() + across.max() % 2].copy()
@@ -151,7 +161,7 @@ def _scale(image: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) 
     for y in range(out.shape[1]):
         line[:span] = 0.0
         for j in range(down[y]):
-            weight, source = lines[y, j], flat[tops[y] + j]
+            weight, source = lines[y, j], flat[tops[y] - top + j]
             for x in range(span):
                 line[x] += weight * np.float32(source[x])
         if channels == 3:
@@ -207,9 +217,9 @@ def _colour_line(line: Any, starts: Any, columns: Any, levels: Any, out: Any) ->
 
 
 @_kernel
-def _warp(image: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) -> None:
+def _warp(image: Any, window: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) -> None:
     """Sample any map, all pixels under the triangle of each place."""
-    height, width, channels = image.shape
+    height, width, channels = window[2], window[3], image.shape[2]
     reach_x = max(hypot(map[0, 0], map[0, 1]), 1.0)
     reach_y = max(hypot(map[1, 0], map[1, 1]), 1.0)
     across = np.empty(int(2 * reach_x) + 3, np.float32)
@@ -225,6 +235,7 @@ def _warp(image: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) -
                 continue
             left, columns = _taps(u, reach_x, width, across)
             top, lines = _taps(v, reach_y, height, down)
+            left, top = left - window[1], top - window[0]
             for c in range(channels):
                 total = np.float32(0.0)
                 for j in range(lines):
