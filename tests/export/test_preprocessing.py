@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from striate.data.decode import to_channels
 from striate.errors import UsageError
 from striate.export.graph import Graph
 from striate.export.preprocessing import preprocess
+from striate.export.torch_program import Eager
 
 onnxruntime = pytest.importorskip("onnxruntime")
 CLASSES = (Class(id="a", label="a"),)
@@ -70,6 +72,18 @@ def test_every_rule_and_filter(case: tuple[Any, ...]) -> None:
         # Rounded float32 sums, in another order: a half may fall on either side.
         most = 1.001 if case[2:4] == (False, "uint8") else 1e-3
         assert levels_apart(made, pixels) < most, size
+
+
+@pytest.mark.parametrize("case", CASES[::3], ids=lambda case: "-".join(map(str, case)))
+def test_torch_computes_the_same(case: tuple[Any, ...]) -> None:
+    made, random = contract(*case), np.random.default_rng(0)
+    for size in ((27, 24), (31, 47)):
+        pixels = random.integers(0, 256, (2, *size, 3), dtype=np.uint8)
+        found = preprocess(Eager(), torch.from_numpy(pixels), made)
+        most = 1.001 if case[2:4] == (False, "uint8") else 1e-3
+        for at in range(2):
+            expected = data.prepare(to_channels(pixels[at], made.channels), made)
+            assert np.abs(found[at].numpy() - expected).max() * 255 * 0.25 < most
 
 
 @given(height=st.integers(1, 120), width=st.integers(1, 120), seed=st.integers(0, 9))

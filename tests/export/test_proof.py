@@ -13,8 +13,17 @@ from PIL import Image
 from striate import data, inference, runs, weights, zoo
 from striate.cli.main import main
 from striate.contract import Class, Contract, Resize
-from striate.errors import RunError
-from striate.export import export, onnx_session, pick, prove, to_onnx
+from striate.errors import RunError, UsageError
+from striate.export import (
+    Proof,
+    export,
+    onnx_session,
+    pick,
+    prove,
+    to_onnx,
+    to_torch,
+    torch_session,
+)
 from striate.layers import Net, build
 
 pytest.importorskip("onnxruntime")
@@ -22,9 +31,20 @@ pytest.importorskip("onnxruntime")
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """500 files: JPEG with EXIF rotation, PNG with alpha, grey, CMYK, palette, odd sizes."""
-    folder, random = tmp_path_factory.mktemp("files"), np.random.default_rng(0)
-    for number in range(500):
+    """48 of the files."""
+    return write(tmp_path_factory.mktemp("files"), 48)
+
+
+@pytest.fixture(scope="session")
+def all_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All 500."""
+    return write(tmp_path_factory.mktemp("all_files"), 500)
+
+
+def write(folder: Path, count: int) -> Path:
+    """Write files: JPEG with EXIF rotation, PNG with alpha, grey, CMYK, palette, odd sizes."""
+    random = np.random.default_rng(0)
+    for number in range(count):
         place = folder / ("plain" if number % 2 else "striped")
         place.mkdir(exist_ok=True)
         height, width = random.integers(9, 180, 2)
@@ -76,20 +96,35 @@ def trained(name: str, size: int, channels: str, classes: int = 4) -> tuple[Net,
 
 
 SLOW = pytest.mark.slow
-CASES = [("lenet", 28, "grey"), ("resnet20", 32, "rgb"),
-         pytest.param("resnet18", 64, "rgb", marks=SLOW),
-         pytest.param("googlenet", 80, "bgr", marks=SLOW)]  # fmt: skip
+CASES = [("lenet", 28, "grey"), ("resnet20", 32, "rgb"), ("resnet18", 64, "rgb"),
+         ("googlenet", 80, "bgr")]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "size", "channels"), CASES)
-def test_500_files(files: Path, tmp_path: Path, name: str, size: int, channels: str) -> None:
-    net, contract = trained(name, size, channels)
-    (tmp_path / "m.onnx").write_bytes(to_onnx(net, contract))
-    chosen = pick(data.open(str(files)), contract, 500)
-    found = prove(net, contract, onnx_session(tmp_path / "m.onnx"), chosen)
-    assert (found.n, found.agreement, found.verdict) == (500, 1.0, "pass")
+def proved(folder: Path, place: Path, case: tuple[str, int, str], to: str, count: int) -> Proof:
+    net, contract = trained(*case)
+    if to == "torch":
+        to_torch(net, contract, place / "m.pt2")
+        answer = torch_session(place / "m.pt2")
+    else:
+        (place / "m.onnx").write_bytes(to_onnx(net, contract))
+        answer = onnx_session(place / "m.onnx")
+    found = prove(net, contract, answer, pick(data.open(str(folder)), contract, count))
+    assert (found.n, found.agreement, found.verdict) == (count, 1.0, "pass")
     assert found.largest < 1e-3
     assert found.differing == ()
+    return found
+
+
+@pytest.mark.parametrize("case", CASES[:2], ids=lambda case: case[0])
+def test_files_of_every_kind(files: Path, tmp_path: Path, case: tuple[str, int, str]) -> None:
+    proved(files, tmp_path, case, "onnx", 48)
+
+
+@SLOW
+@pytest.mark.parametrize("to", ["onnx", "torch"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+def test_500_files(all_files: Path, tmp_path: Path, case: tuple[str, int, str], to: str) -> None:
+    proved(all_files, tmp_path, case, to, 500)
 
 
 @pytest.mark.parametrize("fault", ["bgr", "filter", "squeezed", "crop", "normalisation", "alias"])
@@ -105,12 +140,56 @@ def test_every_planted_fault_is_caught(files: Path, tmp_path: Path, fault: str) 
         "alias": contract.replace(resize=resize.replace(antialias=False)),
     }[fault]
     (tmp_path / "m.onnx").write_bytes(to_onnx(net, wrong))
-    chosen = pick(data.open(str(files)), contract, 80)
+    chosen = pick(data.open(str(files)), contract, 24)
     found = prove(net, contract, onnx_session(tmp_path / "m.onnx"), chosen)
     assert found.verdict == "fail"
     assert found.differing
     assert found.differing[0].file in chosen.names
     assert found.largest > 1e-3
+
+
+def test_a_torch_program_takes_any_size_and_batch(files: Path, tmp_path: Path) -> None:
+    """Saved, loaded without this package's code, and fed sizes it was not made with."""
+    net, contract = trained("lenet", 28, "grey")
+    to_torch(net, contract, tmp_path / "m.pt2")
+    chosen = pick(data.open(str(files)), contract, 24)
+    assert prove(net, contract, torch_session(tmp_path / "m.pt2"), chosen).largest < 1e-5
+    module = torch.export.load(tmp_path / "m.pt2").module()
+    pixels = torch.randint(0, 256, (5, 61, 33, 3), dtype=torch.uint8)
+    together, labels = module(pixels)
+    assert together.shape == (5, 4)
+    assert torch.equal(labels, together.argmax(1))
+    for at in range(5):
+        torch.testing.assert_close(module(pixels[at : at + 1])[0][0], together[at])
+
+
+@pytest.mark.parametrize("to", ["safetensors", "int8"])
+def test_other_forms_are_proved_too(published_weights: Path, tmp_path: Path, to: str) -> None:
+    folder = tmp_path / "images"
+    random = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for label in ("cat", "dog"):
+            (folder / part / label).mkdir(parents=True)
+            for at in range(5):
+                noise = random.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+                Image.fromarray(noise).save(folder / part / label / f"{at}.png")
+    if to == "safetensors":
+        made = export("resnet20_cifar10", to="safetensors", out=tmp_path / "b", on=str(folder))
+        assert made.proof is not None
+        assert (made.proof.verdict, made.proof.largest, made.int8) == ("pass", 0.0, None)
+        return
+    made = export("resnet20_cifar10", int8=True, out=tmp_path / "b", on=str(folder))
+    assert made.proof is not None
+    assert made.proof.verdict == "pass"
+    assert made.int8 is not None
+    assert (made.int8.n, made.int8.accuracy) == (10, made.proof.accuracy)
+    assert 1e-3 < made.int8.largest < 0.9
+    small, whole = (tmp_path / "b" / f"model{word}.onnx" for word in ("_int8", ""))
+    assert small.stat().st_size < 0.4 * whole.stat().st_size
+    with pytest.raises(UsageError, match="8 bits are calibrated on training images: expected"):
+        export("resnet20_cifar10", int8=True, out=tmp_path / "c", on=str(folder / "test"))
+    with pytest.raises(UsageError, match="8 bits are written to ONNX models only"):
+        export("resnet20_cifar10", int8=True, to="torch", out=tmp_path / "c", on=str(folder))
 
 
 def test_a_bundle_is_what_the_weights_were(published_weights: Path, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Export: a bundle, an ONNX model with the preprocessing inside, and the proof on real files."""
+"""Export: a bundle, a program with the preprocessing inside, and the proof on real files."""
 
 from striate.export.bundle import ExportResult, export
 from striate.export.onnx_model import to_onnx
 from striate.export.prove import Difference, Files, Proof, onnx_session, pick, prove
+from striate.export.torch_program import to_torch, torch_session
 
 __all__ = [
     "Difference",
@@ -14,4 +15,6 @@ __all__ = [
     "pick",
     "prove",
     "to_onnx",
+    "to_torch",
+    "torch_session",
 ]

@@ -1,4 +1,4 @@
-"""Writing the bundle: weights, network, contract, checksums, and an ONNX model that was proved."""
+"""Writing the bundle: weights, network, contract, checksums, and a program that was proved."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ import shlex
 from pathlib import Path
 from typing import Literal
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from striate import __version__, inference, progress, runs
 from striate import data as sources
+from striate.contract import Contract
 from striate.data import Dataset
-from striate.errors import DataError
+from striate.data.decode import to_channels
+from striate.design import Network
+from striate.errors import DataError, UsageError
+from striate.export.int8 import quantise
 from striate.export.onnx_model import to_onnx
-from striate.export.prove import Files, Proof, onnx_session, pick, prove
+from striate.export.prove import Exported, Files, Proof, answer_of, onnx_session, pick, prove
+from striate.export.torch_program import to_torch, torch_session
 from striate.files import atomic_folder, sha256
 from striate.inference import Model
-from striate.records import Record, to_json
+from striate.layers import Net
+from striate.records import Record, from_json, to_json
 from striate.runs import BundleInfo
+from striate.weights import fit
 
-Form = Literal["onnx", "safetensors"]
+Form = Literal["onnx", "torch", "safetensors"]
+
+_CALIBRATION = 200  # training images, of which activations' ranges are taken
+_INT8 = "model_int8.onnx"
 
 
 class ExportResult(Record, frozen=True, kw_only=True):
@@ -28,10 +38,12 @@ class ExportResult(Record, frozen=True, kw_only=True):
     Args:
         bundle: the folder.
         network: its name.
-        form: onnx, or safetensors: weights, network and contract alone.
+        form: onnx; torch, a torch.export program; or safetensors: weights, network and contract
+            alone.
         contract: the contract's digest.
         bytes: of all files.
-        proof: on real files; None where there is nothing to prove, or no image to prove it on.
+        proof: on real files; None where there is no image to prove it on.
+        int8: what the model in 8 bits costs, measured in the same way; None unless asked for.
         notes: what a reader should know.
     """
 
@@ -41,6 +53,7 @@ class ExportResult(Record, frozen=True, kw_only=True):
     contract: str
     bytes: int
     proof: Proof | None
+    int8: Proof | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -48,6 +61,7 @@ def export(
     model: Model | Path | str,
     *,
     to: Form = "onnx",
+    int8: bool = False,
     out: Path | str | None = None,
     on: str | Dataset | None = None,
     count: int = 500,
@@ -57,7 +71,8 @@ def export(
 
     Args:
         model: a run folder, weights, or a bundle.
-        to: `onnx`, with the preprocessing inside the graph, or `safetensors`.
+        to: `onnx` or `torch`, with the preprocessing inside the graph, or `safetensors`.
+        int8: write the ONNX model in 8 bits, too, calibrated on training images.
         out: the bundle's folder; `exports/NAME` unless given.
         on: data to prove it on; a run's own validation or test part unless given.
         count: how many images, at most.
@@ -65,7 +80,7 @@ def export(
 
     Raises:
         DesignError: a layer that cannot be exported; names it.
-        UsageError: a contract that cannot be.
+        UsageError: a contract that cannot be; 8 bits without training images.
         RunError: something is at `out` already.
         MissingExtra: onnx or onnxruntime is not installed.
     """
@@ -73,21 +88,20 @@ def export(
     net, contract = inference.load(opened), opened.contract()
     place = Path(out) if out is not None else Path("exports") / net.network.name
     files, notes = _files(opened, on, count)
-    content = to_onnx(net, contract) if to == "onnx" else None
-    proof: Proof | None = None
+    training = _training(opened, on, to) if int8 else None
     replaced = overwrite and place.exists() and runs.is_bundle(place)
     with atomic_folder(place, replace=replaced) as folder:
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()},
-            folder / "model.safetensors",
-        )
-        (folder / "network.json").write_bytes(to_json(net.network, indent=2) + b"\n")
-        (folder / "contract.json").write_bytes(to_json(contract, indent=2) + b"\n")
-        if content is not None:
-            (folder / "model.onnx").write_bytes(content)
+        _write(folder, net, contract)
+        answer = _program(folder, net, contract, to)
+        proof = None if files is None else prove(net, contract, answer, files)
+        small: Proof | None = None
+        if training is not None:
+            quantise(folder / "model.onnx", folder / _INT8, contract, training)
             if files is not None:
-                proof = prove(net, contract, onnx_session(folder / "model.onnx"), files)
-                (folder / "proof.json").write_bytes(to_json(proof, indent=2) + b"\n")
+                small = prove(net, contract, onnx_session(folder / _INT8), files)
+        for name, each in (("proof", proof), ("proof_int8", small)):
+            if each is not None:
+                (folder / f"{name}.json").write_bytes(to_json(each, indent=2) + b"\n")
         info = BundleInfo(
             name=net.network.name,
             striate=__version__,
@@ -103,8 +117,59 @@ def export(
         contract=contract.digest,
         bytes=sum(each.stat().st_size for each in place.iterdir()),
         proof=proof,
+        int8=small,
         notes=notes,
     )
+
+
+def _write(folder: Path, net: Net, contract: Contract) -> None:
+    save_file(
+        {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()},
+        folder / "model.safetensors",
+    )
+    (folder / "network.json").write_bytes(to_json(net.network, indent=2) + b"\n")
+    (folder / "contract.json").write_bytes(to_json(contract, indent=2) + b"\n")
+
+
+def _program(folder: Path, net: Net, contract: Contract, to: Form) -> Exported:
+    """Write what is exported; returns it, read back from its file."""
+    if to == "onnx":
+        (folder / "model.onnx").write_bytes(to_onnx(net, contract))
+        return onnx_session(folder / "model.onnx")
+    if to == "torch":
+        to_torch(net, contract, folder / "model.pt2")
+        return torch_session(folder / "model.pt2")
+    return _reopened(folder)
+
+
+def _reopened(folder: Path) -> Exported:
+    """Return a bundle's own weights, network and contract, read from their files, as a function."""
+    paper = from_json(Network, (folder / "network.json").read_bytes(), "network.json")
+    contract = from_json(Contract, (folder / "contract.json").read_bytes(), "contract.json")
+    again = fit(paper, load_file(folder / "model.safetensors"), "model.safetensors")
+    return lambda pixels: answer_of(again, contract, to_channels(pixels, contract.channels))
+
+
+def _training(model: Model, on: str | Dataset | None, to: Form) -> Files:
+    """Return training images to calibrate on: a run's own, else the training part of `on`.
+
+    Raises:
+        UsageError: there are none, or the export is no ONNX model.
+    """
+    if to != "onnx":
+        raise UsageError(f"8 bits are written to ONNX models only, received --to {to}.")
+    if isinstance(model, runs.Run):
+        images = inference.find_images(model, None, "train")
+        own = Dataset(images.data, images.data, images.classes, {"train": images.samples})
+        return pick(own, model.contract(), _CALIBRATION)
+    dataset = sources.open(on) if isinstance(on, str) else on
+    if dataset is None or "train" not in dataset.parts:
+        raise UsageError(
+            "8 bits are calibrated on training images: expected --on DATA with a train part, "
+            f"received {'none' if dataset is None else ', '.join(dataset.parts)}."
+        )
+    own = Dataset(dataset.name, dataset.spec, dataset.classes, {"train": dataset.parts["train"]})
+    return pick(own, model.contract(), _CALIBRATION)
 
 
 def _files(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,40 @@ def onnx() -> Any:
     return onnx
 
 
+V = TypeVar("V")
+
+
+class Pen(Protocol[V]):
+    """What computes by ONNX's operators: a graph being written, or tensors there and then.
+
+    A value is a name, or a tensor. An operator's inputs may be lists of integers, as constants.
+    """
+
+    def op(self, kind: str, *inputs: V, **attributes: Any) -> V:
+        """Return what an operator gives."""
+
+    def constant(self, value: npt.ArrayLike, kind: type[Any] | None = None) -> V:
+        """Return a constant."""
+
+    def integers(self, *values: int) -> V:
+        """Return a list of int64."""
+
+    def integer(self, value: int) -> V:
+        """Return a single int64."""
+
+    def double(self, value: float) -> V:
+        """Return a single float64."""
+
+    def cast(self, value: V, kind: str) -> V:
+        """Return a value as FLOAT, DOUBLE, INT64 or UINT8."""
+
+    def size(self, value: V, axis: int) -> V:
+        """Return the size of an axis, as int64."""
+
+    def places(self, value: V, axis: int) -> V:
+        """Return 0, 1, ... up to the size of an axis, as int64."""
+
+
 class Graph:
     """A graph being written.
 
@@ -46,7 +80,7 @@ class Graph:
         """Append a call of an operator; returns the name of what it gives."""
         self._count += 1
         made = name or f"v{self._count}"
-        node = onnx().helper.make_node(kind, list(inputs), [made], **attributes)
+        node = onnx().helper.make_node(kind, list(inputs), [made], name=made, **attributes)
         self.nodes.append(node)
         return made
 
@@ -75,6 +109,14 @@ class Graph:
     def cast(self, value: str, kind: str) -> str:
         """Return a value as FLOAT, DOUBLE, INT64 or UINT8."""
         return self.op("Cast", value, to=getattr(onnx().TensorProto, kind))
+
+    def size(self, value: str, axis: int) -> str:
+        """Return the size of an axis, as int64."""
+        return self.op("Gather", self.op("Shape", value), self.integer(axis), axis=0)
+
+    def places(self, value: str, axis: int) -> str:
+        """Return 0, 1, ... up to the size of an axis, as int64."""
+        return self.op("Range", self.integer(0), self.size(value, axis), self.integer(1))
 
     def model(
         self,

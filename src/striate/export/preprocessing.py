@@ -9,45 +9,50 @@ Source of the arithmetic: Pillow, libImaging/Resample.c.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from striate.contract import Contract, Resize
 from striate.errors import UsageError
-from striate.export.graph import Graph
+from striate.export.graph import Pen
 
 _BITS = 22
 _REACH = {"box": 0.5, "bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
 _LUMA = (19595, 38470, 7471)  # ITU-R 601-2 in 1/65536
 
 
-class Axis(NamedTuple):
+V = TypeVar("V")
+
+
+class Axis(NamedTuple, Generic[V]):
     """One axis of the resize: values in the graph.
 
     Args:
         length: of the image as it is.
+        taps: its pixels' numbers, 0 to length - 1.
         target: of the image once it is resized.
         offset: where the network's first pixel lies in that.
         out: the network's size.
     """
 
-    length: str
-    target: str
-    offset: str
+    length: V
+    taps: V
+    target: V
+    offset: V
     out: int
 
 
-def preprocess(graph: Graph, pixels: str, contract: Contract) -> str:
+def preprocess(graph: Pen[V], pixels: V, contract: Contract) -> V:
     """Append the contract to a graph.
 
     Args:
-        graph: being written.
+        graph: being written, or computed.
         pixels: (batch, height, width, 3) uint8, red first.
         contract: channels, resize, crop, background and normalisation are taken from it.
 
     Returns:
-        The name of (batch, channels, *contract.size) float32.
+        (batch, channels, *contract.size) float32.
 
     Raises:
         UsageError: a resize that cannot be written as a graph, or a mean image.
@@ -65,7 +70,7 @@ def preprocess(graph: Graph, pixels: str, contract: Contract) -> str:
     return graph.op("Add", scaled, graph.constant(offset))
 
 
-def _channels(graph: Graph, image: str, contract: Contract) -> str:
+def _channels(graph: Pen[V], image: V, contract: Contract) -> V:
     """Return (batch, channels, height, width) uint8 in the network's channels."""
     if contract.channels == "bgr":
         return graph.op("Gather", image, graph.integers(2, 1, 0), axis=1)
@@ -79,13 +84,12 @@ def _channels(graph: Graph, image: str, contract: Contract) -> str:
     return graph.cast(level, "UINT8")
 
 
-def _axes(graph: Graph, pixels: str, contract: Contract) -> tuple[Axis, Axis]:
+def _axes(graph: Pen[V], pixels: V, contract: Contract) -> tuple[Axis[V], Axis[V]]:
     """Return both axes: what `data.prepare.resized_size` and the crop come to, in the graph."""
-    shape = graph.op("Shape", pixels)
-    height, width = (graph.op("Gather", shape, graph.integer(place), axis=0) for place in (1, 2))
+    height, width = (graph.size(pixels, axis) for axis in (1, 2))
     by_height, by_width = contract.resize.size
     targets = _targets(graph, height, width, contract.resize, by_height, by_width)
-    axes: list[Axis] = []
+    axes: list[Axis[V]] = []
     for length, target, out in zip((height, width), targets, contract.size, strict=True):
         free = graph.op("Sub", target, graph.integer(out))
         if contract.resize.pads:
@@ -100,13 +104,14 @@ def _axes(graph: Graph, pixels: str, contract: Contract) -> tuple[Axis, Axis]:
             offset = graph.cast(graph.op("Round", half), "INT64")
         else:
             offset = graph.integer(0)
-        axes.append(Axis(length, target, offset, out))
+        taps = graph.places(pixels, len(axes) + 1)
+        axes.append(Axis(length, taps, target, offset, out))
     return axes[0], axes[1]
 
 
 def _targets(
-    graph: Graph, height: str, width: str, resize: Resize, by_height: int, by_width: int
-) -> tuple[str, str]:
+    graph: Pen[V], height: V, width: V, resize: Resize, by_height: int, by_width: int
+) -> tuple[V, V]:
     """Return (height, width) that the image is scaled to."""
     if resize.rule == "none":
         return height, width
@@ -134,8 +139,8 @@ def _targets(
 
 
 def _resized(
-    graph: Graph, image: str, rows: Axis, columns: Axis, resize: Resize
-) -> tuple[str, str]:
+    graph: Pen[V], image: V, rows: Axis[V], columns: Axis[V], resize: Resize
+) -> tuple[V, V]:
     """Return the resized and cropped image as float32, and which pixels the image covers."""
     whole = resize.arithmetic == "uint8" and resize.antialias
     plain = resize.antialias or resize.filter in ("bilinear", "box")
@@ -165,14 +170,14 @@ def _resized(
     return made, covered
 
 
-def _level(graph: Graph, total: str) -> str:
+def _level(graph: Pen[V], total: V) -> V:
     """Round a sum of 22 fractional bits to a grey level."""
     half = graph.op("Add", total, graph.double(float(1 << (_BITS - 1))))
     level = graph.op("Floor", graph.op("Div", half, graph.double(float(1 << _BITS))))
     return graph.op("Clip", level, graph.double(0.0), graph.double(255.0))
 
 
-def _weights(graph: Graph, axis: Axis, resize: Resize, whole: bool) -> tuple[str, str]:
+def _weights(graph: Pen[V], axis: Axis[V], resize: Resize, whole: bool) -> tuple[V, V]:
     """Return an axis's matrix (out, length) in float64, and (out,) whether the image reaches."""
     own = graph.constant(np.arange(axis.out, dtype=np.int64))
     place = graph.op("Add", own, axis.offset)
@@ -185,8 +190,7 @@ def _weights(graph: Graph, axis: Axis, resize: Resize, whole: bool) -> tuple[str
     scale = graph.op("Div", length, target)
     middle = graph.op("Add", graph.cast(place, "DOUBLE"), graph.double(0.5))
     centre = graph.op("Unsqueeze", graph.op("Mul", middle, scale), graph.integers(1))
-    taps = graph.op("Range", graph.integer(0), axis.length, graph.integer(1))
-    taps = graph.op("Unsqueeze", graph.cast(taps, "DOUBLE"), graph.integers(0))
+    taps = graph.op("Unsqueeze", graph.cast(axis.taps, "DOUBLE"), graph.integers(0))
     stretch = graph.op("Max", scale, graph.double(1.0)) if resize.antialias else graph.double(1.0)
     if not resize.antialias:  # what lies outside repeats the edge
         most = graph.op("Sub", length, graph.double(0.5))
@@ -200,16 +204,14 @@ def _weights(graph: Graph, axis: Axis, resize: Resize, whole: bool) -> tuple[str
     return (_fixed(graph, made) if whole else made), covered
 
 
-def _kernel(graph: Graph, taps: str, centre: str, stretch: str, filter: str) -> str:
+def _kernel(graph: Pen[V], taps: V, centre: V, stretch: V, filter: str) -> V:
     """Return the filter at every tap: (out, length)."""
     shifted = graph.op("Add", graph.op("Sub", taps, centre), graph.double(0.5))
     x = graph.op("Mul", shifted, graph.op("Div", graph.double(1.0), stretch))
     return _filter(graph, x, filter)
 
 
-def _within(
-    graph: Graph, value: str, taps: str, centre: str, stretch: str, length: str, filter: str
-) -> str:
+def _within(graph: Pen[V], value: V, taps: V, centre: V, stretch: V, length: V, filter: str) -> V:
     """Return 0 for taps beyond the filter's support, whose ends Pillow rounds to whole pixels."""
     reach = graph.op("Mul", graph.double(_REACH[filter]), stretch)
     half = graph.double(0.5)
@@ -221,7 +223,7 @@ def _within(
     return graph.op("Where", inside, value, graph.double(0.0))
 
 
-def _filter(graph: Graph, x: str, filter: str) -> str:
+def _filter(graph: Pen[V], x: V, filter: str) -> V:
     """Return a filter's value at distances in (stretched) pixels; Pillow's, bicubic a = -0.5."""
     size = graph.op("Abs", x)
     one, zero = graph.double(1.0), graph.double(0.0)
@@ -244,14 +246,14 @@ def _filter(graph: Graph, x: str, filter: str) -> str:
     return graph.op("Where", graph.op("Less", size, graph.double(3.0)), value, zero)
 
 
-def _polynomial(graph: Graph, x: str, coefficients: tuple[float, ...]) -> str:
+def _polynomial(graph: Pen[V], x: V, coefficients: tuple[float, ...]) -> V:
     value = graph.double(coefficients[0])
     for each in coefficients[1:]:
         value = graph.op("Add", graph.op("Mul", value, x), graph.double(each))
     return value
 
 
-def _sinc(graph: Graph, x: str) -> str:
+def _sinc(graph: Pen[V], x: V) -> V:
     """Return sin(pi x) / (pi x), 1 at 0."""
     zero = graph.op("Equal", x, graph.double(0.0))
     safe = graph.op("Where", zero, graph.double(1.0), x)
@@ -260,7 +262,7 @@ def _sinc(graph: Graph, x: str) -> str:
     return graph.op("Where", zero, graph.double(1.0), value)
 
 
-def _fixed(graph: Graph, weights: str) -> str:
+def _fixed(graph: Pen[V], weights: V) -> V:
     """Round weights to 22 fractional bits, away from zero at a half, as integers in float64."""
     scaled = graph.op("Mul", weights, graph.double(float(1 << _BITS)))
     up = graph.op("Floor", graph.op("Add", scaled, graph.double(0.5)))
@@ -268,7 +270,7 @@ def _fixed(graph: Graph, weights: str) -> str:
     return graph.op("Where", graph.op("GreaterOrEqual", scaled, graph.double(0.0)), up, down)
 
 
-def _background(graph: Graph, contract: Contract) -> str:
+def _background(graph: Pen[V], contract: Contract) -> V:
     red, green, blue = contract.background
     if contract.channels == "grey":
         luma = sum(weight * level for weight, level in zip(_LUMA, contract.background, strict=True))

@@ -155,7 +155,7 @@ def prove(net: Net, contract: Contract, exported: Exported, files: Files) -> Pro
     for index in progress.track(range(len(files.names)), "proving", "images"):
         pixels = red_first(files.samples, index, contract)
         began = time.perf_counter()
-        ours.append(_answer(net, contract, to_channels(pixels, contract.channels)))
+        ours.append(answer_of(net, contract, to_channels(pixels, contract.channels)))
         between = time.perf_counter()
         theirs.append(exported(pixels))
         times += (between - began, time.perf_counter() - between)
@@ -188,7 +188,8 @@ def prove(net: Net, contract: Contract, exported: Exported, files: Files) -> Pro
     )
 
 
-def _answer(net: Net, contract: Contract, pixels: Pixels) -> Floats:
+def answer_of(net: Net, contract: Contract, pixels: Pixels) -> Floats:
+    """Return the probabilities of an image in the contract's channels: (classes,)."""
     image = torch.from_numpy(data.prepare(pixels, contract))[None]
     with torch.inference_mode():
         scores = net(image).float().numpy()
