@@ -25,21 +25,30 @@ from striate.serve.app import Service
 from striate.serve.door import BACKLOG
 
 _LINGER = 1.0  # seconds for clients to end the connections that they keep open
-_FIRST_WORD = 10.0  # seconds for a client to finish its first request's head
+_HEAD = 10.0  # seconds at most for the head of a request
 _ATTACH_FILTER, _DETACH_FILTER = 26, 27  # of sockets, which Python does not name
-_KEEP_ALIVE = 15
+_KEEP_ALIVE = 15  # seconds a connection may rest between requests
 
 
 class Protocol(H11Protocol):
-    """HTTP/1.1 whose clients have to say something, and may not break off a dead conversation."""
+    """HTTP/1.1 with clients that have to come to the point: a head that never ends is cut off."""
 
     def connection_made(self, transport: Any) -> None:
         """Close the connection unless a request comes soon."""
         super().connection_made(transport)
-        self.loop.call_later(_FIRST_WORD, self._check)
+        self._watch(0)
 
-    def _check(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+    def on_response_complete(self) -> None:
+        """Close the connection unless the next request comes in time."""
+        self._watch(self.timeout_keep_alive)
+        super().on_response_complete()
+
+    def _watch(self, rest: float) -> None:
+        head = min(_HEAD, self.config.app.limits.seconds)  # type: ignore[union-attr]
+        self.loop.call_later(rest + head, self._check, self.cycle)
+
+    def _check(self, before: Any) -> None:
+        if self.cycle is before and not self.transport.is_closing():
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
@@ -71,7 +80,7 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 backlog=BACKLOG,
-                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_keep_alive=min(_KEEP_ALIVE, int(service.limits.seconds) or 1),
                 timeout_graceful_shutdown=int(service.limits.seconds) + 1,
             )
         )
