@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from striate.data.jpeg_kernels import FAST, LONG, Tables, build_table, decode_box
+from striate.data.jpeg_entropy import FAST, LONG, Tables, build_table
+from striate.data.jpeg_kernels import decode_box
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # top, left, bottom, right in pixels, the latter two exclusive
