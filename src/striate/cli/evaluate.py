@@ -20,6 +20,13 @@ _CLASSES_SHOWN = 40
 _CONFUSIONS_SHOWN = 5
 
 
+class Crops(enum.StrEnum):
+    """What of an image is looked at."""
+
+    centre = "centre"
+    ten = "ten"
+
+
 class Part(enum.StrEnum):
     """The parts of a data set."""
 
@@ -38,6 +45,15 @@ def evaluate(
         ),
     ] = None,
     part: Annotated[Part, typer.Option("--part", help="Which part of the data.")] = Part.test,
+    crops: Annotated[
+        Crops, typer.Option("--crops", help="Test on ten crops of each image as well.")
+    ] = Crops.centre,
+    scales: Annotated[
+        str | None,
+        typer.Option(
+            "--scales", metavar="N,N...", help="Test on whole images of these short sides as well."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Write evaluation.json and pictures there."),
@@ -50,8 +66,14 @@ def evaluate(
 
     The run's own data is evaluated on the images that were held out from training. Several runs
     answer together, by the mean of their probabilities, beside each alone.
+
+    --crops ten and --scales 224,256,384 test as the papers do, beside the single centre crop: on
+    corners, centre and their mirror images; on whole images and their mirror images, the network
+    sliding over them.
     """
     from striate import inference
+
+    sides = _sides(scales)
 
     others = [each for each in more or () if (Path(each) / "run.json").is_file()]
     sets = [each for each in more or () if each not in others]
@@ -61,6 +83,8 @@ def evaluate(
     if others:
         if out is not None:
             raise UsageError("--out belongs to one run; leave it out for an ensemble.")
+        if sides or crops is Crops.ten:
+            raise UsageError("--crops and --scales belong to one run; an ensemble takes neither.")
         together = inference.evaluate_ensemble(
             [run, *others], data, part=part.value, device=device, strict=strict
         )
@@ -68,12 +92,43 @@ def evaluate(
         return
     opened = inference.open_model(run)
     images = inference.find_images(opened, data, part.value, strict)
-    found = inference.evaluate(opened, images, device=device)
+    found = inference.evaluate(opened, images, device=device, crops=crops.value, scales=sides)
     text = _text(found)
     if out is not None and output.first_process():
         written = inference.write_evaluation(found, opened, images, out)
         text += "\n\n" + "\n".join(f"{name.ljust(10)} {path}" for name, path in written.items())
     output.show(found, text, as_json)
+
+
+def _sides(text: str | None) -> tuple[int, ...]:
+    """Read --scales."""
+    if text is None:
+        return ()
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise UsageError(f"Expected --scales as whole numbers, 224,256,384, received {text!r}.")
+    return tuple(dict.fromkeys(map(int, words)))
+
+
+def _tested_table(found: Evaluation) -> str:
+    """Set the ways of testing under each other, the single crop first."""
+    test = found.test
+    rows = [
+        ("single centre crop", 1, *_figures(test.accuracy, test.interval, test.top5, test.loss))
+    ]
+    rows += [
+        (each.way, each.views, *_figures(each.accuracy, each.interval, each.top5, each.loss))
+        for each in found.tested
+    ]
+    return output.table(("tested on", "views", "accuracy", "95% interval", "top-5", "loss"), rows)
+
+
+def _figures(
+    accuracy: float, interval: tuple[float, float], top5: float | None, loss: float
+) -> tuple[str, str, str | None, str]:
+    low, high = (output.percent(end, 1) for end in interval)
+    near = None if top5 is None else output.percent(top5)
+    return output.percent(accuracy), f"{low} to {high}", near, f"{loss:.4f}"
 
 
 def _ensemble(found: Ensemble) -> str:
@@ -101,6 +156,8 @@ def _text(found: Evaluation) -> str:
     ]
     if test.top5 is not None:
         lines.append(f"top-5        {output.percent(test.top5)}")
+    if found.tested:
+        lines += ["", _tested_table(found), ""]
     lines += [
         f"loss         {test.loss:.4f}",
         f"calibration  {output.percent(test.calibration_error)} expected error (15 bins)",

@@ -7,12 +7,15 @@ the split it was trained with; images of other data that it has been trained on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 import torch.distributed as dist
+from torch import nn
 
 from striate import data as sources
 from striate import progress, runs
@@ -20,9 +23,19 @@ from striate.contract import Class, Contract
 from striate.data import Dataset, Loader, Samples
 from striate.errors import DataError, WeightsError
 from striate.inference.answering import answering
-from striate.inference.evaluation import Evaluation, figures
+from striate.inference.evaluation import Evaluation, figures, tested
 from striate.inference.model import Model, open_model
 from striate.inference.outcome import Outcome, measure
+from striate.inference.views import (
+    Averaged,
+    Crops,
+    Views,
+    check_scales,
+    crop_views,
+    sliding,
+    whole_views,
+)
+from striate.inference.weights import load
 from striate.ops import choose_device
 
 Part = Literal["test", "validation", "train"]
@@ -57,6 +70,8 @@ def evaluate(
     part: Part = "test",
     device: str = "auto",
     strict: bool = False,
+    crops: Crops = "centre",
+    scales: Sequence[int] = (),
 ) -> Evaluation:
     """Measure a run's network on held-out images.
 
@@ -67,9 +82,13 @@ def evaluate(
         part: which part of it; data without parts is taken whole.
         device: auto, cpu, cuda or cuda:N.
         strict: a file that cannot be read is an error; otherwise it is left out, and counted.
+        crops: `ten` tests on ten crops as well, see `views`.
+        scales: short sides of whole images to test on as well, each alone and all together.
 
     Raises:
         DataError: the data cannot be used, or has no such part.
+        DesignError: the network takes images of one size only, and there are scales.
+        UsageError: a scale is too small for it.
         ContractError: it has a class that the network does not know; names it.
         RunError: the run has no weights yet.
         WeightsError: its weights are damaged, or of another network or run.
@@ -82,10 +101,14 @@ def evaluate(
     batch = min(evaluation_batch(*contract.size), len(images.samples))
     net = answering(opened, chosen, batch)
     share = -(-len(images.samples) // _processes()[1])
+    test = _Test(opened, contract, images.samples, chosen, share)
+    slides = test.sliding(scales) if scales else None
     outcome = measure(
         net, loader.epoch(0), device=chosen, meaning=contract.output, total=share
     ).relabelled(outputs)
     _check_finite(outcome, images.samples.ids, opened)
+    others = test.crops(net) if crops == "ten" else []
+    others += test.scales(slides, scales) if slides is not None else []
     trained_on = _trained_on(images.samples, opened)
     notes = images.notes  # said where they were found
     if trained_on:
@@ -100,8 +123,62 @@ def evaluate(
         test=figures(outcome, contract.classes, images.samples.ids),
         skipped=images.skipped,
         trained_on=trained_on,
+        tested=tuple(
+            tested(way, count, each.relabelled(outputs), outcome) for way, count, each in others
+        ),
         notes=notes,
     )
+
+
+class _Test(NamedTuple):
+    """Other ways of testing a network than by a single crop; each gives its name and views."""
+
+    run: Model
+    contract: Contract
+    samples: Samples
+    device: torch.device
+    share: int
+
+    def crops(self, net: nn.Module) -> list[tuple[str, int, Outcome]]:
+        """Test on ten crops."""
+        batches = crop_views(self.samples, self.contract, self._places())
+        return [("10 crops", 10, self._measure(net, batches, "10 crops"))]
+
+    def sliding(self, scales: Sequence[int]) -> nn.Module:
+        """Return the network as it slides over images of these scales."""
+        net = load(self.run, self.device)
+        slides = sliding(net)
+        check_scales(slides.network, scales)
+        return slides
+
+    def scales(self, net: nn.Module, scales: Sequence[int]) -> list[tuple[str, int, Outcome]]:
+        """Test on whole images of several scales, each alone and all together."""
+        found = []
+        for scale in scales:
+            batches = whole_views(self.samples, self.contract, self._places(), scale)
+            way = f"scale {scale}, whole images"
+            found.append((way, 2, self._measure(net, batches, f"scale {scale}")))
+        if len(found) > 1:
+            mean = np.mean([outcome.outputs for _, _, outcome in found], axis=0)
+            together = replace(found[0][2], outputs=np.asarray(mean, np.float32))
+            way = f"scales {', '.join(map(str, scales))} together"
+            found.append((way, 2 * len(scales), together))
+        return found
+
+    def _measure(self, net: nn.Module, batches: Iterable[Views], what: str) -> Outcome:
+        return measure(
+            Averaged(net, self.contract.output),
+            batches,
+            device=self.device,
+            meaning="probabilities",
+            what=what,
+            total=self.share,
+        )
+
+    def _places(self) -> range:
+        """Return this process's places in the samples."""
+        rank, world = _processes()
+        return range(rank, len(self.samples), world)
 
 
 def find_images(

@@ -102,6 +102,25 @@ class Figures(Record, frozen=True, kw_only=True):
     mistakes: tuple[Mistake, ...]
 
 
+class Tested(Record, frozen=True, kw_only=True):
+    """A network's figures when it is tested in another way.
+
+    Args:
+        way: "centre crop", "10 crops", "scale 256, whole images", "scales 224, 256 together".
+        views: of each image that answer together.
+        accuracy, interval, top5, loss: as in `Figures`.
+        gain: in accuracy over the single centre crop, in the same images.
+    """
+
+    way: str
+    views: int
+    accuracy: float
+    interval: Ends
+    top5: float | None
+    loss: float
+    gain: float
+
+
 class Evaluation(Record, frozen=True, kw_only=True):
     """The document of `evaluate`.
 
@@ -114,6 +133,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
         test: the figures.
         skipped: files of that part which could not be read.
         trained_on: how many of the images, by content, the network was trained on.
+        tested: the other ways of testing that were asked for, after the single crop of `test`.
         notes: what a reader of the figures should know.
     """
 
@@ -125,6 +145,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
     test: Figures
     skipped: int = 0
     trained_on: int = 0
+    tested: tuple[Tested, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -153,6 +174,21 @@ def figures(outcome: Outcome, classes: Sequence[Class], ids: Sequence[str]) -> F
         classes=tuple(_class_figures(index, each, confusion) for index, each in enumerate(classes)),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         mistakes=_mistakes(outcome, classes, ids),
+    )
+
+
+def tested(way: str, views: int, outcome: Outcome, single: Outcome) -> Tested:
+    """Return the figures of a way of testing beside those of the single crop."""
+    n, right = len(outcome), int((outcome.ranks == 0).sum())
+    near = int((outcome.ranks < 5).sum())
+    return Tested(
+        way=way,
+        views=views,
+        accuracy=right / n,
+        interval=metrics.wilson(right, n),
+        top5=near / n if outcome.outputs.shape[1] > 5 else None,
+        loss=outcome.loss,
+        gain=right / n - single.accuracy,
     )
 
 
