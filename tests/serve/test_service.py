@@ -145,6 +145,7 @@ def test_limits_of_bytes_pixels_images_and_time(bundle: Path) -> None:
         for answer, status, said in (
             (await client.post("/predict", content=b"x" * 20_001), 413, "20,000 bytes"),
             (await client.post("/predict", content=picture(size=(51, 40))), 413, "of 51x40"),
+            (await client.post("/predict", content=picture(size=(1, 900))), 413, "scaled to"),
             (await client.post("/predict", json={"images": [text[:8]] * 3}), 413, "received 3"),
             (await client.post("/predict", content=slow()), 408, "0.3 seconds"),
         ):

@@ -18,6 +18,7 @@ from torch import nn
 from striate import data, engine, inference
 from striate.contract import Contract
 from striate.data.decode import Decoding, decode_as, to_channels
+from striate.data.prepare import resized_size
 from striate.errors import ContractError, DataError, RunError
 from striate.inference import Model, metrics
 from striate.inference.answering import planned
@@ -81,17 +82,23 @@ class Answerer:
                 does not take.
         """
         try:
-            size = _size(picture.content)
-            if size[0] * size[1] > most_pixels:
-                raise Refusal(
-                    413,
-                    f"Expected an image of at most {most_pixels:,} pixels, received "
-                    f"{picture.name} of {size[0]}x{size[1]}.",
-                )
+            self._measure(picture, most_pixels)
             stored = decode_as(picture.content, Decoding.of(self.contract), picture.name)
             return data.prepare(to_channels(stored, self.contract.channels), self.contract)
         except (DataError, ContractError) as error:
             raise Refusal(422, str(error)) from None
+
+    def _measure(self, picture: Picture, most_pixels: int) -> None:
+        """Refuse what is large or becomes large: a sliver grows until its short side fits."""
+        width, height = _size(picture.content)
+        after = resized_size((height, width), self.contract.resize) if width * height else (0, 0)
+        for (high, wide), becomes in (((height, width), ""), (after, ", which it is scaled to")):
+            if high * wide > most_pixels:
+                raise Refusal(
+                    413,
+                    f"Expected an image of at most {most_pixels:,} pixels, received "
+                    f"{picture.name} of {wide}x{high}{becomes}.",
+                )
 
     def __call__(self, images: Sequence[Pixels]) -> Likely:
         """Return the probabilities of prepared images: (images, classes).
