@@ -1,0 +1,65 @@
+"""Design as one types: a name or notation in, sheet and drawing out, or where the mistake is.
+
+Only registered names and notation are read here, never a path: what the page sends is somebody's
+typing, and no typing opens a file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from striate import zoo
+from striate.design import Network, notation
+from striate.errors import DesignError, NotationError, StriateError
+from striate.records import nearest
+from striate.serve.refusal import Refusal
+from striate.web.inside import network as document_of
+
+_NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*(\(.*\))?\s*", re.DOTALL)
+_MOST_TEXT = 20_000
+_MOST_SIDE = 4096
+_MOST_DRAWN = 700  # layers
+
+
+def read(text: str, shape: tuple[int, ...] | None = None, classes: int | None = None) -> Network:
+    """Read a registered name, with or without knobs, or notation.
+
+    Raises:
+        StriateError: it is neither; notation says where.
+    """
+    if len(text) > _MOST_TEXT:
+        raise Refusal(413, f"Expected at most {_MOST_TEXT:,} characters, received {len(text):,}.")
+    if shape is not None and not (1 <= len(shape) <= 3 and all(0 < n <= _MOST_SIDE for n in shape)):
+        raise Refusal(422, f"Expected an input of 1 to {_MOST_SIDE} in each dimension.")
+    named = _NAME.fullmatch(text)
+    if named and named[1] in zoo.names():
+        return zoo.network(text.strip(), classes=classes, input=shape)
+    return notation.parse(text, classes=classes, input=shape)
+
+
+def design(
+    text: str, shape: tuple[int, ...] | None = None, classes: int | None = None
+) -> dict[str, Any]:
+    """Return sheet and drawing, or `{"error": {message, line, column, near}}`."""
+    try:
+        network = read(text, shape, classes)
+        if len(network.layers) > _MOST_DRAWN:
+            raise DesignError(f"This has {len(network.layers):,} layers: too many for the page.")
+        return {"network": document_of(network)}
+    except StriateError as error:
+        said, _, _ = str(error).partition("\n")
+        line, column = None, None
+        if isinstance(error, NotationError):
+            line, column = error.line, error.column
+            said = re.sub(r"^notation, line \d+, column \d+: ", "", said)
+        word = re.split(r"[\s(]", text.strip(), maxsplit=1)[0][:60]
+        return {
+            "error": {
+                "message": said,
+                "line": line,
+                "column": column,
+                "layer": getattr(error, "layer", None),
+                "near": nearest(word, zoo.names()) if word else (),
+            }
+        }

@@ -1,0 +1,62 @@
+// The page: which screen the address asks for, and which run the screens are about.
+
+import { api, get, h, show, wrong } from "./dom.js";
+
+const SCREENS = {
+  runs: () => import("./runs.js"),
+  network: () => import("./network.js"),
+  image: () => import("./image.js"),
+  design: () => import("./design.js"),
+  train: () => import("./train.js"),
+};
+const NEEDS_RUN = ["network", "image"];
+const main = document.getElementById("main"), picker = document.querySelector(".picker"), select = document.getElementById("run");
+
+export const state = { runs: [], run: null, image: "test:0" };
+let leave = null, turn = 0;
+
+export async function refresh() {
+  state.runs = await get("/api/runs");
+  const usable = state.runs.filter((each) => each.state !== "unreadable");
+  if (!usable.some((each) => each.name === state.run)) state.run = usable[0]?.name ?? null;
+  show(select, usable.map((each) => h("option", { value: each.name, selected: each.name === state.run }, each.name)));
+  return state.runs;
+}
+
+export const go = (...parts) => { location.hash = `#/${parts.map(encodeURIComponent).join("/")}`; };
+
+async function route() {
+  const own = ++turn;
+  const [screen = "runs", ...rest] = location.hash.replace(/^#\//, "").split("/").filter(Boolean).map(decodeURIComponent);
+  const known = screen in SCREENS ? screen : "runs";
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === `#/${known}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${known[0].toUpperCase()}${known.slice(1)} · striate`;
+  leave?.();
+  leave = null;
+  try {
+    const [module] = await Promise.all([SCREENS[known](), state.runs.length ? null : refresh()]);
+    if (own !== turn) return;
+    if (NEEDS_RUN.includes(known)) {
+      if (rest[0] && rest[0] !== state.run && state.runs.some((each) => each.name === rest[0])) { state.run = rest[0]; state.image = "test:0"; }
+      select.value = state.run;
+      if (!state.run) { show(main, h("div", { className: "empty" }, h("h1", {}, "No runs yet"), h("p", {}, "Train a network first: "), h("a", { className: "button", href: "#/train" }, "Train one here"))); return; }
+    }
+    picker.hidden = !NEEDS_RUN.includes(known);
+    main.dataset.screen = known;
+    leave = (await module.open(main, rest)) ?? null;
+  } catch (error) {
+    if (own === turn) show(main, wrong(error, route));
+  }
+}
+
+select.addEventListener("change", () => {
+  state.run = select.value;
+  state.image = "test:0";
+  go(location.hash.split("/")[1] || "network", state.run);
+});
+addEventListener("hashchange", () => { route(); main.focus({ preventScroll: true }); scrollTo(0, 0); });
+route();
+export { api };

@@ -1,0 +1,134 @@
+"""What the page tells of runs: a line each, the whole of one, and its history as it grows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from striate import doctor, runs
+from striate.errors import StriateError
+from striate.inference import Model
+from striate.records import to_builtins
+from striate.web.shelf import Shelf
+
+_PAUSE = 0.4  # seconds between two looks at a history
+_CHUNK = 1 << 22  # bytes of it that are read at a time
+_KEPT = ("kind", "step", "epoch", "loss", "rate", "gradient_norm", "accuracy", "best", "event",
+         "text", "seconds", "robust", "time")  # fmt: skip
+
+
+def everyone(shelf: Shelf) -> list[dict[str, Any]]:
+    """Return a line for each run; one that cannot be read says why."""
+    return [_line(name, path, shelf) for name, path in shelf.found().items()]
+
+
+def _line(name: str, path: Path, shelf: Shelf) -> dict[str, Any]:
+    try:
+        return {"name": name, **summary(shelf.model(name))}
+    except StriateError as error:
+        return {"name": name, "state": "unreadable", "error": str(error)}
+
+
+def summary(model: Model) -> dict[str, Any]:
+    """Return what a list says of a run."""
+    contract = model.contract()
+    network = model.network()
+    found: dict[str, Any] = {
+        "network": network.name,
+        "parameters": network.parameter_count(),
+        "macs": network.macs(),
+        "classes": len(contract.classes),
+        "channels": contract.channels,
+        "size": contract.size,
+        "state": "weights",
+    }
+    if not isinstance(model, runs.Run):
+        return found
+    recipe = model.recipe_document()
+    validations = model.history("validation")
+    test = (model.results() or {}).get("test")
+    return found | {
+        "state": model.state,
+        "created": model.info.created,
+        "parent": model.info.parent,
+        "data": recipe["data"]["path"],
+        "recipe": recipe["name"],
+        "epochs": recipe["epochs"],
+        "epoch": validations[-1]["epoch"] if validations else 0,
+        "validation": max((each["accuracy"] for each in validations), default=None),
+        "test": None if test is None else {key: test[key] for key in ("accuracy", "loss", "n")},
+        "curve": [each["accuracy"] for each in validations],
+    }
+
+
+def whole(model: Model) -> dict[str, Any]:
+    """Return all of a run that the page shows: classes, settings, figures, mistakes."""
+    contract = model.contract()
+    document = summary(model) | {
+        "labels": [each.label for each in contract.classes],
+        "ids": [each.id for each in contract.classes],
+    }
+    if not isinstance(model, runs.Run):
+        return document
+    results = model.results() or {}
+    recipe = {key: value for key, value in model.recipe_document().items() if key != "network"}
+    return document | {"results": results.get("test"), "settings": recipe}
+
+
+def findings(run: runs.Run) -> list[dict[str, Any]]:
+    """Return what the doctor finds."""
+    found: list[dict[str, Any]] = to_builtins(doctor.diagnose(run))
+    return found
+
+
+async def events(path: Path) -> AsyncIterator[bytes]:
+    """Yield a run's history as server-sent events: what there is, then what comes.
+
+    Each event is `{"lines": [...], "state": ...}`; the stream ends when the run does.
+    """
+    place, rest, state = 0, b"", ""
+    while True:
+        content = await asyncio.to_thread(_read, path / "history.jsonl", place)
+        place += len(content)
+        *whole_lines, rest = (rest + content).split(b"\n")
+        lines = [line for each in whole_lines if (line := _slim(each)) is not None]
+        now = await asyncio.to_thread(_state, path)
+        if lines or now != state:
+            state = now
+            yield b"data: " + msgspec.json.encode({"lines": lines, "state": state}) + b"\n\n"
+        elif not content and state not in ("running", "interrupted"):
+            yield b"event: end\ndata: {}\n\n"
+            return
+        if len(content) < _CHUNK:
+            await asyncio.sleep(_PAUSE)
+
+
+def _read(path: Path, place: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(place)
+            return file.read(_CHUNK)
+    except OSError:
+        return b""
+
+
+def _state(path: Path) -> str:
+    try:
+        return runs.open(path).state
+    except StriateError:
+        return "unreadable"
+
+
+def _slim(line: bytes) -> dict[str, Any] | None:
+    """Return what the page draws of a line of the history, None where that is nothing."""
+    try:
+        entry = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if not isinstance(entry, dict) or entry.get("kind") not in ("step", "validation", "event"):
+        return None
+    return {key: entry[key] for key in _KEPT if key in entry}
