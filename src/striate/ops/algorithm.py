@@ -40,7 +40,7 @@ class Algorithm:
         relative_error: a bound on its relative RMS error in float32, for independent inputs and
             up to 512 channels.
         deterministic: whether equal inputs give equal bits.
-        channels_last: whether its images lie with the channels innermost.
+        channels_last: whether its images and filters lie with the channels innermost.
     """
 
     name: str
@@ -150,13 +150,13 @@ def _by_weight(algorithm: Algorithm) -> Any:
         return one.features, one.channels // one.groups, *one.kernel
 
     def fake(x: Tensor, gradient: Tensor, kernel: Sequence[int], *tail: Any) -> Tensor:
-        return x.new_empty(shape(task(x, gradient, kernel, tail)))
+        return _empty(x, shape(task(x, gradient, kernel, tail)), algorithm)
 
     def real(x: Tensor, gradient: Tensor, kernel: Sequence[int], *tail: Any) -> Tensor:
         one = task(x, gradient, kernel, tail)
         if not _products(one):
-            return x.new_zeros(shape(one))
-        return algorithm.by_weight(x.detach(), gradient.detach(), one).contiguous()
+            return _empty(x, shape(one), algorithm).zero_()
+        return _laid(algorithm.by_weight(x.detach(), gradient.detach(), one), algorithm)
 
     head = "(Tensor x, Tensor gradient, SymInt[] kernel, "
     return _custom(f"conv2d_{algorithm.name}_by_weight", head, real, fake)

@@ -191,18 +191,25 @@ def _filter_floats(one: Form, channels: int, features: int) -> int:
     return one.points * channels * (-(-features // one.lanes) * one.lanes)
 
 
-def _at_once(one: Form, taps: Tensor, padding: Padding) -> Prepared:
+def _at_once(one: Form, taps: Tensor, padding: Padding, *, turned: bool = False) -> Prepared:
     """Transform filters for a single call, in memory that the next call takes again."""
     filters = scratch.keep("filters", _filter_floats(one, taps.shape[2], taps.shape[3]))
-    return _transformed(one, taps, padding, filters)
+    return _transformed(one, taps, padding, filters, turned=turned)
 
 
-def _transformed(one: Form, taps: Tensor, padding: Padding, filters: Tensor) -> Prepared:
-    """Write filters (taps, taps, channels, features) as panels of U."""
-    taps = taps.contiguous()
-    channels, features = taps.shape[2:]
+def _transformed(
+    one: Form, taps: Tensor, padding: Padding, filters: Tensor, *, turned: bool = False
+) -> Prepared:
+    """Write filters (taps, taps, channels, features), turned round or not, as panels of U."""
+    taps = taps if taps.stride(3) == 1 or taps.shape[3] == 1 else taps.contiguous()
+    high, wide, channels, features = taps.shape
+    down, across, inward = (4 * step for step in taps.stride()[:3])
+    address = taps.data_ptr()
+    if turned:
+        address += (high - 1) * down + (wide - 1) * across
+        down, across = -down, -across
     panels = cut(-(-features // one.width), torch.get_num_threads())
-    arguments = taps.data_ptr(), channels, features, line(filters)
+    arguments = address, down, across, inward, channels, features, line(filters)
     kernels(one)["filters"](*arguments, pieces=panels)
     return Prepared(one, filters, channels, features, padding)
 
@@ -249,8 +256,7 @@ def by_input(outputs: int, gradient: Tensor, weight: Tensor, task: Problem) -> T
     (above, below), (left, right) = task.padding
     (high, wide), one = task.kernel, form(outputs, task.kernel)
     padding = ((high - 1 - above, high - 1 - below), (wide - 1 - left, wide - 1 - right))
-    turned = weight.flip(2, 3).permute(2, 3, 0, 1)
-    return _at_once(one, turned, padding)(gradient)
+    return _at_once(one, weight.permute(2, 3, 0, 1), padding, turned=True)(gradient)
 
 
 def by_weight(outputs: int, x: Tensor, gradient: Tensor, task: Problem) -> Tensor:

@@ -232,9 +232,12 @@ def forward(form: Form, *, pooled: bool = False) -> list[Function]:
 
 
 def filters(form: Form) -> Function:
-    """Transform filters (taps, taps, channels, features) into the panels of U."""
+    """Transform filters into the panels of U: any steps, but features side by side."""
     code = Function(
-        "filters", "w channels features u room", form.lanes, pieces="first_panel last_panel"
+        "filters",
+        "w down across inward channels features u room",
+        form.lanes,
+        pieces="first_panel last_panel",
     )
     with code.loop(code.last_panel, 1, code.first_panel) as panel:
         begun = panel * form.width
@@ -243,8 +246,7 @@ def filters(form: Form) -> Function:
         target = code.u + begun * code.channels * (form.points * 4)
         with code.loop(code.channels) as channel:
             for feature, mask in in_vectors(code, features):
-                source = code.w + (channel * code.features + begun + feature) * 4
-                tap = code.channels * code.features * 4
+                source = code.w + channel * code.inward + (begun + feature) * 4
                 into = target + (channel * width + feature) * 4
 
                 def load(
@@ -252,10 +254,8 @@ def filters(form: Form) -> Function:
                     column: int,
                     source: Word = source,
                     mask: str | None = mask,
-                    tap: Word = tap,
                 ) -> Lanes:
-                    at = source + tap * (row * form.taps[1] + column)
-                    return code.load(at) if mask is None else code.load_masked(at, mask)
+                    return code.part(source + code.down * row + code.across * column, mask)
 
                 def store(
                     row: int, column: int, value: Lanes, into: Word = into, width: Word = width
