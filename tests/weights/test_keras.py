@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.nn import functional
 from striate import weights
 from striate.errors import WeightsError
 from striate.weights.keras import read_keras
+from striate.weights.keras.archive import snake
 from striate.weights.keras.topology import read_topology
 
 RANDOM = np.random.default_rng(0)
@@ -55,6 +57,17 @@ def draw(*shape: int) -> np.ndarray:
 
 def test_a_network_with_every_turn(tmp_path: Path) -> None:
     """Padding `same` of a stride, channels last through Flatten, depthwise, no scale."""
+    arrays, layers = every_turn()
+    tensors, network, _, _ = read_keras(write(tmp_path, layers, arrays))
+    assert network is not None
+    net = weights.fit(network, tensors)
+    x = torch.randn(2, 11, 10, 2, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        ours = net(x.permute(0, 3, 1, 2))
+    assert torch.allclose(ours, plainly(x, arrays), rtol=1e-4, atol=1e-5)
+
+
+def every_turn() -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
     arrays = {
         "c/kernel": draw(3, 3, 2, 4), "c/bias": draw(4),
         "n/beta": draw(4), "n/moving_mean": draw(4), "n/moving_variance": 1 + draw(4) ** 2,
@@ -71,13 +84,62 @@ def test_a_network_with_every_turn(tmp_path: Path) -> None:
         layer("Flatten", "f"),
         layer("Dense", "d", units=5, activation="softmax"),
     ]  # fmt: skip
-    tensors, network, _, _ = read_keras(write(tmp_path, layers, arrays))
+    return arrays, layers
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "counted"])
+def test_a_keras_3_archive(tmp_path: Path, named: bool) -> None:
+    """Tensors lie under their layers' types there, whose names older files leave out."""
+    arrays, layers = every_turn()
+    path = archive(tmp_path / "m.keras", layers, arrays, named)
+    tensors, network, _, _ = read_keras(path)
+    expected, _, _, _ = read_keras(write(tmp_path, layers, arrays))
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensors[name], expected[name]) for name in expected)
     assert network is not None
-    net = weights.fit(network, tensors)
-    x = torch.randn(2, 11, 10, 2, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        ours = net(x.permute(0, 3, 1, 2))
-    assert torch.allclose(ours, plainly(x, arrays), rtol=1e-4, atol=1e-5)
+    weights.fit(network, tensors)
+
+
+def archive(
+    path: Path, layers: list[dict[str, Any]], arrays: dict[str, np.ndarray], named: bool = True
+) -> Path:
+    """Write a Sequential model as Keras 3 does."""
+    h5py = pytest.importorskip("h5py")
+    topology = {"class_name": "Sequential", "config": {"name": "small", "layers": layers}}
+    content, seen = io.BytesIO(), dict[str, int]()
+    with h5py.File(content, "w") as file:
+        for each in layers:
+            word, name = snake(each["class_name"]), each["config"]["name"]
+            seen[word] = seen.get(word, -1) + 1
+            group = file.create_group(f"layers/{word}{f'_{seen[word]}' if seen[word] else ''}/vars")
+            if named:
+                group.attrs["name"] = name
+            own = [value for key, value in arrays.items() if key.partition("/")[0] == name]
+            for at, value in enumerate(own):
+                group[str(at)] = value
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", json.dumps(topology))
+        file.writestr("model.weights.h5", content.getvalue())
+    return path
+
+
+def test_archives_that_are_not_whole(tmp_path: Path) -> None:
+    arrays, layers = every_turn()
+    path = archive(tmp_path / "m.keras", layers, {**arrays, "f/odd": draw(1)})
+    with pytest.raises(WeightsError, match=r"expected no tensor of 'f' \(Flatten\), received 1"):
+        read_keras(path)
+    path = archive(tmp_path / "m.keras", layers, {**arrays, "d/odd": draw(1)})
+    with pytest.raises(WeightsError, match=r"expected kernel, bias of 'd' \(Dense\), received 3"):
+        read_keras(path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 1200):
+        path.write_bytes(whole[:length])
+        with pytest.raises(WeightsError, match=r"m\.keras"):
+            weights.open(path)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", "{}")
+    with pytest.raises(WeightsError, match=r"it has no model\.weights\.h5, but config\.json"):
+        weights.open(path)
 
 
 def plainly(x: torch.Tensor, a: dict[str, np.ndarray]) -> torch.Tensor:

@@ -61,8 +61,8 @@ def open(
 
     Args:
         spec: a registered name, or a file: a PyTorch checkpoint or safetensors; a Caffe model
-            beside its prototxt; a Keras model as HDF5; a TensorFlow.js model.json, its folder or a
-            tar of it; an ONNX model; a ConvNetJS snapshot.
+            beside its prototxt; a Keras model as HDF5 or `.keras`; a TensorFlow.js model.json, its
+            folder or a tar of it; an ONNX model; a ConvNetJS snapshot.
         network: what it is for, where the file leaves it open; a name of the zoo, or on paper.
         contract: what its images go through, where neither the file nor a published one says it;
             unless given, CONTRACT.json beside the file (`model.pth.contract.json`) is looked at.

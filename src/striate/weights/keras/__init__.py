@@ -1,4 +1,4 @@
-"""Keras models, as HDF5 or as TensorFlow.js layers models: the network they say, and its tensors.
+"""Keras models, as HDF5, `.keras` or TensorFlow.js layers models: the network, and its tensors.
 
 A file with a topology gives the network itself; one that holds tensors only is matched by its
 layers' names. Channels come last there and first here, which is undone tensor by tensor.
@@ -27,7 +27,7 @@ def read_keras(
     """Read a Keras model: tensors, network, contract (which is never in it), notes.
 
     Args:
-        path: `.h5`, a TensorFlow.js `model.json`, its folder, or a tar of it.
+        path: `.h5`, `.keras`, a TensorFlow.js `model.json`, its folder, or a tar of it.
         network: what it is for; the file's own topology unless given.
 
     Raises:

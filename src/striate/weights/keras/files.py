@@ -1,9 +1,11 @@
-"""The containers: HDF5 as Keras writes it, and TensorFlow.js's JSON with its binary shards."""
+"""The containers: HDF5 and zip as Keras writes them, TensorFlow.js's JSON with binary shards."""
 
 from __future__ import annotations
 
 import json
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from striate.errors import MissingExtra, WeightsError
+from striate.weights.keras.archive import read_archive
 
 Arrays = dict[str, np.ndarray]
 Topology = dict[str, Any]
@@ -33,8 +36,21 @@ def read_files(path: Path) -> tuple[Topology | None, Arrays]:
             return _tar(path)
         if path.suffix == ".json":
             return _tfjs(lambda name: (path.parent / PurePosixPath(name).name).read_bytes(), path)
+        if path.suffix == ".keras":
+            return read_archive(path)
         return _hdf5(path)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, tarfile.TarError) as error:
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         raise WeightsError(f"{path} is no whole Keras model: {reason}.") from error
 
