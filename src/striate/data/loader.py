@@ -8,9 +8,11 @@ there is nothing to pickle, to share or to lose.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +22,18 @@ from striate.contract import Contract
 from striate.data.augmentation import Augmentation
 from striate.data.augmenter import Augmenter
 from striate.data.batch import Batch, Order, Share, gather
+from striate.data.buffers import Buffers
+from striate.data.pace import Tally, stage
 from striate.data.prepare import fits, normalisation, prepare
 from striate.data.samples import Samples
+from striate.data.sampling import Sampling
 from striate.errors import UsageError
 from striate.randomness import stream
 
 Floats = npt.NDArray[np.float32]
 
 _AHEAD = 2  # batches a worker may be ahead
+_MEMORY = 1 << 30  # bytes that batches made ahead may take
 
 
 class Loader:
@@ -36,13 +42,19 @@ class Loader:
     Args:
         samples: the images.
         contract: what they go through.
-        batch: images in a batch, over all processes; the last one may have fewer, or one more.
+        batch: images in a batch, over all processes; `sampling` says what the last one may have.
         seed: of order and augmentation.
         augmentation: random changes, in order; none leaves the images as the contract makes them.
         shuffle: draw a new order each epoch.
         rank: of this process.
         world: how many processes share each batch.
         workers: threads that prepare batches; 0 prepares them when they are asked for.
+        sampling: which images an epoch has, where it shuffles.
+        memory: bytes that batches made ahead may take; there is always one.
+        pin: make batches in memory that a GPU can read by itself.
+
+    Attributes:
+        tally: where the time goes.
 
     Raises:
         UsageError: a number that makes no sense.
@@ -71,6 +83,9 @@ class Loader:
         rank: int = 0,
         world: int = 1,
         workers: int = 0,
+        sampling: Sampling | None = None,
+        memory: int = _MEMORY,
+        pin: bool = False,
     ) -> None:
         if batch < 1 or workers < 0 or not 0 <= rank < world:
             raise UsageError(
@@ -78,9 +93,13 @@ class Loader:
                 f"workers={workers}, rank={rank}, world={world}."
             )
         self.samples, self.contract, self.seed, self.workers = samples, contract, seed, workers
-        self.order = Order(len(samples), batch, seed if shuffle else None, rank, world)
+        self.order = Order(samples.labels, batch, seed if shuffle else None, rank, world, sampling)
+        rows = -(-batch // world)
+        self.ahead = max(1, min(_AHEAD * workers, memory // (4 * rows * prod(contract.shape))))
+        self.pin, self.tally = pin, Tally()
         self.augmenter = Augmenter(augmentation, contract) if augmentation else None
         self.slope, self.offset = normalisation(contract)
+        self.buffers = Buffers(self.ahead + 3)
         self.stack = samples.stacked(contract)
         if self.stack is not None and not fits(self.stack.shape[1:3], contract):
             self.stack = None
@@ -102,8 +121,19 @@ class Loader:
         """
         shares = self.order.epoch(epoch, start)
         if self.workers == 0 or (self.stack is not None and self.augmenter is None):
-            return (self._make(share, epoch) for share in shares)  # a gather is not worth a thread
-        return self._ahead(shares, epoch)
+            made = (self._make(share, epoch) for share in shares)  # a gather: not worth a thread
+            return self._timed(made)
+        return self._timed(self._ahead(shares, epoch))
+
+    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield batches, and count how long they are waited for and used."""
+        began = time.perf_counter()
+        for batch in batches:
+            there = time.perf_counter()
+            self.tally.waited += there - began
+            yield batch
+            began = time.perf_counter()
+            self.tally.used += began - there
 
     def images(self, indices: Sequence[int], epoch: int) -> Floats:
         """Return some images as an epoch shows them, in whatever batch they come.
@@ -116,7 +146,8 @@ class Loader:
             (indices, channels, height, width) float32.
         """
         places = np.asarray(indices, np.int64)
-        return np.asarray(self._make(Share(places, len(places), 0), epoch).images.numpy())
+        share = Share(places, len(places), 0, places)
+        return np.asarray(self._make(share, epoch).images.numpy())
 
     def _ahead(self, shares: Sequence[Share], epoch: int) -> Iterator[Batch]:
         waiting: deque[Future[Batch]] = deque()
@@ -124,7 +155,7 @@ class Loader:
         try:
             for share in shares:
                 waiting.append(pool.submit(self._make, share, epoch))
-                if len(waiting) > _AHEAD * self.workers:
+                if len(waiting) > self.ahead:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -132,26 +163,36 @@ class Loader:
             pool.shutdown(wait=False, cancel_futures=True)  # may be a garbage collector's doing
 
     def _make(self, share: Share, epoch: int) -> Batch:
-        images = np.empty((len(share.indices), *self.contract.shape), np.float32)
-        if self.augmenter is not None:
-            self._augment(self.augmenter, share.indices, epoch, images)
-        elif self.stack is not None:
-            gather(self.stack, share.indices, self.slope, self.offset, images)
-        else:
-            for row, index in enumerate(share.indices.tolist()):
-                images[row] = prepare(self.samples.pixels(index, self.contract), self.contract)
+        shape = (len(share.indices), *self.contract.shape)
+        made = (
+            torch.empty(shape, pin_memory=True)
+            if self.pin
+            else torch.from_numpy(self.buffers.take(shape))
+        )
+        with self.tally.making(len(share.indices)):
+            self._fill(share, epoch, made.numpy())
         return Batch(
-            torch.from_numpy(images),
+            made,
             torch.from_numpy(self.samples.labels[share.indices]),
             share.indices,
             share.total,
             share.offset,
         )
 
-    def _augment(
-        self, augmenter: Augmenter, indices: npt.NDArray[np.int64], epoch: int, images: Floats
-    ) -> None:
-        draws = augmenter.draw(stream(self.seed, "augment", epoch, indices))
+    def _fill(self, share: Share, epoch: int, images: Floats) -> None:
+        if self.augmenter is not None:
+            self._augment(self.augmenter, share, epoch, images)
+        elif self.stack is not None:
+            gather(self.stack, share.indices, self.slope, self.offset, images)
+        else:
+            for row, index in enumerate(share.indices.tolist()):
+                with stage("decode"):
+                    pixels = self.samples.pixels(index, self.contract)
+                images[row] = prepare(pixels, self.contract)
+
+    def _augment(self, augmenter: Augmenter, share: Share, epoch: int, images: Floats) -> None:
+        indices = share.indices
+        draws = augmenter.draw(stream(self.seed, "augment", epoch, share.chances))
         if self.stack is not None:
             augmenter.apply_all(draws, self.stack, indices, images)
             return
@@ -159,7 +200,8 @@ class Loader:
         maps = augmenter.maps(draws, sizes)
         boxes = augmenter.boxes(maps, sizes).tolist()
         for row, index in enumerate(indices.tolist()):
-            seen = self.samples.window(index, tuple(boxes[row]), self.contract)
+            with stage("decode"):
+                seen = self.samples.window(index, tuple(boxes[row]), self.contract)
             if seen.size == tuple(sizes[row]):
                 augmenter.change(draws, maps, row, seen, images[row])
             else:  # the contract turns images otherwise than they were when they were opened
