@@ -31,6 +31,7 @@ from striate.cli import (
     replay,
     search,
     serve,
+    similar,
     train,
     transfer,
     view,
@@ -66,6 +67,7 @@ app.command("replay")(replay.replay)
 app.command("transfer")(transfer.transfer)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
+app.command("similar")(similar.similar)
 app.command("view")(view.view)
 app.command("models")(models.models)
 app.command("weights")(weights.weights)

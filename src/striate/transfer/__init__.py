@@ -6,16 +6,20 @@ similar is measured, by how well a linear classifier does on the features of eac
 
 from striate.transfer.features import features
 from striate.transfer.linear import Linear, fit_linear, fit_logistic, fit_svm
+from striate.transfer.neighbours import Answer, Neighbour, Similar, similar
 from striate.transfer.probe import Probe, probe_layers, probes
 from striate.transfer.transfer import ALL, Row, Settings, TransferResult, transfer
 from striate.transfer.tuning import blocks, cut_at, tuned
 
 __all__ = [
     "ALL",
+    "Answer",
     "Linear",
+    "Neighbour",
     "Probe",
     "Row",
     "Settings",
+    "Similar",
     "TransferResult",
     "blocks",
     "cut_at",
@@ -25,6 +29,7 @@ __all__ = [
     "fit_svm",
     "probe_layers",
     "probes",
+    "similar",
     "transfer",
     "tuned",
 ]
