@@ -12,23 +12,24 @@ ratios) come from the others. Where the best of ours loses, the plan keeps torch
 says so. Outputs are compared in the same run.
 
     python benchmarks/conv_layers.py [--json] [--quick] [--training] [--batch 1 8 32] [--net vgg_e]
+        [--rows resnet_64_64_3x3_56px_b8 ...] [--results benchmarks/results/conv_layers.json]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from rounds import Document, line, options
 from torch import Tensor
 from torch.nn import functional
 
-from striate.ops import ALGORITHMS, Problem, conv2d, machine, winograd
+from striate.engine.memory import keep_freed_memory
+from striate.ops import ALGORITHMS, Problem, conv2d, winograd
 
 LAYERS = {  # net: channels, features, pixels along a side, kernel
     "vgg_e": [
@@ -43,7 +44,13 @@ LAYERS = {  # net: channels, features, pixels along a side, kernel
     ],
     "alexnet": [(96, 256, 27, 5), (256, 384, 13, 3), (384, 256, 13, 3)],
 }
-QUICK = {("vgg_e", 4), ("vgg_e", 6), ("resnet", 0), ("resnet", 1), ("resnet", 2)}
+QUICK = (
+    "vgg_e_256_256_3x3_56px_b8",
+    "vgg_e_512_512_3x3_28px_b8",
+    "resnet_64_64_3x3_56px_b8",
+    "resnet_128_128_3x3_28px_b8",
+    "resnet_256_256_3x3_14px_b8",
+)
 FIRST = 4
 """Rounds that choose the algorithm."""
 
@@ -152,18 +159,15 @@ def measure(name: str, task: Problem, make: Callable[..., dict[str, Call]], roun
     }
 
 
-def rows(arguments: argparse.Namespace) -> Any:
-    """Yield row after row."""
-    make = training if arguments.training else inference
-    rounds = 7 if arguments.quick else arguments.rounds
-    batches = arguments.batch or ([8] if arguments.quick else [1, 8, 32])
-    for net in arguments.net or LAYERS:
-        for index, (channels, features, side, kernel) in enumerate(LAYERS[net]):
-            if arguments.quick and (net, index) not in QUICK:
-                continue
-            for batch in batches:
+def tasks() -> dict[str, Problem]:
+    """Return every row's problem by its name."""
+    found = {}
+    for net, layers in LAYERS.items():
+        for channels, features, side, kernel in layers:
+            for batch in (1, 8, 32):
                 pad = kernel // 2
-                task = Problem(
+                label = f"{net}_{channels}_{features}_{kernel}x{kernel}_{side}px_b{batch}"
+                found[label] = Problem(
                     batch=batch,
                     channels=channels,
                     features=features,
@@ -171,49 +175,42 @@ def rows(arguments: argparse.Namespace) -> Any:
                     kernel=(kernel, kernel),
                     padding=((pad, pad), (pad, pad)),
                 )
-                label = f"{net}_{channels}_{features}_{kernel}x{kernel}_{side}px_b{batch}"
-                yield measure(label, task, make, rounds)
+    return found
+
+
+def wanted(arguments: argparse.Namespace) -> list[str]:
+    """Return the names of the rows that are asked for."""
+    if arguments.rows:
+        return list(arguments.rows)
+    names = QUICK if arguments.quick else tuple(tasks())
+    ends = tuple(f"_b{batch}" for batch in arguments.batch or (1, 8, 32))
+    starts = tuple(f"{net}_" for net in arguments.net or LAYERS)
+    return [name for name in names if name.endswith(ends) and name.startswith(starts)]
 
 
 def main() -> None:
     """Measure every row and print the document."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser = options(__doc__, tuple(tasks()))
     parser.add_argument("--training", action="store_true", help="forward and both gradients")
-    parser.add_argument("--rounds", type=int, default=15, help="rounds that count (default 15)")
     parser.add_argument("--batch", type=int, nargs="+", help="images (default 1 8 32)")
     parser.add_argument("--net", nargs="+", choices=LAYERS, help="only these networks' layers")
     arguments = parser.parse_args()
-    here = machine()
-    document: dict[str, Any] = {
-        "claim": "Fewer multiplications: Winograd's convolution beats torch's direct one.",
-        "conditions": {
-            "machine": here.cpu,
-            "threads": here.threads,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-            "what": "training" if arguments.training else "inference",
-        },
-        "rows": [],
-    }
-    grad = torch.enable_grad() if arguments.training else torch.inference_mode()
-    with grad:
-        for row in rows(arguments):
-            document["rows"].append(row)
+    claim = "Fewer multiplications: Winograd's convolution beats torch's direct one."
+    what = "training" if arguments.training else "inference"
+    document = Document(claim, arguments, what=what)
+    make = training if arguments.training else inference
+    rounds = 7 if arguments.quick else arguments.rounds
+    keep_freed_memory()
+    with torch.enable_grad() if arguments.training else torch.inference_mode():
+        for name in wanted(arguments):
+            if document.has(name):
+                continue
+            row = measure(name, tasks()[name], make, rounds)
+            document.add(row)
             if not arguments.json:
-                low, high = row["interval"]
-                peer = row["peers"][row["best_peer"]]
-                print(
-                    f"{row['name']:34} {row['algorithm']:13} {row['ours']:9.2f} ms   "
-                    f"{row['best_peer']:13} {peer:9.2f} ms   ratio {row['ratio']:.2f} "
-                    f"({low:.2f} to {high:.2f}){'' if row['agree'] else '  DISAGREES'}",
-                    flush=True,
-                )
+                print(f"{row['algorithm']:13} {line(row)}", flush=True)
     if arguments.json:
-        print(json.dumps(document, indent=2))
+        print(document.text())
 
 
 if __name__ == "__main__":

@@ -1,36 +1,34 @@
 """Whole networks, fused and planned, against everything else that runs them on a CPU.
 
 Peers: PyTorch eager in both layouts, torch.compile with freezing (needs a C++ compiler), ONNX
-Runtime, OpenVINO; those that are not installed are left out, and said. All have the same weights,
-the same threads and float32; calls are interleaved, one of each a round, and the ratio is that to
-the best peer of the row: of the medians, with the quartiles of the ratios of the rounds. Every
-answer is compared with eager's in the same run.
+Runtime, OpenVINO, and from 16 images NNPACK inside torch with oneDNN off; those that are not
+installed are left out, and said. All have the same weights, the same threads and float32; calls are
+interleaved, one of each a round, and the ratio is that to the best peer of the row: of the medians,
+with the quartiles of the ratios of the rounds. Every answer is compared with eager's in the same
+run.
 
 The allocator of the process keeps freed memory (see `engine.memory`), for PyTorch's own rows too:
 they are faster here than in a process of their own.
 
-    python benchmarks/inference.py [--json] [--quick] [--only resnet18_b8] [--plan default]
+    python benchmarks/inference.py [--json] [--quick] [--rows resnet18_b8 ...] [--plan default]
+        [--results benchmarks/results/inference_2cores_202611.json]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
+from rounds import Document, Run, compared, interleaved, line, options
 from torch import Tensor, nn
 
 from striate import zoo
 from striate.engine import accelerate
 from striate.layers import Net, build
-from striate.ops import machine
 
 ROWS = {
     f"{name}_b{batch}": (name, batch)
@@ -45,9 +43,8 @@ ROWS = {
         "mobilenet_v1": (1, 8),
     }.items()
     for batch in batches
-}
+} | {"resnet18_b16": ("resnet18", 16)}  # of 16 images and more, NNPACK is one of the peers
 QUICK = ("resnet18_b8", "squeezenet1_0_b8")
-Run = Callable[[], Any]
 
 
 def awake(net: Net) -> Net:
@@ -70,6 +67,8 @@ def peers(net: Net, images: Tensor, folder: Path, quick: bool) -> dict[str, Run]
         "eager": lambda: net(images),
         "eager_channels_last": lambda: net_last(last),
     }
+    if len(images) >= 16 and torch.backends.nnpack.is_available():
+        found["nnpack"] = lambda: nnpack_peer(net, images)
     makers: dict[str, Callable[[], Run]] = {
         "onnxruntime": lambda: onnxruntime_peer(net, images, folder),
         "openvino": lambda: openvino_peer(net, images, folder),
@@ -82,6 +81,13 @@ def peers(net: Net, images: Tensor, folder: Path, quick: bool) -> dict[str, Run]
         except Exception as error:  # a peer that does not work here is no reason to stop
             print(f"# without {name}: {type(error).__name__}: {str(error)[:200]}", flush=True)
     return found
+
+
+def nnpack_peer(net: Net, images: Tensor) -> Tensor:
+    """Run the net with oneDNN off, where torch turns to NNPACK."""
+    with torch.backends.mkldnn.flags(enabled=False):
+        y: Tensor = net(images)
+    return y
 
 
 def compile_peer(net: Net, images: Tensor) -> Run:
@@ -146,20 +152,11 @@ def measure(name: str, plan: str, quick: bool, rounds: int) -> dict[str, Any]:
             for each, run in runs.items()
         }
         times = interleaved(runs, rounds)
-    medians = {each: statistics.median(taken) * 1e3 for each, taken in times.items()}
-    best = min((each for each in medians if each != "ours"), key=medians.__getitem__)
-    ratios = [theirs / mine for theirs, mine in zip(times[best], times["ours"], strict=True)]
-    low, _, high = statistics.quantiles(ratios, n=4)
     return {
         "name": name,
-        "unit": "ms",
-        "ours": round(medians["ours"], 2),
-        "peers": {each: round(value, 2) for each, value in medians.items() if each != "ours"},
-        "best_peer": best,
-        "ratio": round(medians[best] / medians["ours"], 3),
-        "interval": [round(low, 3), round(high, 3)],
-        "rounds": rounds,
+        **compared(times),
         "largest_difference": far,
+        "agree": far["ours"] < 1e-4,
         "algorithms": dict(sorted(fast.algorithms.items())),
     }
 
@@ -169,62 +166,33 @@ def ours(net: Net, images: Tensor, plan: str) -> Any:
     return accelerate(net, images, plan=plan)
 
 
-def interleaved(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each call, one of each a round, after two to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + 2):
-        for name, run in runs.items():
-            time.sleep(0.01)  # threads that spin for work after the last call have gone to sleep
-            began = time.perf_counter()
-            run()
-            if number > 1:
-                times[name].append(time.perf_counter() - began)
-    return times
-
-
 def main() -> None:
     """Measure every row and print the document."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    parser.add_argument("--quick", action="store_true", help="under a minute: two rows, no compile")
-    parser.add_argument("--only", nargs="*", choices=tuple(ROWS), help="these rows")
+    parser = options(__doc__, tuple(ROWS))
     parser.add_argument("--plan", choices=("measure", "default"), default="measure")
-    parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
-    here = machine()
-    names = arguments.only or (QUICK if arguments.quick else ROWS)
-    document: dict[str, Any] = {
-        "claim": "A network on a CPU is faster, fused and planned, than by any other way.",
-        "conditions": {
-            "machine": here.cpu,
-            "vector": here.vector,
-            "threads": here.threads,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-            "dtype": "float32",
-        },
-        "rows": [],
-    }
-    for name in names:
-        row = measure(name, arguments.plan, arguments.quick, arguments.rounds)
-        document["rows"].append(row)
-        if not arguments.json:
-            print(line(row), flush=True)
-    if arguments.json:
-        print(json.dumps(document, indent=2))
-
-
-def line(row: dict[str, Any]) -> str:
-    """Return a row for readers."""
-    low, high = row["interval"]
-    theirs = ", ".join(f"{name} {value:.1f}" for name, value in row["peers"].items())
-    return (
-        f"{row['name']:18} ours {row['ours']:8.1f} ms  ratio {row['ratio']:.2f} "
-        f"({low:.2f} to {high:.2f}) to {row['best_peer']}  [{theirs}]  "
-        f"difference {row['largest_difference']['ours']:.0e}"
+    document = Document(
+        "A network on a CPU is faster, fused and planned, than by any other way.",
+        arguments,
+        plan=arguments.plan,
+        peers={name: version(name) for name in ("onnxruntime", "openvino")},
     )
+    for name in arguments.rows or (QUICK if arguments.quick else ROWS):
+        if document.has(name):
+            continue
+        document.add(measure(name, arguments.plan, arguments.quick, arguments.rounds))
+        if not arguments.json:
+            print(line(document.content["rows"][-1]), flush=True)
+    if arguments.json:
+        print(document.text())
+
+
+def version(name: str) -> str | None:
+    """Return a peer's version, None where it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

@@ -6,21 +6,18 @@ gradients. Everybody has the same weights at first, the same threads and float32
 interleaved, one of each a round, and the ratio is that to the best peer of the row: of the medians,
 with the quartiles of the ratios of the rounds. Losses of the first steps are compared.
 
-    python benchmarks/train_step.py [--json] [--quick] [--only resnet18_32px_b64]
+    python benchmarks/train_step.py [--json] [--quick] [--rows resnet18_32px_b64 ...]
+        [--results benchmarks/results/train_step_2cores_202611.json]
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
-import platform
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from rounds import Document, compared, interleaved, line, options
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,10 +25,10 @@ from striate import design, engine, zoo
 from striate.design import Network
 from striate.engine.memory import keep_freed_memory
 from striate.layers import Conv2d, Net, build
-from striate.ops import machine
 
 ROWS = {  # name: network, pixels a side, batch
     "vgg11_32px_b64": ("vgg11", 32, 64),
+    "vgg11_head_32px_b64": ("vgg11_head", 32, 64),
     "resnet18_32px_b64": ("resnet18", 32, 64),
     "resnet50_128px_b16": ("resnet50", 128, 16),
     "resnet20_32px_b64": ("resnet20", 32, 64),
@@ -41,8 +38,14 @@ Step = Callable[[], float]
 
 
 def network_for(name: str, pixels: int) -> Network:
-    """Return a network for ten classes; ResNet-18 with a 3x3 stem and no pooling after it."""
-    network = zoo.network(name, classes=10, input=(3, pixels, pixels))
+    """Return a network for ten classes as it is used at 32 pixels.
+
+    ResNet-18 has a 3x3 stem and no pooling after it; VGG-11 one linear layer after its convolutions
+    (`vgg11_head` has ImageNet's three, 129 million weights that convolutions cannot speed up).
+    """
+    network = zoo.network(name.removesuffix("_head"), classes=10, input=(3, pixels, pixels))
+    if name == "vgg11":
+        return with_one_linear(network)
     if name != "resnet18":
         return network
     layers = tuple(
@@ -52,6 +55,15 @@ def network_for(name: str, pixels: int) -> Network:
         for each in network.layers
     )
     return network.replace(layers=layers).without("maxpool")[0]
+
+
+def with_one_linear(network: Network) -> Network:
+    """Return a VGG whose features, a pixel at the end, go to the classes directly."""
+    last = network.layers[-1]
+    kept = [each for each in network.layers if each.name.startswith("features")]
+    flat = next(each for each in network.layers if isinstance(each, design.Flatten))
+    tail = (flat.replace(inputs=(kept[-1].name,)), last.replace(inputs=(flat.name,)))
+    return network.replace(layers=(*kept, *tail))
 
 
 def step_of(net: nn.Module, images: Tensor, labels: Tensor) -> Step:
@@ -95,72 +107,41 @@ def contestants(network: Network, batch: int, quick: bool) -> tuple[dict[str, St
     return steps, plan
 
 
+def seeded(step: Step) -> list[float]:
+    """Return the losses of two steps, with the same dropout for everybody."""
+    torch.manual_seed(1)
+    return [step(), step()]
+
+
 def measure(name: str, quick: bool, rounds: int) -> dict[str, Any]:
     """Return one row of the benchmark's document."""
     kind, pixels, batch = ROWS[name]
     steps, plan = contestants(network_for(kind, pixels), batch, quick)
-    losses = {each: [step(), step()] for each, step in steps.items()}
-    times: dict[str, list[float]] = {each: [] for each in steps}
-    for _ in range(rounds):
-        for each, step in steps.items():
-            began = time.perf_counter()
-            step()
-            times[each].append(time.perf_counter() - began)
-    medians = {each: statistics.median(taken) * 1e3 for each, taken in times.items()}
-    best = min((each for each in medians if each != "ours"), key=medians.__getitem__)
-    ratios = [theirs / mine for theirs, mine in zip(times[best], times["ours"], strict=True)]
-    low, _, high = statistics.quantiles(ratios, n=4)
+    losses = {each: seeded(step) for each, step in steps.items()}
+    near = abs(losses["ours"][0] - losses["eager_channels_last"][0])
     return {
         "name": name,
-        "unit": "ms",
-        "ours": round(medians["ours"], 2),
-        "peers": {each: round(value, 2) for each, value in medians.items() if each != "ours"},
-        "best_peer": best,
-        "ratio": round(medians[best] / medians["ours"], 3),
-        "interval": [round(low, 3), round(high, 3)],
-        "rounds": rounds,
+        **compared(interleaved(steps, rounds)),
         "losses": losses,
+        "agree": near < 1e-3 * losses["ours"][0],
         "algorithms": dict(sorted(plan.algorithms.items())),
     }
 
 
 def main() -> None:
     """Measure every row and print the document."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    parser.add_argument("--quick", action="store_true", help="under a minute: one row, no compile")
-    parser.add_argument("--only", nargs="*", choices=tuple(ROWS), help="these rows")
-    parser.add_argument("--rounds", type=int, default=15)
-    arguments = parser.parse_args()
+    arguments = options(__doc__, tuple(ROWS)).parse_args()
     keep_freed_memory()
-    here = machine()
-    document: dict[str, Any] = {
-        "claim": "A planned training step on a CPU is faster than PyTorch's own.",
-        "conditions": {
-            "machine": here.cpu,
-            "vector": here.vector,
-            "threads": here.threads,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-            "dtype": "float32",
-        },
-        "rows": [],
-    }
-    for name in arguments.only or (QUICK if arguments.quick else ROWS):
-        row = measure(name, arguments.quick, arguments.rounds)
-        document["rows"].append(row)
+    claim = "A planned training step on a CPU is faster than PyTorch's own."
+    document = Document(claim, arguments)
+    for name in arguments.rows or (QUICK if arguments.quick else ROWS):
+        if document.has(name):
+            continue
+        document.add(measure(name, arguments.quick, arguments.rounds))
         if not arguments.json:
-            low, high = row["interval"]
-            theirs = ", ".join(f"{peer} {value:.1f}" for peer, value in row["peers"].items())
-            print(
-                f"{name:20} ours {row['ours']:8.1f} ms  ratio {row['ratio']:.2f} "
-                f"({low:.2f} to {high:.2f}) to {row['best_peer']}  [{theirs}]",
-                flush=True,
-            )
+            print(line(document.content["rows"][-1]), flush=True)
     if arguments.json:
-        print(json.dumps(document, indent=2))
+        print(document.text())
 
 
 if __name__ == "__main__":
