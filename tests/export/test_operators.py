@@ -9,6 +9,7 @@ import torch
 from striate import design, zoo
 from striate.contract import Class, Contract, Resize
 from striate.design import Sketch
+from striate.design.elementwise import FUNCTIONS
 from striate.errors import DesignError
 from striate.export import to_onnx
 from striate.layers import Net, build
@@ -83,6 +84,35 @@ def test_pools_of_every_rounding_and_padding() -> None:
         net.flatten()
         net.linear("fc", 3)
         assert compare(shaken(net.finish())) < 1e-4, (kind, kernel, stride, padding, ceil)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(design.Elementwise(name="f", inputs=("conv",), function=name,
+                             arguments=(0.7, 0.9)[:count] if name != "softplus" else (1.0, 20.0))
+          for name, count in FUNCTIONS.items() if name not in ("log", "sqrt", "rsqrt", "power")),
+        design.Combine(name="f", inputs=("conv",), operation="divide", shape=(4, 1, 1)),
+        design.Combine(name="f", inputs=("conv",), operation="subtract", shape=(1, 4, 9, 8)),
+        design.Multiply(name="f", inputs=("conv", "conv")),
+        design.PReLU(name="f", inputs=("conv",), each=True),
+        design.Slice(name="f", inputs=("conv",), ranges=((1, 4, 1), (0, None, 2))),
+        design.Permute(name="f", inputs=("conv",), order=(0, 2, 1)),
+        design.Reduce(name="f", inputs=("conv",), function="max", axes=(1,)),
+        design.Reduce(name="f", inputs=("conv",), function="mean", axes=(0, 2), keep=False),
+        design.LinearLast(name="f", inputs=("conv",), features=5),
+        design.ConvTranspose(name="f", inputs=("conv",), features=4, kernel=(3, 2), stride=(2, 2),
+                             padding=((1, 1), (0, 0)), extra=(1, 0), dilation=(1, 1), groups=2),
+    ],
+    ids=lambda layer: getattr(layer, "function", type(layer).__name__),
+)  # fmt: skip
+def test_kinds_beside_the_usual(layer: design.Layer) -> None:
+    net = Sketch("odd", (3, 11, 10))
+    net.conv("conv", 4, 3)
+    net.put(layer)
+    net.flatten()
+    net.linear("fc", 3)
+    assert compare(shaken(net.finish())) < 1e-4
 
 
 def test_adaptive_pooling_by_windows_of_different_sizes() -> None:

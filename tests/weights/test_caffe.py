@@ -162,3 +162,39 @@ def test_the_transform_of_a_training_file_is_its_contract(tmp_path: Path) -> Non
     contract = weights.open(tmp_path / "m.caffemodel").contract()
     assert (contract.channels, contract.scale, contract.size) == ("bgr", 0.017, (224, 224))
     assert contract.mean == (103.94, 116.78, 123.68)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_mean_image_is_the_first_layer(tmp_path: Path, older: bool) -> None:
+    """Caffe cuts the mean where it cuts the image, from the middle, and scales what is left."""
+    data = (
+        'layer { name: "data" type: "Data" top: "data" transform_param { scale: 0.5 '
+        'mean_file: "/home/somebody/imagenet_mean.binaryproto" crop_size: 4 } }'
+    )
+    text = (
+        f'name: "m" {data} layer {{ name: "ip" type: "InnerProduct" bottom: "data" top: "ip" '
+        "inner_product_param { num_output: 1000 } }"
+    )
+    random = np.random.default_rng(0)
+    mean = random.uniform(90, 130, (3, 7, 6)).astype(np.float32)
+    weight, bias = random.normal(size=(1000, 48)), random.normal(size=1000)
+    (tmp_path / "m.prototxt").write_text(text)
+    path = tmp_path / "m.caffemodel"
+    path.write_bytes(layer("ip", "InnerProduct", [weight, bias]))
+    shape = bytes([1 << 3, 1, 2 << 3, 3, 3 << 3, 7, 4 << 3, 6])
+    file = tmp_path / "imagenet_mean.binaryproto"
+    file.write_bytes(shape + field(5, mean.tobytes()) if older else blob(mean))
+    opened = weights.open(path)
+    assert opened.contract().mean == (0.0, 0.0, 0.0)
+    assert "mean_image" in opened.notes[0]
+    pixels = random.integers(0, 256, (2, 3, 4, 4)).astype(np.float32)
+    slope, offset = opened.contract().forward
+    with torch.no_grad():
+        ours = opened.load()(torch.from_numpy(pixels * slope[0] + offset[0])).numpy()
+    centred = (pixels - mean[:, 1:5, 1:5]) * 0.5
+    np.testing.assert_allclose(ours, centred.reshape(2, -1) @ weight.T + bias, rtol=1e-4, atol=1e-3)
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(WeightsError, match="imagenet_mean.binaryproto is no whole mean image"):
+        weights.open(path)
+    file.unlink()
+    assert weights.open(path).contract().mean == (104.0, 117.0, 123.0)

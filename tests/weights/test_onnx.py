@@ -91,6 +91,10 @@ CALLS: list[tuple[str, list[Any], list[int | str], dict[str, np.ndarray], int]] 
     ("mean_18", [node("ReduceMean", "x", "a", keepdims=0)], IMAGE,
      {"a": np.array([2, 3])}, 18),
     ("mean_13", [node("ReduceMean", "x", axes=[-2, -1], keepdims=1)], IMAGE, {}, 13),
+    ("max", [node("ReduceMax", "x", axes=[1], keepdims=1)], IMAGE, {}, 13),
+    ("sum", [node("ReduceSum", "x", "a", keepdims=0)], IMAGE, {"a": np.array([3])}, 13),
+    ("limits", [node("Max", "x", "l", to="m"), node("Min", "h", "m")], IMAGE,
+     {"l": np.float32(-0.5), "h": np.float32(0.7)}, 13),
     ("clip_6", [node("Clip", "x", min=0.0, max=6.0)], IMAGE, {}, 6),
     ("clip_11", [node("Clip", "x", "l", "h")], IMAGE,
      {"l": np.float32(-0.5), "h": np.float32(0.7)}, 11),
@@ -146,7 +150,7 @@ FUNCTIONS = [
     ("Gelu", {"approximate": "tanh"}), ("HardSwish", {}), ("HardSigmoid", {"alpha": 0.3}),
     ("LeakyRelu", {"alpha": 0.2}), ("Mish", {}), ("Neg", {}), ("Relu", {}), ("Sigmoid", {}),
     ("Softplus", {}), ("Softsign", {}), ("Tanh", {}), ("LogSoftmax", {"axis": 1}),
-    ("Dropout", {}), ("Reciprocal", {}),
+    ("Dropout", {}), ("Reciprocal", {}), ("Selu", {}), ("Sin", {}), ("Cos", {}),
 ]  # fmt: skip
 
 

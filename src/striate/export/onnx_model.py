@@ -7,6 +7,7 @@ import numpy as np
 from striate import __version__
 from striate.contract import Contract
 from striate.design import Network
+from striate.export import elementwise as _elementwise  # noqa: F401  registers its kinds
 from striate.export.graph import Graph
 from striate.export.operators import operators
 from striate.export.preprocessing import preprocess

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from striate.contract import Contract
-from striate.design import BatchNorm, Network
+from striate.design import BatchNorm, Combine, Network
 from striate.design.pointing import Text
 from striate.design.prototxt import parse_named
 from striate.design.prototxt.message import Message, read_message
 from striate.errors import WeightsError
 from striate.weights.caffe.wire import Stored, blob, stored_layers
 from striate.weights.published import classes_named, contract_named
+
+MEAN = "mean_image"
 
 
 def read_caffe(
@@ -58,9 +60,16 @@ def read_caffe(
             tensors |= _statistics(ours, layer)
         else:
             tensors |= _blobs(ours, layer, shapes, path)
-    notes = (f"Left out, as the network has no such layer: {', '.join(unread)}.",) if unread else ()
-    contract, said = _transform(text, paper, place)
-    return tensors, network or paper, contract, (*notes, *said)
+    notes: tuple[str, ...] = ()
+    notes += (
+        (f"Left out, as the network has no such layer: {', '.join(unread)}.",) if unread else ()
+    )
+    contract, image = _transform(text, paper, place)
+    if image is not None and network is None:
+        tensors[f"{MEAN}.weight"] = torch.from_numpy(image)
+        paper = _centred(paper, image.shape)
+        notes += (f"The mean image is the first layer, {MEAN}.",)
+    return tensors, network or paper, contract, notes
 
 
 def _prototxt(path: Path) -> Path:
@@ -108,12 +117,17 @@ def _statistics(name: str, layer: Stored) -> dict[str, Tensor]:
     return {f"{name}.running_mean": mean * scale, f"{name}.running_var": variance * scale}
 
 
-def _transform(text: str, network: Network, place: Path) -> tuple[Contract | None, tuple[str, ...]]:
-    """Return what the prototxt says that images go through, for ImageNet's classes."""
+def _transform(
+    text: str, network: Network, place: Path
+) -> tuple[Contract | None, np.ndarray | None]:
+    """Return what the prototxt says that images go through, for ImageNet's classes.
+
+    Beside it a mean image, cut to the middle as Caffe cuts it, which a contract has no pixels for.
+    """
     known = classes_named("imagenet")
     if network.classes != len(known) or network.input_shape[0] != 3:
-        return None, ()
-    contract, said = contract_named("caffe", known), ()
+        return None, None
+    contract = contract_named("caffe", known)
     for layer in read_message(Text(text, str(place))).fields:
         if layer.name not in ("layer", "layers") or not isinstance(layer.value, Message):
             continue
@@ -121,20 +135,51 @@ def _transform(text: str, network: Network, place: Path) -> tuple[Contract | Non
             continue
         param = layer.value.message("transform_param")
         scale, mean = param.number("scale", 1.0), param.numbers("mean_value")
-        if not mean and param.has("mean_file"):
-            mean = _mean_file(place.parent / Path(param.string("mean_file")).name)
-        elif not mean:
-            mean = [0.0, 0.0, 0.0]
-        if mean:
-            mean = mean * 3 if len(mean) == 1 else mean
-            return contract.replace(scale=scale, mean=tuple(mean)), ()
         contract = contract.replace(scale=scale)
-    return contract, said
+        if not mean and param.has("mean_file"):
+            image = _mean_file(place.parent / Path(param.string("mean_file")).name, network)
+            if image is None:
+                continue
+            if image.ndim == 3:
+                return contract.replace(mean=(0.0, 0.0, 0.0)), image * np.float32(scale)
+            mean = image.tolist()
+        mean = mean or [0.0, 0.0, 0.0]
+        return contract.replace(mean=tuple(mean * 3 if len(mean) == 1 else mean)), None
+    return contract, None
 
 
-def _mean_file(path: Path) -> list[float]:
-    """Return the mean of each channel of a mean image; none where the file is not there."""
+def _mean_file(path: Path, network: Network) -> np.ndarray | None:
+    """Return a mean image (channels, height, width), or a mean a channel; None where it is gone.
+
+    It is cut to the middle of the network's input; one that is smaller is taken by its channels.
+
+    Raises:
+        WeightsError: it is damaged, or has other channels.
+    """
     if not path.is_file():
-        return []
-    shape, values = blob(memoryview(path.read_bytes()))
-    return [float(each) for each in values.reshape(3, -1).mean(axis=1)]
+        return None
+    channels, *size = network.input_shape
+    try:
+        shape, values = blob(memoryview(path.read_bytes()))
+        image = values.reshape(shape[-3:])
+    except (WeightsError, ValueError) as error:
+        raise WeightsError(f"{path} is no whole mean image: {error}.") from error
+    if len(image) != channels:
+        raise WeightsError(f"{path}: expected {channels} channels, received shape {shape}.")
+    if any(have < want for have, want in zip(image.shape[1:], size, strict=True)):
+        return np.asarray(image.mean((1, 2)))
+    top, left = ((have - want) // 2 for have, want in zip(image.shape[1:], size, strict=True))
+    return np.ascontiguousarray(image[:, top : top + size[0], left : left + size[1]])
+
+
+def _centred(network: Network, shape: tuple[int, ...]) -> Network:
+    """Return a network that takes a mean image off its input first."""
+    (entry,) = network.inputs
+    first = Combine(
+        name=MEAN, inputs=(entry.name,), operation="subtract", shape=shape, constant=True
+    )
+    layers = tuple(
+        each.replace(inputs=tuple(MEAN if name == entry.name else name for name in each.inputs))
+        for each in network.layers
+    )
+    return network.replace(layers=(first, *layers))

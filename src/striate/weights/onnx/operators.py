@@ -9,7 +9,7 @@ Source: onnx.ai, "ONNX Operators".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -190,14 +190,32 @@ def _global(kind: type[design.AdaptivePool]) -> Reader:
     return lambda call: [call.put(kind, size=(1,) * (len(call.shape()) - 1))]
 
 
-def _mean(call: Call) -> list[Value]:
-    axes = call.axes(1, "axes")
-    shape, keep = call.shape(), bool(call.get("keepdims", 1))
-    chosen = tuple(range(len(shape))) if axes is None else tuple(map(call.axis, axes))
-    if len(shape) > 1 and sorted(chosen) == list(range(1, len(shape))):
-        pooled = call.put(design.AdaptiveAvgPool, size=(1,) * (len(shape) - 1))
-        return [pooled if keep else call.put(design.Flatten, pooled)]
-    return [call.put(design.Reduce, function="mean", axes=tuple(sorted(chosen)), keep=keep)]
+def _reduce(function: Literal["mean", "sum", "max"]) -> Reader:
+    def read(call: Call) -> list[Value]:
+        axes = call.axes(1, "axes")
+        shape, keep = call.shape(), bool(call.get("keepdims", 1))
+        chosen = tuple(range(len(shape))) if axes is None else tuple(map(call.axis, axes))
+        if function == "mean" and sorted(chosen) == list(range(1, len(shape))) and chosen:
+            pooled = call.put(design.AdaptiveAvgPool, size=(1,) * (len(shape) - 1))
+            return [pooled if keep else call.put(design.Flatten, pooled)]
+        if not keep and len(chosen) == len(shape):
+            raise call.refuse("expected an axis of one image to stay")
+        axes = tuple(sorted(chosen))
+        return [call.put(design.Reduce, function=function, axes=axes, keep=keep)]
+
+    return read
+
+
+def _limit(word: str) -> Reader:
+    """Return the reader of Max or Min, of a value and one number."""
+
+    def read(call: Call) -> list[Value]:
+        value, own = call.split()
+        if own.size != 1:
+            raise call.refuse(f"expected one number, received shape {own.shape}")
+        return [call.elementwise(word, float(own.ravel()[0]), of=value)]
+
+    return read
 
 
 def _softmax(kind: type[Layer]) -> Reader:
@@ -297,6 +315,7 @@ READERS: dict[str, Reader] = (
         "Clip": _clip,
         "Conv": _conv,
         "ConvTranspose": _transposed,
+        "Cos": _function("cos"),
         "Dropout": _dropout,
         "Elu": _function("elu", ("alpha", 1.0)),
         "Exp": _function("exp"),
@@ -313,15 +332,21 @@ READERS: dict[str, Reader] = (
         "Log": _function("log"),
         "LogSoftmax": _softmax(design.LogSoftmax),
         "MatMul": _matmul,
+        "Max": _limit("at_least"),
         "MaxPool": _pool(design.MaxPool),
+        "Min": _limit("at_most"),
         "Mish": _function("mish"),
         "Neg": _scaled(-1.0),
         "PRelu": _prelu,
         "Pow": _power,
         "Reciprocal": _function("power", ("", -1.0)),
-        "ReduceMean": _mean,
+        "ReduceMax": _reduce("max"),
+        "ReduceMean": _reduce("mean"),
+        "ReduceSum": _reduce("sum"),
         "Relu": _plain(design.ReLU),
+        "Selu": _function("selu"),
         "Sigmoid": _plain(design.Sigmoid),
+        "Sin": _function("sin"),
         "Softmax": _softmax(design.Softmax),
         "Softplus": _softplus,
         "Softsign": _function("softsign"),
