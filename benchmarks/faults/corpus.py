@@ -1,108 +1,52 @@
-"""Faults to inject and healthy runs to leave alone, as recipes on the digits.
+"""Faults to inject and healthy runs to leave alone, as changes to a healthy recipe.
 
-A fault is a change to a healthy recipe (or to its data) and the names by which it counts as found:
-those of checks before training, and of findings after it. Odd but healthy runs are changes that an
-eager doctor would complain about.
+A fault is a change to the recipe, to its data or to the code (`tamper`), and the names by which it
+counts as named: those of checks before training, and of findings after it. Odd but healthy runs are
+changes that an eager doctor would complain about. `silent` says beforehand that a fault need not
+cost accuracy: it spoils what the figure means, or waits for another day.
+
+Twelve are PYSIASSIST's patterns of silent bugs (Hong et al., SANER 2024); its other two, sharing
+the state of a GPU and cuDNN's choice of algorithm, need a GPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+from benchmarks.faults import tamper
+from benchmarks.faults.settings import Make, Setting
 
-from striate import data, train
-from striate.data import Affine, Dataset
+from striate import train
+from striate.data import Affine, Dataset, Flip
 from striate.data.samples import ArraySamples
-from striate.design import Constant, Network, Normal, Sketch
-from striate.design.init import Init
-from striate.design.pointwise import Sigmoid
+from striate.design import Constant, Normal
 from striate.train import Recipe
 
 
-def plain(start: Init | None = None, bias: Init | None = None, squash: bool = False) -> Network:
-    """Return LeNet's kind: two convolutions, two fully connected layers, no normalisation."""
-    pen = Sketch("plain", (1, 8, 8))
-    for index, features in enumerate((16, 32), 1):
-        pen.conv(f"conv{index}", features, 3, padding=1)
-        _squash(pen, f"act{index}", squash)
-        pen.max_pool(f"pool{index}", 2)
-    pen.flatten()
-    pen.linear("fc1", 64)
-    _squash(pen, "act3", squash)
-    pen.linear("classifier", 10)
-    return _started(pen.finish(), start, bias)
+@dataclass(frozen=True)
+class Around:
+    """What a change may need.
+
+    Args:
+        setting: the run's.
+        make: makes its network.
+        trained: where a healthy run of the same network is, to begin with.
+    """
+
+    setting: Setting
+    make: Make
+    trained: Callable[[], Path]
 
 
-def vgg(start: Init | None = None, bias: Init | None = None, squash: bool = False) -> Network:
-    """Return VGG's kind: pairs of convolutions with batch-norm."""
-    pen = Sketch("vgg", (1, 8, 8))
-    for block, features in enumerate((12, 24), 1):
-        for index in (1, 2):
-            pen.conv(f"conv{block}_{index}", features, 3, padding=1)
-            pen.batch_norm(f"norm{block}_{index}")
-            _squash(pen, f"act{block}_{index}", squash)
-        pen.max_pool(f"pool{block}", 2)
-    pen.flatten()
-    pen.linear("classifier", 10)
-    return _started(pen.finish(), start, bias)
+Change = Callable[[Recipe, Around], Recipe]
 
 
-def resnet(start: Init | None = None, bias: Init | None = None, squash: bool = False) -> Network:
-    """Return ResNet's kind: a stem and two residual blocks."""
-    pen = Sketch("resnet", (1, 8, 8))
-    pen.conv("stem", 16, 3, padding=1)
-    pen.batch_norm("stem_norm")
-    last = _squash(pen, "stem_act", squash)
-    for block in (1, 2):
-        pen.conv(f"conv{block}_1", 16, 3, padding=1, of=last)
-        pen.batch_norm(f"norm{block}_1")
-        _squash(pen, f"act{block}_1", squash)
-        pen.conv(f"conv{block}_2", 16, 3, padding=1)
-        end = pen.batch_norm(f"norm{block}_2")
-        pen.add(f"add{block}", last, end)
-        last = pen.relu(f"act{block}_2")
-    pen.adaptive_avg_pool("average")
-    pen.flatten()
-    pen.linear("classifier", 10)
-    return _started(pen.finish(), start, bias)
-
-
-def _squash(pen: Sketch, name: str, squash: bool) -> str:
-    if squash:
-        return pen.put(Sigmoid(name=name, inputs=(pen.last,)))
-    return pen.relu(name)
-
-
-def _started(network: Network, start: Init | None, bias: Init | None) -> Network:
-    changes = {"weight_init": start, "bias_init": bias}
-    wanted = {key: value for key, value in changes.items() if value is not None}
-    layers = [
-        each.replace(**wanted) if hasattr(each, "features") and each.name != "classifier" else each
-        for each in network.layers
-    ]
-    return network.replace(layers=tuple(layers))
-
-
-NETWORKS: dict[str, Callable[..., Network]] = {"plain": plain, "vgg": vgg, "resnet": resnet}
-
-
-def healthy(network: Network, seed: int) -> Recipe:
-    """Return a recipe that trains each of the networks well in a few seconds."""
-    return Recipe(
-        name="corpus",
-        network=network,
-        data=train.DataChoice(path="digits", test=0.3, validation=0.2),
-        preprocessing=train.Preprocessing(channels="grey", size=(8, 8)),
-        optimiser=train.SGD(rate=0.05, momentum=0.9, decay=5e-4),
-        epochs=8,
-        batch=32,
-        seed=seed,
-        workers=0,
-        device="cpu",
-        checkpoint_minutes=60.0,
-    )
+def _same(recipe: Recipe, around: Around) -> Recipe:
+    return recipe
 
 
 @dataclass(frozen=True)
@@ -111,73 +55,159 @@ class Case:
 
     Args:
         name: of the fault, or of the healthy oddity.
-        change: makes a recipe of a healthy one, given the network's maker.
+        change: makes its recipe of a healthy one.
         names: checks and findings that name it; none for a healthy run.
         spoil: changes the data.
+        code: a mistake in code, open while the case is checked and trained.
+        silent: it counts whatever it costs.
+        kinds: networks it makes sense on.
     """
 
     name: str
-    change: Callable[[Recipe, Callable[..., Network]], Recipe]
+    change: Change = _same
     names: tuple[str, ...] = ()
-    spoil: Callable[[Dataset, int], Dataset] | None = None
+    spoil: Callable[[Dataset, np.random.Generator], Dataset] | None = None
+    code: tamper.Tamper = nullcontext
+    silent: bool = False
+    kinds: tuple[str, ...] = ("plain", "vgg", "resnet")
 
 
-def _same(recipe: Recipe, make: Callable[..., Network]) -> Recipe:
-    return recipe
-
-
-def _rate(factor: float) -> Callable[[Recipe, Callable[..., Network]], Recipe]:
-    def change(recipe: Recipe, make: Callable[..., Network]) -> Recipe:
+def _rate(factor: float) -> Change:
+    def change(recipe: Recipe, around: Around) -> Recipe:
         optimiser = recipe.optimiser
         return recipe.replace(optimiser=optimiser.replace(rate=optimiser.rate * factor))
 
     return change
 
 
-def _with(**changes: object) -> Callable[[Recipe, Callable[..., Network]], Recipe]:
-    return lambda recipe, make: recipe.replace(**changes)
+def _optimiser(**changes: object) -> Change:
+    return lambda recipe, around: recipe.replace(optimiser=recipe.optimiser.replace(**changes))
 
 
-def _net(**knobs: object) -> Callable[[Recipe, Callable[..., Network]], Recipe]:
-    return lambda recipe, make: recipe.replace(network=make(**knobs))
+def _with(**changes: object) -> Change:
+    return lambda recipe, around: recipe.replace(**changes)
 
 
-def _relabelled(dataset: Dataset, change: Callable[[np.ndarray], np.ndarray]) -> Dataset:
-    whole = dataset.parts["all"]
-    if not isinstance(whole, ArraySamples):
+def _net(**knobs: object) -> Change:
+    return lambda recipe, around: recipe.replace(network=around.make(**knobs))
+
+
+def _levels(mean: float, std: float) -> Change:
+    def change(recipe: Recipe, around: Around) -> Recipe:
+        count = around.setting.shape[0]
+        shown = recipe.preprocessing.replace(mean=(mean,) * count, std=(std,) * count)
+        return recipe.replace(preprocessing=shown)
+
+    return change
+
+
+def _tuned(anew: tuple[str, ...] = ()) -> Change:
+    """Begin with the weights of a healthy run, at a fifth of its rate."""
+
+    def change(recipe: Recipe, around: Around) -> Recipe:
+        start = train.start_from(around.trained(), anew)
+        return _rate(0.2)(recipe.replace(start=start, epochs=3), around)
+
+    return change
+
+
+def _then(*changes: Change) -> Change:
+    def change(recipe: Recipe, around: Around) -> Recipe:
+        for each in changes:
+            recipe = each(recipe, around)
+        return recipe
+
+    return change
+
+
+# -- what is done to data
+
+
+def _part(
+    dataset: Dataset, name: str, images: np.ndarray | None = None, labels: np.ndarray | None = None
+) -> Dataset:
+    """Return the data with other images or labels in one part."""
+    old = dataset.parts[name]
+    if not isinstance(old, ArraySamples):
         raise TypeError("the corpus works on images in memory")
-    spoilt = ArraySamples(whole.images, change(whole.labels), whole.ids)
-    return replace(dataset, parts={"all": spoilt})
+    new = ArraySamples(
+        old.images if images is None else images,
+        old.labels if labels is None else labels,
+        old.ids,
+    )
+    return replace(dataset, parts={**dataset.parts, name: new})
 
 
-def shuffled_labels(dataset: Dataset, seed: int) -> Dataset:
-    """Order labels apart from images."""
-    return _relabelled(dataset, lambda y: np.random.default_rng(seed).permutation(y))
+def shuffled_labels(dataset: Dataset, chance: np.random.Generator) -> Dataset:
+    """Order labels apart from images, before they are parted."""
+    for name, samples in dataset.parts.items():
+        dataset = _part(dataset, name, labels=chance.permutation(samples.labels))
+    return dataset
 
 
-def few_labels_wrong(dataset: Dataset, seed: int) -> Dataset:
-    """Give 10% of the images a random label: noise, as declared."""
-
-    def change(labels: np.ndarray) -> np.ndarray:
-        random = np.random.default_rng(seed)
-        wrong = random.random(len(labels)) < 0.1
-        return np.where(wrong, random.integers(0, 10, len(labels)), labels)
-
-    return _relabelled(dataset, change)
+def few_labels_wrong(dataset: Dataset, chance: np.random.Generator) -> Dataset:
+    """Give 10% of the training images a random label: noise, as declared."""
+    labels = dataset.parts["train"].labels
+    wrong = chance.random(len(labels)) < 0.1
+    return _part(
+        dataset, "train", labels=np.where(wrong, chance.integers(0, 10, len(labels)), labels)
+    )
 
 
-def copies(dataset: Dataset, seed: int) -> Dataset:
-    """Have every image three times, so that a random split puts copies on both sides."""
-    whole = dataset.parts["all"]
-    few = whole.subset(np.arange(600))
-    if not isinstance(few, ArraySamples):
-        raise TypeError("the corpus works on images in memory")
-    images, labels = np.concatenate([few.images] * 3), np.concatenate([few.labels] * 3)
-    ids = [f"{name}-{copy}" for copy in range(3) for name in few.ids]
-    return replace(dataset, parts={"all": ArraySamples(images, labels, ids)})
+def uneven(dataset: Dataset, chance: np.random.Generator) -> Dataset:
+    """Leave a third of the training images of every other class."""
+    train_part = dataset.parts["train"]
+    keep = (train_part.labels % 2 == 0) | (chance.random(len(train_part.labels)) < 0.33)
+    few = train_part.subset(np.flatnonzero(keep))
+    return replace(dataset, parts={**dataset.parts, "train": few})
+
+
+def copies(dataset: Dataset, chance: np.random.Generator) -> Dataset:
+    """Have half of the validation and test images among those trained on."""
+    parts = dict(dataset.parts)
+    for name in ("validation", "test"):
+        half = len(parts[name]) // 2
+        first = 0 if name == "validation" else 400
+        seen = parts["train"].subset(np.arange(first, first + half))
+        taken = [seen, parts[name].subset(np.arange(half))]
+        images = np.concatenate([each.images for each in taken])  # type: ignore[attr-defined]
+        labels = np.concatenate([each.labels for each in taken])
+        ids = [f"{name}-{number}" for number in range(len(labels))]
+        parts[name] = ArraySamples(images, labels, ids)
+    return replace(dataset, parts=parts)
+
+
+def same_validation(dataset: Dataset, chance: np.random.Generator) -> Dataset:
+    """Validate on the test images."""
+    return replace(dataset, parts={**dataset.parts, "validation": dataset.parts["test"]})
+
+
+def shifted_classes(dataset: Dataset, chance: np.random.Generator) -> Dataset:
+    """Count the classes of the test part from one."""
+    return _part(dataset, "test", labels=(dataset.parts["test"].labels + 1) % 10)
+
+
+def inverted_test(dataset: Dataset, chance: np.random.Generator) -> Dataset:
+    """Prepare the test images otherwise: as negatives."""
+    return _part(dataset, "test", images=255 - dataset.parts["test"].images)  # type: ignore
+
+
+def sorted_by_class(dataset: Dataset, chance: np.random.Generator) -> Dataset:
+    """Put the training images in the order of their classes, as folders are read."""
+    train_part = dataset.parts["train"]
+    inorder = train_part.subset(np.argsort(train_part.labels, kind="stable"))
+    return replace(dataset, parts={**dataset.parts, "train": inorder})
+
+
+def hundred(dataset: Dataset, chance: np.random.Generator) -> Dataset:
+    """Leave a hundred training images."""
+    few = dataset.parts["train"].subset(np.arange(100))
+    return replace(dataset, parts={**dataset.parts, "train": few})
 
 
 _LOW, _HIGH = ("rate_too_low",), ("rate_too_high", "exploding", "not_finite")
+_TURNED = (Affine(rotate_degrees=20.0, translate=1 / 8, scale=(0.85, 1.2), shear=0.1),)
+_NO_SLOPE = ("no_gradient", "gradients_arrive")
 
 FAULTS: tuple[Case, ...] = (
     Case("rate a 10,000th", _rate(1e-4), _LOW),
@@ -186,55 +216,154 @@ FAULTS: tuple[Case, ...] = (
     Case(
         "labels shuffled", _same, ("labels_look_shuffled", "beats_shuffled_labels"), shuffled_labels
     ),
-    Case("copies on both sides of the split", _same, ("validation_leak",), copies),
+    Case("copies across the split", _same, ("validation_leak",), copies, silent=True),
+    Case("pixels of 0 to 255", _levels(0.0, 1 / 255), ("image_statistics",)),
+    Case("scaled twice", _levels(0.0, 255.0), ("image_statistics",)),
     Case(
-        "pixels of 0 to 255",
-        lambda recipe, make: recipe.replace(
-            preprocessing=recipe.preprocessing.replace(mean=(0.0,), std=(1 / 255,))
-        ),
-        ("image_statistics",),
+        "weights of zero",
+        _net(start=Constant()),
+        ("regularised_loss", "features_differ", *_NO_SLOPE),
     ),
-    Case("weights of zero", _net(start=Constant()), ("gradients_arrive", "regularised_loss")),
+    Case("weights all alike", _net(start=Constant(value=0.05)), ("features_differ",)),
     Case(
         "rectifiers dead from the start",
         _net(bias=Constant(value=-20.0)),
-        ("dead_rectifiers", "dead_units", "gradients_arrive"),
+        ("dead_rectifiers", "dead_units", *_NO_SLOPE),
     ),
     Case(
         "sigmoids started wide",
-        lambda recipe, make: recipe.replace(network=make(start=Normal(std=10.0), squash=True)),
+        _net(start=Normal(std=10.0), squash=True),
         ("saturation",),
+        kinds=("plain",),
     ),
     Case(
         "signal that fades",
-        lambda recipe, make: recipe.replace(network=make(start=Normal(std=1e-4), squash=True)),
+        _net(start=Normal(std=1e-4), squash=True),
         ("activation_scale", "vanishing_gradients"),
+        kinds=("plain",),
     ),
-    Case("batches of one image", _with(batch=1), ("small_batches_for_norm", "last_batch")),
     Case(
-        "decay of a half",
-        lambda recipe, make: recipe.replace(optimiser=recipe.optimiser.replace(decay=0.5)),
-        ("underfitting",),
+        "weights too loud",
+        _net(start=Normal(std=3.0)),
+        ("activation_scale", "initial_loss", "exploding_gradients", *_HIGH),
     ),
+    Case(
+        "batches of one image",
+        _with(batch=1, epochs=1),
+        ("small_batches_for_norm", "last_batch"),
+        silent=True,
+        kinds=("vgg", "resnet"),
+    ),
+    Case("decay of a half", _optimiser(decay=0.5), ("too_much_decay", "underfitting")),
+    Case("nearly all dropped", _net(drop=0.97), ("too_much_dropout", "underfitting")),
+    Case("one feature a layer", _net(width=1), ("underfitting",)),
+    Case("a hundred images", _with(epochs=40), ("overfitting",), hundred),
+    Case(
+        "rate falls after one epoch",
+        _with(schedule=train.Step(at=(1.0,), drop=1e-3)),
+        ("rate_falls_too_soon", "rate_too_low", "plateau"),
+    ),
+    Case("momentum of 0.999", _optimiser(momentum=0.999), ("momentum_too_long", *_HIGH)),
+    Case("clipped to nothing", _with(clip=1e-4), ("clipped_short", "rate_too_low")),
+    Case("gradients never cleared", _same, ("gradients_accumulate",), code=tamper.keeps_gradients),
+    Case("optimiser never steps", _same, ("weights_stand_still",), code=tamper.never_steps),
+    Case(
+        "softmax twice",
+        _same,
+        ("softmax_twice", "scores_not_probabilities"),
+        code=tamper.softmax_twice,
+        silent=True,
+    ),
+    Case("features detached", _same, _NO_SLOPE, code=tamper.detached),
+    Case(
+        "layers not given to the optimiser",
+        _same,
+        ("layers_not_trained", "all_trained"),
+        code=tamper.not_given,
+    ),
+    Case(
+        "body frozen at random",
+        _net(frozen=("conv", "norm")),
+        ("layers_not_trained", "all_trained"),
+    ),
+    Case("images of a batch mixed by a view", _same, ("no_leak",), code=tamper.mixes_batch),
+    Case(
+        "not shuffled",
+        _same,
+        ("not_shuffled", "order_varies"),
+        sorted_by_class,
+        code=tamper.in_order,
+    ),
+    Case("made anew every epoch", _same, ("starts_again",), code=tamper.made_anew),
+    Case("class order shifted", _same, ("class_order",), shifted_classes),
+    Case("test prepared otherwise", _same, ("test_differs",), inverted_test),
+    Case("first weights kept", _same, ("test_differs",), code=tamper.keeps_the_first),
+    Case("divided by zero", _same, ("not_finite",), code=tamper.divides_by_zero),
+    Case(
+        "wrong normalisation for the weights",
+        _then(_tuned(), _levels(0.9, 0.08)),
+        ("wrong_normalisation", "start_fits"),
+        silent=True,
+    ),
+    Case("validation is the test", _same, ("chosen_on_test",), same_validation, silent=True),
+    Case(
+        "validation augmented",
+        _same,
+        ("validation_is_plain",),
+        code=tamper.augments_all,
+        silent=True,
+    ),
+    Case(
+        "augmentation repeated",
+        _with(augmentation=_TURNED),
+        ("augmentation_varies",),
+        code=tamper.same_draws,
+        silent=True,
+    ),
+    Case(
+        "never in evaluation mode",
+        _net(drop=0.3),
+        ("modes_agree", "no_leak"),
+        code=tamper.never_evaluating,
+        silent=True,
+    ),
+    Case(
+        "dropout without its switch",
+        _same,
+        ("modes_agree",),
+        code=tamper.dropout_always,
+        silent=True,
+    ),
+    Case(
+        "frozen norms that move",
+        _then(_tuned(), _net(frozen=("norm",))),
+        ("frozen_norm_moves", "modes_agree"),
+        code=tamper.norms_move,
+        silent=True,
+    ),
+    Case("slow loader", _with(epochs=2), ("data_starved",), code=tamper.slow, silent=True),
 )
-
-_TURNED = (Affine(rotate_degrees=25.0, translate=1 / 8, scale=(0.8, 1.25), shear=0.2),)
 
 HEALTHY: tuple[Case, ...] = (
-    Case("plain", _same),
+    Case("plain"),
     Case("adam", _with(optimiser=train.AdamW(rate=2e-3))),
-    Case("batch of 8", lambda r, m: r.replace(batch=8, optimiser=train.SGD(rate=0.01, decay=5e-4))),
-    Case("high but stable rate", _rate(3.0)),
-    Case("long warm-up", _with(warmup_epochs=4.0)),
-    Case("heavy augmentation", _with(augmentation=_TURNED)),
-    Case("noisy labels, declared", _same, (), few_labels_wrong),
-    Case("dropped at epochs", _with(schedule=train.Step(at=(4.0, 6.0)))),
+    Case("batch of 8", _with(batch=8, optimiser=train.SGD(rate=0.01, decay=5e-4))),
+    Case("large batch", _with(batch=128, optimiser=train.SGD(rate=0.1, decay=5e-4))),
+    Case("high but stable rate", _rate(2.5)),
+    Case("long warm-up", _with(warmup_epochs=3.0)),
+    Case("heavy augmentation", _with(augmentation=(*_TURNED, Flip(p=0.5)))),
+    Case("noisy labels, declared", spoil=few_labels_wrong),
+    Case("dropped at epochs", _with(schedule=train.Step(at=(4.0, 5.0)))),
     Case("label smoothing", _with(objective=train.CrossEntropy(label_smoothing=0.1))),
     Case("averaged weights", _with(ema=train.Ema(decay=0.95))),
+    Case("fine-tuning", _tuned()),
+    Case(
+        "fine-tuning the head of a frozen body",
+        _then(_tuned(("classifier",)), _net(frozen=("conv", "norm", "fc")), _rate(5.0)),
+    ),
+    Case("dropout", _net(drop=0.5)),
+    Case("clipped", _with(clip=1.0)),
+    Case("pixels of 0 to 1", _levels(0.0, 1.0)),
+    Case("uneven classes", spoil=uneven),
+    Case("no decay", _optimiser(decay=0.0)),
 )
-
-
-def dataset_of(case: Case, seed: int) -> Dataset:
-    """Return the digits, spoilt as the case says."""
-    dataset = data.open("digits")
-    return dataset if case.spoil is None else case.spoil(dataset, seed)

@@ -286,7 +286,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     capsys.readouterr()
     code, text = run("doctor", str(tmp_path / "slow"))
     assert code == 1 and "rate too low (confidence 90%)" in text
-    assert "try       --set optimiser.rate=1e-05" in text
+    assert "try       --set optimiser.rate=0.0" in text
     code, text = run("doctor", str(tmp_path / "slow"), "--json")
     document = json.loads(text[: text.index("\nrate") + 1])
     assert document["findings"][0].keys() >= {

@@ -57,7 +57,7 @@ def test_the_remedy_of_a_low_rate_is_better_and_the_run_is_only_read(tmp_path: P
     assert found.verdict == "better" and found.start == 0
     assert found.control.mean is not None and found.remedy.mean is not None
     assert found.remedy.mean < found.control.mean
-    assert found.text.startswith("control 2.") and "optimiser.rate=1e-05" in found.text
+    assert found.text.startswith("control 2.") and "optimiser.rate=0.001" in found.text
     assert contents(tmp_path / "slow") == before
     said = doctor.with_experiment(low, found)
     assert said.experiment is not None and said.experiment["verdict"] == "better"

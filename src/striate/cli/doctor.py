@@ -14,8 +14,6 @@ from striate.cli.options import Json
 if TYPE_CHECKING:
     from striate.doctor import Finding
 
-_SURE = 0.55  # less is worth a look, not an alarm
-
 
 def doctor(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, also a running one.")],
@@ -48,7 +46,7 @@ def doctor(
     picture = room.plot(opened, found) if found else None
     document = {"findings": found, "figure": None if picture is None else str(picture)}
     output.show(document, _text(found, opened.state, picture), as_json)
-    if any(each.confidence >= _SURE for each in found):
+    if any(each.confidence >= room.SURE for each in found):
         raise typer.Exit(output.FAILED_VERDICT)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,10 +16,12 @@ from striate.errors import UsageError
 
 if TYPE_CHECKING:
     from striate.data import Dataset
+    from striate.doctor import Check
     from striate.inference import Evaluation
     from striate.runs import Run
     from striate.train import Recipe, TrainResult
     from striate.train.plan import Choice
+    from striate.train.prepare import Prepared
 
 
 def train(
@@ -81,6 +83,14 @@ def train(
         int | None,
         typer.Option("--workers", metavar="N", min=0, help="Threads that prepare batches."),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check/--no-check", help="Check data and network first, briefly."),
+    ] = True,
+    heal: Annotated[
+        bool,
+        typer.Option("--heal", help="Try the doctor's remedies, and go on with what is better."),
+    ] = False,
     strict: Strict = False,
     device: Device = "auto",
     as_json: Json = False,
@@ -107,6 +117,7 @@ def train(
             "--strict": strict,
             "--device": device != "auto",
             "--plan": plan != "measure",
+            "--heal": heal,
         }
         _resume(resume, [name for name, given in changed.items() if given], workers, as_json)
         return
@@ -129,10 +140,40 @@ def train(
     if output.first_process():
         progress.say(_opening(chosen, dataset))
     path = out or runs.new_path("runs", f"{dataset.name}-{chosen.network.name}")
-    result = training.train(
-        chosen, out=path, dataset=dataset, overwrite=overwrite, plan=convolutions
-    )
-    _end(result, dataset, as_json)
+    from striate import doctor
+    from striate.train.prepare import prepare
+
+    prepared = prepare(chosen, dataset)
+    failed = _checked(chosen, prepared) if check and output.first_process() else ()
+    if heal:
+        result = doctor.heal(chosen, path, dataset=dataset, overwrite=overwrite, plan=convolutions)
+    else:
+        watch = [doctor.Live(path)] if output.first_process() else []
+        result = training.train(
+            chosen,
+            out=path,
+            dataset=dataset,
+            overwrite=overwrite,
+            plan=convolutions,
+            observers=watch,
+            prepared=prepared,
+        )
+    _end(result, dataset, as_json, failed)
+
+
+def _checked(recipe: Recipe, prepared: Prepared) -> tuple[Check, ...]:
+    """Say which checks before training fail, and return them; training goes on all the same."""
+    from striate import doctor, progress
+
+    paying = doctor.trainings_pay(recipe, len(prepared.split.train))
+    found = doctor.preflight(recipe, prepared, trainings=paying)
+    failed = tuple(each for each in found if each.verdict == "fail")
+    for each in failed:
+        name = each.check.replace("_", " ")
+        progress.say(f"Check failed: {name}: {each.meaning}. To do: {each.fix}.")
+    if failed:
+        progress.say("Training goes on; `striate check` shows all, --no-check leaves it out.")
+    return failed
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
@@ -175,7 +216,9 @@ def _opening(recipe: Recipe, dataset: Dataset) -> str:
     )
 
 
-def _end(result: TrainResult, dataset: Dataset | None, as_json: bool) -> None:
+def _end(
+    result: TrainResult, dataset: Dataset | None, as_json: bool, failed: Sequence[Check] = ()
+) -> None:
     """Draw the pictures and print the result, in the one process that speaks."""
     if not output.first_process():
         return
@@ -196,9 +239,20 @@ def _end(result: TrainResult, dataset: Dataset | None, as_json: bool) -> None:
     pictures = inference.draw_run(run, evaluation, dataset)
     document = {
         **to_builtins(result),
+        "failed_checks": [each.check for each in failed],
         "figures": {name: str(path) for name, path in pictures.items()},
     }
-    output.show(document, _text(result, evaluation, pictures, run), as_json)
+    document["findings"], said = _findings(run)
+    output.show(document, _text(result, evaluation, pictures, run) + said, as_json)
+
+
+def _findings(run: Run) -> tuple[list[str], str]:
+    """Return the names of what the doctor finds in a run at its end, and a line that says so."""
+    from striate import doctor
+
+    found = [each.finding for each in doctor.diagnose(run) if each.confidence >= doctor.SURE]
+    names = ", ".join(each.replace("_", " ") for each in found)
+    return found, f"\n  striate doctor {shlex.quote(str(run.path))}    ({names})" if found else ""
 
 
 def _text(

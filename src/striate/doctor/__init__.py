@@ -1,24 +1,30 @@
 """Doubt: checks before training, and a doctor for runs that tests its own diagnosis."""
 
-from striate.doctor.diagnose import diagnose, plot
+from striate.doctor.diagnose import SURE, diagnose, plot
 from striate.doctor.experiment import Experiment, experiment, with_experiment
-from striate.doctor.preflight import check_module, preflight, verdict
+from striate.doctor.heal import heal
+from striate.doctor.live import Live
+from striate.doctor.preflight import check_module, preflight, trainings_pay, verdict
 from striate.doctor.rate import RateRange, rate_range
 from striate.doctor.story import Finding
 from striate.doctor.subject import Check, Subject
 
 __all__ = [
+    "SURE",
     "Check",
     "Experiment",
     "Finding",
+    "Live",
     "RateRange",
     "Subject",
     "check_module",
     "diagnose",
     "experiment",
+    "heal",
     "plot",
     "preflight",
     "rate_range",
+    "trainings_pay",
     "verdict",
     "with_experiment",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from striate import inference, runs
+from striate import inference
 from striate.contract import Contract
 from striate.errors import StriateError
 from striate.train import Recipe
@@ -18,7 +18,8 @@ def start_contract(recipe: Recipe) -> Contract | None:
         return None
     try:
         model = inference.open_model(recipe.start.path)
-        return model.contract() if isinstance(model, runs.Run | runs.Bundle) else model.contract
+        found = model.contract
+        return found if isinstance(found, Contract) else found()
     except StriateError:
         return None
 

@@ -89,7 +89,8 @@ def rate_too_low(story: Story) -> Finding | None:
     slow = ratio is not None and ratio < 2e-4
     barely = left > _BARELY and ratio is not None and ratio < 1e-3
     falling = float(np.mean(np.diff(curve) < 0)) > 0.7 and float(curve[-1]) > 0.6 * story.chance
-    if not (barely or (slow and falling)):
+    crawling = ratio is not None and ratio < 3e-5 and float(curve[-1]) > 0.6 * story.chance
+    if not (barely or crawling or (slow and falling)):
         return None
     accuracy = float(story.validations[-1, 1]) if len(story.validations) else float("nan")
     evidence: dict[str, float | str] = {
@@ -97,17 +98,19 @@ def rate_too_low(story: Story) -> Finding | None:
         "update_ratio": ratio if ratio is not None else 0.0,
     }
     climbs = accuracy > story.guessing
+    wanted = round(math.log10(1e-3 / max(ratio or 0.0, 1e-9)))
+    factor = 10.0 ** min(max(wanted, 1), 4)  # updates follow the rate
     if climbs:
         evidence["accuracy"] = accuracy
     return Finding(
         finding="rate_too_low",
-        confidence=0.9 if barely else 0.7,
+        confidence=0.9 if barely or crawling else 0.7,
         evidence=evidence,
         meaning=f"{left:.0%} of the first loss is left, and each step moves weights by "
         f"{ratio or 0:.1e} of their size, where 1e-3 is usual"
         + ("; the accuracy climbs all the same, since only the order of scores counts" * climbs),
-        remedy="multiply the learning rate by 10",
-        settings=(_rate(story, 10.0),),
+        remedy=f"multiply the learning rate by {factor:g}",
+        settings=(_rate(story, factor),),
     )
 
 
@@ -234,15 +237,16 @@ def softmax_twice(story: Story) -> Finding | None:
     if len(story.validations) < 2 or len(story.losses) < _STEPS:
         return None
     floor = math.log(math.e + story.classes - 1) - 1
-    loss, accuracy = story.validations[-1]
-    near = abs(float(loss) - (floor + 1 - float(accuracy))) < 0.15
-    above = float(np.nanmin(story.losses)) > floor - 0.01
+    late = story.validations[len(story.validations) // 2 :]
+    loss, accuracy = map(float, late[-1])
+    near = bool((np.abs(late[:, 0] - (floor + 1 - late[:, 1])) < 0.1).all())
+    above = floor - 0.01 < float(np.nanmin(story.losses)) < floor + 0.35
     if story.classes < 3 or accuracy < max(0.3, story.guessing) or not (near and above):
         return None
     return Finding(
         finding="softmax_twice",
         confidence=0.85,
-        evidence={"validation_loss": float(loss), "accuracy": float(accuracy), "floor": floor},
+        evidence={"validation_loss": loss, "accuracy": accuracy, "floor": floor},
         meaning=f"{accuracy:.0%} are right, but the loss stays at {loss:.2f}: it is that of "
         f"probabilities taken for scores, which cannot fall below {floor:.2f}",
         remedy="end the network with scores: the loss has its own softmax",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from striate import draw, runs
 from striate.doctor import curves, fed, layers, motion
@@ -11,16 +12,10 @@ from striate.doctor.story import Finding, Story, read
 
 Rule = Callable[[Story], Finding | None]
 
-RULES: tuple[Rule, ...] = (
+EARLY: tuple[Rule, ...] = (  # true as soon as they speak
     curves.not_finite,
     curves.exploding,
-    curves.rate_too_high,
-    curves.rate_too_low,
-    curves.rate_falls_too_soon,
     curves.momentum_too_long,
-    curves.plateau,
-    curves.overfitting,
-    curves.underfitting,
     curves.softmax_twice,
     layers.dead_rectifiers,
     layers.saturation,
@@ -31,20 +26,31 @@ RULES: tuple[Rule, ...] = (
     motion.not_trained,
     motion.gradients_accumulate,
     motion.starts_again,
-    motion.clipped,
-    motion.too_much_decay,
-    motion.too_much_dropout,
     motion.frozen_norm_moves,
     fed.starved,
     fed.validation_leak,
     fed.chosen_on_test,
-    fed.labels_look_shuffled,
     fed.not_shuffled,
+    fed.wrong_normalisation,
+)
+LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
+    curves.rate_too_high,
+    curves.rate_too_low,
+    curves.rate_falls_too_soon,
+    curves.plateau,
+    curves.overfitting,
+    curves.underfitting,
+    motion.clipped,
+    motion.too_much_decay,
+    motion.too_much_dropout,
+    fed.labels_look_shuffled,
     fed.class_order,
     fed.one_answer,
     fed.test_differs,
-    fed.wrong_normalisation,
 )
+RULES: tuple[Rule, ...] = (*EARLY, *LATE)
+SURE: Final = 0.55  # a finding of less confidence is worth a look, not an alarm
+_LATE = 0.4  # of all steps
 
 
 def diagnose(run: runs.Run | Path | str) -> tuple[Finding, ...]:
@@ -60,9 +66,17 @@ def diagnose(run: runs.Run | Path | str) -> tuple[Finding, ...]:
     return diagnose_story(story)
 
 
-def diagnose_story(story: Story) -> tuple[Finding, ...]:
-    """Return what seems wrong with a story, the surest first."""
-    found = [finding for rule in RULES if (finding := rule(story)) is not None]
+def diagnose_story(story: Story, *, live: bool = False) -> tuple[Finding, ...]:
+    """Return what seems wrong with a story, the surest first.
+
+    Args:
+        story: of a run.
+        live: it is not at its end, so rules that a slow start would deceive wait for a while.
+    """
+    steps = story.steps_per_epoch * story.recipe.epochs
+    waiting = live and len(story.losses) < _LATE * steps
+    rules = EARLY if waiting else RULES
+    found = [finding for rule in rules if (finding := rule(story)) is not None]
     return tuple(sorted(found, key=lambda each: -each.confidence))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -24,6 +24,16 @@ from striate.train.plan import Plan, obeying
 from striate.train.prepare import Prepared, prepare_again
 from striate.train.processes import processes
 from striate.train.training import Training
+
+SPOILING: Final = {  # findings after which the weights are not worth keeping
+    "dead_rectifiers",
+    "exploding",
+    "not_finite",
+    "rate_too_high",
+    "saturation",
+    "too_much_decay",
+    "wrong_normalisation",
+}
 
 
 class Arm(Record, frozen=True, kw_only=True):
@@ -44,7 +54,7 @@ class Experiment(Record, frozen=True, kw_only=True):
         seeds: of order, augmentation and dropout.
         control: the run's own recipe.
         remedy: the same with the finding's settings.
-        verdict: whether the remedy is better, by two standard errors of the paired differences.
+        verdict: whether the remedy is better, by two standard errors of the ratios of losses.
         text: the same in words.
     """
 
@@ -67,8 +77,8 @@ def experiment(
 ) -> Experiment:
     """Try a finding's remedy against the run as it is.
 
-    A finished run is forked at its start, since its rate has fallen to nothing at its end; any
-    other at its newest checkpoint.
+    A finished run is forked at its start, since its rate has fallen to nothing at its end, and so
+    is one whose weights are spoilt by what was found; any other at its newest checkpoint.
 
     Args:
         run: the run folder; only read.
@@ -87,7 +97,7 @@ def experiment(
     own, plan = decode(Recipe, opened.recipe_document()), decode(Plan, opened.plan())
     treated = with_settings(own, list(finding.settings))
     found = opened.checkpoints() if opened.state != "finished" else []
-    fork = found[-1] if found else None
+    fork = found[-1] if found and finding.finding not in SPOILING else None
     with processes(plan.device if own.device == "auto" else own.device) as together, obeying(plan):
         prepared = prepare_again(own, opened, dataset)
 
@@ -156,7 +166,8 @@ def _verdict(
     harmed = [not math.isfinite(remedy) for _, remedy in pairs]
     if sum(broken) != sum(harmed):
         return "better" if sum(broken) > sum(harmed) else "worse"
-    gains = np.array([c - r for c, r in pairs if math.isfinite(c) and math.isfinite(r)])
+    finite = [pair for pair in pairs if all(map(math.isfinite, pair))]
+    gains = np.array([math.log(max(c, 1e-12) / max(r, 1e-12)) for c, r in finite])
     if not len(gains):
         return "no difference"
     error = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else 0.0

@@ -24,6 +24,10 @@ from striate.train.start import begin
 from striate.train.training import loaders
 
 _LOOKED_AT = 512  # training images
+_OWN_IMAGES, _SMALL = (
+    15_000,
+    0.1,
+)  # that the checks train on, and the share of a training they may be
 
 _CHEAP: tuple[Callable[[Subject], Check], ...] = (
     feed.image_statistics,
@@ -76,6 +80,11 @@ def preflight(
         feed.start_fits(recipe, prepared.contract),
         feed.last_batch(subject, count, recipe.batch // recipe.accumulate),
     )
+
+
+def trainings_pay(recipe: Recipe, images: int) -> bool:
+    """Tell whether checks that train copies are a small part of the training to come."""
+    return images * recipe.epochs >= _OWN_IMAGES / _SMALL
 
 
 def check_module(subject: Subject, *, trainings: bool = True) -> tuple[Check, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,38 +115,61 @@ def read(run: Run) -> Story:
     Raises:
         RunError: no run folder, or a document of it is damaged.
     """
-    history = run.history()
-    steps = [line for line in history if line.get("kind") == "step"]
-    checks = [line for line in history if line.get("kind") == "validation"]
-    failures = [line for line in history if line.get("event") == "not finite"]
-    contract = run.contract()
-    recipe, data = decode(Recipe, run.recipe_document()), run.data_document()
-    images = len(data.get("train", {}).get("ids", ()))
+    recipe = decode(Recipe, run.recipe_document())
+    told = Teller(recipe, run.contract(), run.data_document(), start_contract(recipe))
+    return told.tell(run.history(), run.results())
 
-    def column(name: str) -> Floats:
-        values = [line.get(name) for line in steps]
-        return np.array([np.nan if each is None else each for each in values], np.float64)
 
-    return Story(
-        recipe=recipe,
-        classes=len(contract.classes),
-        losses=column("loss"),
-        rates=column("rate"),
-        gradients=column("gradient_norm"),
-        steps_per_epoch=max(1, -(-images // recipe.batch)),
-        validations=np.array(
-            [[line["loss"], line["accuracy"]] for line in checks], np.float64
-        ).reshape(-1, 2),
-        probes=tuple(
-            line
-            for line in history
-            if line.get("kind") == "probe" and line.get("probe") == "layers"
-        ),
-        failure=failures[-1] if failures else None,
-        data=data,
-        results=run.results(),
-        images=images,
-        orders=tuple(line for line in history if line.get("probe") == "order"),
-        contract=contract,
-        start=start_contract(recipe),
-    )
+class Teller(NamedTuple):
+    """Makes stories of a run's lines; all that stays the same while a run goes on.
+
+    Args:
+        recipe: the run's.
+        contract: the run's.
+        data: data.json.
+        start: the contract of the weights it began with.
+    """
+
+    recipe: Recipe
+    contract: Contract
+    data: Mapping[str, Any]
+    start: Contract | None
+
+    def tell(
+        self, history: Sequence[Mapping[str, Any]], results: Mapping[str, Any] | None
+    ) -> Story:
+        """Return the story of these lines of a history, from its fork on where it was forked."""
+        forks = [k for k, line in enumerate(history) if line.get("event") == "forked"]
+        history = history[forks[-1] :] if forks else history
+        steps = [line for line in history if line.get("kind") == "step"]
+        checks = [line for line in history if line.get("kind") == "validation"]
+        failures = [line for line in history if line.get("event") == "not finite"]
+        images = len(self.data.get("train", {}).get("ids", ()))
+
+        def column(name: str) -> Floats:
+            values = [line.get(name) for line in steps]
+            return np.array([np.nan if each is None else each for each in values], np.float64)
+
+        return Story(
+            recipe=self.recipe,
+            classes=len(self.contract.classes),
+            losses=column("loss"),
+            rates=column("rate"),
+            gradients=column("gradient_norm"),
+            steps_per_epoch=max(1, -(-images // self.recipe.batch)),
+            validations=np.array(
+                [[line["loss"], line["accuracy"]] for line in checks], np.float64
+            ).reshape(-1, 2),
+            probes=tuple(
+                line
+                for line in history
+                if line.get("kind") == "probe" and line.get("probe") == "layers"
+            ),
+            failure=failures[-1] if failures else None,
+            data=self.data,
+            results=results,
+            images=images,
+            orders=tuple(line for line in history if line.get("probe") == "order"),
+            contract=self.contract,
+            start=self.start,
+        )

@@ -31,9 +31,13 @@ class Interrupt:
 
 
 @contextmanager
-def interruptible() -> Iterator[Interrupt]:
-    """Take SIGINT and SIGTERM as a request while the block runs, then give them back."""
-    interrupt = Interrupt()
+def interruptible(given: Interrupt | None = None) -> Iterator[Interrupt]:
+    """Take SIGINT and SIGTERM as a request while the block runs, then give them back.
+
+    Args:
+        given: what takes the request, so that a caller can ask for an end, too.
+    """
+    interrupt = given or Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return

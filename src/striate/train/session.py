@@ -17,7 +17,7 @@ from striate.ops import Meter, environment
 from striate.records import decode
 from striate.runs import Run
 from striate.train import checkpoint
-from striate.train.interrupt import interruptible
+from striate.train.interrupt import Interrupt, interruptible
 from striate.train.loop import fit
 from striate.train.plan import Choice, Plan, follow, make_plan, obeying
 from striate.train.prepare import Prepared, prepare, prepare_again
@@ -36,6 +36,9 @@ def train(
     observers: Sequence[Observer] = (),
     overwrite: bool = False,
     plan: Choice = "measure",
+    interrupt: Interrupt | None = None,
+    prepared: Prepared | None = None,
+    parent: str | None = None,
 ) -> TrainResult:
     """Train as the recipe says and leave a run folder.
 
@@ -49,6 +52,9 @@ def train(
         overwrite: take the place of a run already there.
         plan: how convolutions are computed, as `striate train --plan` has it: see
             `plan.make_plan`.
+        interrupt: lets the caller end it, as ctrl-C does.
+        prepared: the recipe's data, where it is open and split already.
+        parent: the run that this one takes the place of.
 
     Raises:
         DataError, ContractError, DesignError: data and network cannot be trained together.
@@ -58,7 +64,8 @@ def train(
     with processes(recipe.device) as together:
         if out is not None:  # before anybody waits for the data
             together.decide(lambda: runs.check_free(out, overwrite))
-        prepared = together.first_then_all(lambda: prepare(recipe, dataset))
+        if prepared is None:
+            prepared = together.first_then_all(lambda: prepare(recipe, dataset))
 
         def create() -> tuple[Path, Plan]:
             path = Path(out) if out is not None else runs.new_path("runs", recipe.name)
@@ -71,13 +78,14 @@ def train(
                 data=prepared.split.document(),
                 env=environment(),
                 plan=made,
+                parent=parent,
                 overwrite=overwrite,
             )
             return path, made
 
         path, chosen = together.decide(create)
         run = runs.open(path)
-        session = _Session(run, recipe, chosen, together, observers)
+        session = _Session(run, recipe, chosen, together, observers, interrupt)
         for note in prepared.split.notes:
             session.say(f"Note: {note}")
         with session.in_use(), obeying(chosen):
@@ -90,6 +98,7 @@ def resume(
     workers: int | None = None,
     dataset: Dataset | None = None,
     observers: Sequence[Observer] = (),
+    interrupt: Interrupt | None = None,
 ) -> TrainResult:
     """Go on with a run that was interrupted, killed or failed, from its newest checkpoint.
 
@@ -103,6 +112,7 @@ def resume(
         workers: threads that prepare batches, if other than the recipe's; changes nothing else.
         dataset: the run's data, where it is open already.
         observers: as for `train`.
+        interrupt: as for `train`.
 
     Raises:
         RunError: no run folder, one in use, or its data has changed.
@@ -117,7 +127,7 @@ def resume(
         if together.decide(lambda: run.state) == "finished":
             together.decide(lambda: _bring_back(run))
             return together.decide(lambda: recorded(run))
-        session = _Session(run, recipe, plan, together, observers)
+        session = _Session(run, recipe, plan, together, observers, interrupt)
         with session.in_use(), obeying(plan):
             prepared = together.first_then_all(lambda: prepare_again(recipe, run, dataset))
             return session.carry_on(prepared, resumed=True)
@@ -172,6 +182,7 @@ class _Session(NamedTuple):
     plan: Plan
     together: Processes
     observers: Sequence[Observer]
+    wish: Interrupt | None = None
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
@@ -192,7 +203,7 @@ class _Session(NamedTuple):
         meter = Meter(self.together.device)
         meter.start()
         before = meter.held()
-        with interruptible() as interrupt:
+        with interruptible(self.wish) as interrupt:
             training = Training(
                 self.recipe,
                 prepared,

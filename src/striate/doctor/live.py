@@ -1,0 +1,82 @@
+"""The doctor at the bedside: findings said while a run trains, each once.
+
+It reads lines as they are written and changes nothing, so a run that is watched is, bit for bit,
+the run that is not. Rules are asked at every validation, and at steps 20, 40, 80 and so on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from striate import progress, runs
+from striate.doctor.begun import start_contract
+from striate.doctor.diagnose import SURE, diagnose_story
+from striate.doctor.story import Finding, Teller
+from striate.layers import Net
+from striate.records import decode, to_builtins
+from striate.runs import Run
+from striate.train import Recipe
+
+_FIRST = 20  # steps
+
+
+class Live:
+    """An observer that says what it finds, and writes it into the run's findings.jsonl.
+
+    Args:
+        path: of the run folder, which training makes before its first step.
+        told: called with each new finding.
+
+    Attributes:
+        findings: so far.
+    """
+
+    def __init__(
+        self, path: Path | str, told: Callable[[Finding], object] = lambda finding: None
+    ) -> None:
+        self.path, self.told = Path(path), told
+        self.findings: list[Finding] = []
+        self._teller: Teller | None = None
+        self._lines: list[Mapping[str, Any]] = []
+        self._next = _FIRST
+
+    def see(self, line: Mapping[str, Any], net: Net) -> None:
+        """Keep a line, and ask the rules now and then."""
+        if self._teller is None:
+            self._begin(runs.open(self.path), line)
+        self._lines.append(line)
+        kind = line.get("kind")
+        early = kind == "step" and line["step"] >= self._next
+        if early:
+            self._next *= 2
+        if early or kind == "validation" or line.get("event") == "not finite":
+            self._ask()
+
+    def _begin(self, run: Run, first: Mapping[str, Any]) -> None:
+        """Read what a run was made of, and what was written before it was resumed."""
+        recipe = decode(Recipe, run.recipe_document())
+        self._teller = Teller(recipe, run.contract(), run.data_document(), start_contract(recipe))
+        here = first.items()  # it may have reached the file already
+        self._lines = [each for each in run.history() if not here <= each.items()]
+
+    def _ask(self) -> None:
+        if self._teller is None:
+            return
+        known = {each.finding for each in self.findings}
+        story = self._teller.tell(self._lines, None)
+        for each in diagnose_story(story, live=True):
+            if each.finding not in known and each.confidence >= SURE:
+                self.findings.append(each)
+                write(self.path, each, int(self._lines[-1].get("step", 0)))
+                progress.say(f"Doctor: {each.finding.replace('_', ' ')}: {each.meaning}.")
+                progress.say(f"  To do: {each.remedy}.")
+                self.told(each)
+
+
+def write(path: Path, finding: Finding, step: int) -> None:
+    """Add a finding to a run's findings.jsonl."""
+    with (path / "findings.jsonl").open("a") as file:
+        file.write(json.dumps({"step": step, **to_builtins(finding)}) + "\n")
