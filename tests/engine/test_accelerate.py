@@ -206,6 +206,18 @@ def test_an_exchanged_module_is_refused() -> None:
         accelerate(net)
 
 
+def test_a_batch_norm_calibrated_by_another_momentum_is_the_records_own() -> None:
+    net = small("resnet20")
+    built = build(net, seed=0)
+    for part in built.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.momentum = None
+    images = torch.randn(8, *net.input_shape)
+    with torch.no_grad():
+        built.train()(images)
+    assert_same(accelerate(built.eval(), images), built, images)
+
+
 def test_inputs_that_do_not_fit_are_named() -> None:
     fast = accelerate(shaken(zoo.network("lenet")))
     with pytest.raises(UsageError, match=r"expected x of shape \(batch, 1, 28, 28\)"):
