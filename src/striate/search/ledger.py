@@ -64,8 +64,9 @@ class Ledger:
         self.owner = f"{socket.gethostname()} {os.getpid()} {time.time():.0f}"
         self.place = storage
         self._seen: dict[int, tuple[str, float]] = {}
+        self._ended: dict[int, Entry] = {}
+        self._storage = patiently(lambda: self._open(storage))  # others may be making its tables
         with self._speaking():
-            self._storage = self._open(storage)
             maximise = self.optuna.study.StudyDirection.MAXIMIZE
             try:
                 self._study = self._storage.create_new_study([maximise], name)
@@ -176,17 +177,18 @@ class Ledger:
 
     def _open(self, storage: str) -> Any:
         storages = self.optuna.storages
-        if "://" in storage:
-            return storages.get_storage(_driven(storage))
-        path = Path(storage)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix in (".db", ".sqlite", ".sqlite3"):
-            wait = {"connect_args": {"timeout": _BUSY}}
-            return storages.get_storage(
-                storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs=wait)
-            )
-        backend = storages.journal.JournalFileBackend(str(path))
-        return storages.JournalStorage(backend)
+        with self._speaking():
+            if "://" in storage:
+                return storages.get_storage(_driven(storage))
+            path = Path(storage)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.suffix in (".db", ".sqlite", ".sqlite3"):
+                wait = {"connect_args": {"timeout": _BUSY}}
+                return storages.get_storage(
+                    storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs=wait)
+                )
+            backend = storages.journal.JournalFileBackend(str(path))
+            return storages.JournalStorage(backend)
 
     def _agree(self, name: str, question: dict[str, Any]) -> None:
         attributes = self._storage.get_study_user_attrs(self._study)
@@ -202,6 +204,8 @@ class Ledger:
             )
 
     def _entry(self, trial: optuna.trial.FrozenTrial) -> Entry:
+        if trial.number in self._ended:
+            return self._ended[trial.number]
         attributes = trial.user_attrs
         wanted = attributes["slot"]
         slot = Slot(
@@ -217,7 +221,10 @@ class Ledger:
         note = str(attributes.get("void", ""))
         beat = str(attributes.get("beat", ""))
         owner, run = attributes["owner"], wanted["run"]
-        return Entry(trial.number, slot, state, outcome, note, owner, beat, run)
+        entry = Entry(trial.number, slot, state, outcome, note, owner, beat, run)
+        if state != "running":  # nothing finished changes
+            self._ended[trial.number] = entry
+        return entry
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:

@@ -100,7 +100,7 @@ def search(
         storage=storage,
         name=Path(out).resolve().name,
     )
-    return _carry_out(question, _founded(Path(out), question), dataset)
+    return _carry_out(question, Path(out), dataset)
 
 
 def resume(out: Path | str, *, dataset: Dataset | None = None) -> SearchResult:
@@ -117,24 +117,21 @@ def resume(out: Path | str, *, dataset: Dataset | None = None) -> SearchResult:
     return _carry_out(from_json(Question, text, str(folder / "study.json")), folder, dataset)
 
 
-def _founded(folder: Path, question: Question) -> Path:
+def _found(folder: Path, question: Question) -> None:
     """Write the question down, or find the same one there."""
     place = folder / "study.json"
-    if folder.exists() and any(folder.iterdir()):
-        if not place.is_file():
-            raise RunError(f"{folder} is already there and is no search; choose another --out.")
-        known = from_json(Question, place.read_bytes(), str(place))
-        if known.shared() != question.shared():
-            other = [
-                key for key, value in question.shared().items() if known.shared()[key] != value
-            ]
-            raise RunError(
-                f"{folder} is a search with another {' and '.join(other)}; go on with it by "
-                f"--resume {folder}, or choose another --out."
-            )
-        return folder
-    atomic_write(place, to_json(question, indent=2) + b"\n")
-    return folder
+    if not folder.exists() or not any(folder.iterdir()):
+        atomic_write(place, to_json(question, indent=2) + b"\n")
+        return
+    if not place.is_file():
+        raise RunError(f"{folder} is already there and is no search; choose another --out.")
+    known = from_json(Question, place.read_bytes(), str(place)).shared()
+    other = [key for key, value in question.shared().items() if known[key] != value]
+    if other:
+        raise RunError(
+            f"{folder} is a search with another {' and '.join(other)}; go on with it by "
+            f"--resume {folder}, or choose another --out."
+        )
 
 
 def _carry_out(question: Question, folder: Path, dataset: Dataset | None) -> SearchResult:
@@ -147,7 +144,8 @@ def _carry_out(question: Question, folder: Path, dataset: Dataset | None) -> Sea
                 "A search is shared by starting the same command again, not by torchrun."
             )
         opened = dataset or sources.open(recipe.data.path, strict=recipe.data.strict)
-        trainer = Trainer(problem, together, opened)
+        trainer = Trainer(problem, together, opened)  # refuses what is unusable
+        _found(folder, question)
         ledger = Ledger(storage, question.name, question.shared())
         found = explore(
             trainer,

@@ -36,7 +36,8 @@ class Outcome(Record, frozen=True, kw_only=True):
     Args:
         state: `done`; `stopped` early, as hopeless; `failed` with an error.
         score: greater is better; None where there was no finite one.
-        tie: decides among equal scores.
+        tie: decides among equal scores, and among blind ones.
+        blind: the score is no better than guessing, so that it tells nothing.
         curve: the best score so far after each epoch.
         reason: why it was stopped or failed.
         seconds: it took.
@@ -46,6 +47,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     state: Literal["done", "stopped", "failed"] = "done"
     score: float | None = None
     tie: float = 0.0
+    blind: bool = False
     curve: tuple[float, ...] = ()
     reason: str = ""
     seconds: float = 0.0
@@ -91,11 +93,13 @@ class Entry(NamedTuple):
         return None if self.outcome is None else self.outcome.score
 
     @property
-    def merit(self) -> tuple[bool, float, float]:
+    def merit(self) -> tuple[bool, bool, float, float]:
         """Something that is greater the better; a run that was stopped is below all others."""
-        if self.outcome is None or self.outcome.score is None:
-            return (False, float("-inf"), 0.0)
-        return (self.state == "done", self.outcome.score, self.outcome.tie)
+        end = self.outcome
+        if end is None or end.score is None:
+            return (False, False, float("-inf"), 0.0)
+        order = (end.tie, end.score) if end.blind else (end.score, end.tie)
+        return (self.state == "done", not end.blind, *order)
 
 
 def run_key(values: dict[str, Value], epochs: int, seed: int) -> str:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+import numpy as np
+
 from striate import design, progress, zoo
 from striate.data import Dataset
 from striate.design import Network
@@ -29,6 +31,7 @@ from striate.train.validation import best
 
 ALSO_CALLED: Final = {"rate": "optimiser.rate", "decay": "optimiser.decay"}
 WIDTH, STRENGTH, NET = "width", "augment", "net"
+_SURE = 2.0  # standard errors above guessing
 _HOLE = re.compile(r"\{(\w+)\}")
 _ALWAYS_LOG = ("optimiser.rate", "optimiser.decay", WIDTH)
 
@@ -159,6 +162,8 @@ class Problem:
         try:
             Problem(self.base).recipe({key: value})
         except UnknownName as error:
+            if error.what != "setting":
+                raise
             also = (*ALSO_CALLED, WIDTH, STRENGTH, NET)
             hint = f"Also known here: {', '.join(also)}."
             raise UnknownName("setting", error.name, error.nearest, hint) from error
@@ -242,9 +247,13 @@ class Trainer:
                     watch.epoch(top.merit(by)[0], epochs)
         if top is None:
             raise RuntimeError("a training of an epoch or more is validated")
+        labels = prepared.split.validation.labels
+        guess = float(np.bincount(labels).max()) / len(labels)
+        error = (guess * (1 - guess) / len(labels)) ** 0.5
         return Outcome(
             score=top.merit(by)[0],
             tie=top.merit(by)[1],
+            blind=by == "accuracy" and top.accuracy <= guess + _SURE * error,
             details={"accuracy": top.accuracy, "loss": top.loss, "epoch": top.epoch},
         )
 
