@@ -48,11 +48,18 @@ def map_section(
     lost = [each for each in methods if each not in possible]
     plain = to_picture(image, contract)
     best = likely.topk(min(3, len(likely)))
-    answers = ", ".join(
-        f"{contract.classes[index].label} {100 * share:.1f}%"
+    top = [
+        (contract.classes[index], share)
         for share, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    )
-    pictures = [Picture(file=album.put(f"{name}/image", plain), title="image", note=answers)]
+    ]
+    pictures = [
+        Picture(
+            file=album.put(f"{name}/image", plain),
+            title="image",
+            note=", ".join(f"{each.label} {100 * share:.1f}%" for each, share in top),
+            measures={each.id: share for each, share in top},
+        )
+    ]
     for each in progress.track(possible, f"maps of {title}", "maps", len(possible)):
         made = method(each)(net, contract, image, chosen)
         tested = validity(method(each), net, contract, image, chosen, found=made, seed=seed)
