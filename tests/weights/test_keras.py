@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from striate import weights
+from striate.design import Network, Sketch
 from striate.errors import WeightsError
 from striate.weights.keras import read_keras
 from striate.weights.keras.archive import snake
@@ -193,6 +194,48 @@ def test_resnet8_is_what_another_reader_computes(published_weights: Path) -> Non
         scores = y.mean((2, 3)) @ get("dense", "kernel") + get("dense", "bias")
         ours = weights.open("resnet8_mlperf_tiny").load()(x)
     assert torch.allclose(ours, scores, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("old", [True, False], ids=["keras_1", "keras_2"])
+def test_vgg_as_keras_publishes_it(tmp_path: Path, old: bool, monkeypatch: Any) -> None:
+    """Tensors alone, by names of its own, in order; the linear layer sees channels last."""
+    h5py = pytest.importorskip("h5py")
+    paper = design_of_a_small_vgg()
+    monkeypatch.setattr("striate.weights.keras.zoo.network", lambda spec: paper)
+    held = {each.name: draw(*each.shape) for each in paper.parameters()}
+    names = ["block1_conv1", "block1_conv2", "fc1", "predictions"]
+    path = tmp_path / "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [each.encode() for each in ("input_1", *names)]
+        file.create_group("input_1").attrs["weight_names"] = np.zeros(0)
+        for name, (weight, bias) in zip(names, zip(*[iter(held)] * 2, strict=True), strict=True):
+            group, kernel = file.create_group(name), held[weight]
+            if kernel.ndim == 4:
+                kernel = kernel.transpose(2, 3, 1, 0)
+            elif name == "fc1":
+                kernel = kernel.reshape(6, 4, 3, 3).transpose(2, 3, 1, 0).reshape(36, 6)
+            else:
+                kernel = kernel.T
+            words = [f"{name}_W_1:0", f"{name}_b_1:0"] if old else [
+                f"{name}/kernel:0", f"{name}/bias:0"]  # fmt: skip
+            group.attrs["weight_names"] = [each.encode() for each in words]
+            group[words[0]], group[words[1]] = kernel, held[bias]
+    tensors, network, _, _ = read_keras(path)
+    assert network is paper
+    assert tensors.keys() == held.keys()
+    for name, value in held.items():
+        np.testing.assert_array_equal(tensors[name], value)
+
+
+def design_of_a_small_vgg() -> Network:
+    net = Sketch("small", (3, 6, 6))
+    net.conv("features.0", 4, 3, padding=1)
+    net.conv("features.1", 4, 3, padding=1)
+    net.max_pool("features.2", 2, stride=2)
+    net.flatten()
+    net.linear("classifier.0", 6)
+    net.linear("classifier.1", 5)
+    return net.finish()
 
 
 def test_a_folder_a_file_and_a_tar_are_one(tmp_path: Path, published_weights: Path) -> None:

@@ -11,8 +11,11 @@ from typing import Literal
 Rename = tuple[str, str]
 
 # Wrappers around a module, and the entries of a checkpoint under which a state dict is kept.
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
-ENTRIES = ("state_dict", "model_state_dict", "model_state", "model", "net", "weights", "params")
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
+ENTRIES = (
+    "state_dict", "model_state_dict", "model_state", "model", "net", "weights", "params",
+    "state_dict_ema", "model_ema",
+)  # fmt: skip
 
 # PyTorch: spellings of earlier releases, and of repositories whose networks are the zoo's.
 TORCH: tuple[Rename, ...] = (
@@ -32,6 +35,9 @@ KERAS: dict[str, tuple[str, Turn]] = {
     "beta": ("bias", ""),
     "moving_mean": ("running_mean", ""),
     "moving_variance": ("running_var", ""),
+    # Keras 1, whose names end in a number besides.
+    "W": ("weight", "kernel"),
+    "b": ("bias", ""),
 }
 
 # Caffe: a layer's blobs in their order, by the kind of the layer here.
@@ -44,5 +50,7 @@ CAFFE: dict[str, tuple[str, ...]] = {
     "PReLU": ("weight",),
 }
 
-# Networks whose files say layer names only, in the order they are tried.
+# Networks whose files say layer names only, in the order they are tried: by those names, or, where
+# every layer follows the one before it, by the shapes in their order alone.
+KERAS_IN_ORDER = ("vgg16", "vgg19")
 KERAS_NETWORKS = tuple(f"mobilenet_v1(width={width})" for width in (1.0, 0.75, 0.5, 0.25))

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from striate import zoo
 from striate.contract import Contract
 from striate.design import Flatten, Linear, Network
 from striate.errors import WeightsError
 from striate.weights.identify import identify
 from striate.weights.keras.files import read_files
 from striate.weights.keras.topology import identifier, read_topology
-from striate.weights.maps import KERAS, KERAS_NETWORKS
+from striate.weights.maps import KERAS, KERAS_IN_ORDER, KERAS_NETWORKS
 
 
 def read_keras(
@@ -45,7 +46,9 @@ def read_keras(
             raise WeightsError(f"{path}: the tensor {name!r} is of no layer that is known.")
         ours, turn = KERAS[last]
         tensors[f"{identifier(layer)}.{ours}"] = torch.from_numpy(_turned(array, turn))
-    if network is None:
+    if network is None and (found := _in_order(tensors)) is not None:
+        network, tensors = found
+    elif network is None:
         network, notes = _by_names(tensors, path)
     _channels_first(network, tensors)
     _constant_scales(network, tensors)
@@ -62,6 +65,17 @@ def _by_names(tensors: dict[str, Tensor], path: Path) -> tuple[Network, tuple[st
         for name, value in tensors.items()
     }
     return identify(like, str(path), path.name, KERAS_NETWORKS)
+
+
+def _in_order(tensors: dict[str, Tensor]) -> tuple[Network, dict[str, Tensor]] | None:
+    """Find the network whose parameters have these shapes in this order; with them by its names."""
+    for spec in KERAS_IN_ORDER:
+        network = zoo.network(spec)
+        expected = network.parameters()
+        if [each.shape for each in expected] == [tuple(each.shape) for each in tensors.values()]:
+            names = (each.name for each in expected)
+            return network, dict(zip(names, tensors.values(), strict=True))
+    return None
 
 
 def _turned(array: np.ndarray, turn: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 import zipfile
 import zlib
@@ -80,9 +81,9 @@ def _text(value: Any) -> str:
 
 
 def _short(name: str, layer: str) -> str:
-    """Return `layer/tensor` of `layer/layer_2/tensor:0`."""
-    last = name.rpartition("/")[2].partition(":")[0]
-    return f"{layer}/{last.removeprefix(layer + '_')}"
+    """Return `layer/tensor` of `layer/layer_2/tensor:0`, or of Keras 1's `layer_tensor_1:0`."""
+    last = name.rpartition("/")[2].partition(":")[0].removeprefix(layer + "_")
+    return f"{layer}/{re.sub(r'_[0-9]+$', '', last)}"
 
 
 def _tar(path: Path) -> tuple[Topology | None, Arrays]:
