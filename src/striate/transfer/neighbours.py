@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from striate import data, draw, inference, progress
 from striate.contract import Class, Contract
-from striate.data import ArraySamples, Dataset, FileSamples, Samples
+from striate.data import Dataset, FileSamples, Samples
 from striate.data.decode import Decoding, decode_as, read_bytes
 from striate.data.samples import content_hash
 from striate.design import Network
@@ -167,17 +167,17 @@ def similar(
         return found.reshape(len(samples), -1)
 
     known = unit(np.concatenate([seen(each) for each in gallery.parts]))
-    stored = [_query(path, contract) for path in queries]
-    asked = unit(np.concatenate([seen(each, keep=False) for each in stored]))
+    own = _own(queries, contract)
+    asked = unit(seen(own, keep=False))
     kind = ("usearch" if len(known) >= MANY else "exact") if index == "auto" else index
     search = exact if kind == "exact" else approximate
     places, likeness = search(asked, known, min(count + _SPARE, len(known)))
     folder, answers = Path(out), []
     for number, path in enumerate(queries):
         ranked = zip(places[number].tolist(), likeness[number].tolist(), strict=True)
-        found, itself = _sort(path, ranked, gallery, count)
+        found, itself = _sort(own.content_hash(number), ranked, gallery, count)
         picture = folder / f"{number + 1:03d}_{path.stem}.png"
-        _draw(path, stored[number], found, gallery, contract, picture)
+        _draw(path, own.stored(number), found, gallery, contract, picture)
         answers.append(
             Answer(
                 file=str(path),
@@ -206,10 +206,9 @@ def _layer(network: Network, layer: str | None) -> str:
 
 
 def _sort(
-    path: Path, ranked: Iterable[tuple[int, float]], gallery: Gallery, count: int
+    own: str, ranked: Iterable[tuple[int, float]], gallery: Gallery, count: int
 ) -> tuple[list[tuple[int, Neighbour]], tuple[str, ...]]:
     """Return the neighbours with their places, and what is the image itself."""
-    own = content_hash(read_bytes(path))
     found: list[tuple[int, Neighbour]] = []
     itself: list[str] = []
     for place, likeness in ranked:
@@ -281,14 +280,27 @@ def approximate(asked: Floats, known: Floats, count: int) -> tuple[npt.NDArray[n
     return np.stack(places), np.stack(values)
 
 
-def _query(path: Path, contract: Contract) -> Samples:
-    pixels = decode_as(path, Decoding.of(contract))
-    return ArraySamples(pixels[None], [0], [path.name])
+def _own(paths: Sequence[Path], contract: Contract) -> FileSamples:
+    """Return the images asked for, as samples without labels."""
+    contents = [read_bytes(path) for path in paths]
+    pixels = [
+        decode_as(content, Decoding.of(contract), path)
+        for path, content in zip(paths, contents, strict=True)
+    ]
+    return FileSamples(
+        paths,
+        np.zeros(len(paths)),
+        [str(path) for path in paths],
+        [each.shape[:2] for each in pixels],
+        [each.shape[2] == 1 for each in pixels],
+        [content_hash(content) for content in contents],
+        pixels,
+    )
 
 
 def _draw(
     path: Path,
-    query: Samples,
+    query: npt.NDArray[np.uint8],
     found: Sequence[tuple[int, Neighbour]],
     gallery: Gallery,
     contract: Contract,
@@ -296,7 +308,7 @@ def _draw(
 ) -> None:
     if not found:
         raise DataError(f"Nothing but {path} itself is among the data.")
-    tiles, captions = [query.stored(0)], [f"{path.name}\nthe image asked for"]
+    tiles, captions = [query], [f"{path.name}\nthe image asked for"]
     for place, each in found:
         samples, at = gallery.find(place)
         tiles.append(samples.stored(at, Decoding.of(contract)))
