@@ -173,3 +173,25 @@ def test_direct_kernels_of_our_own_give_the_same_answers(algorithm: str) -> None
         clean = fast(images)
         images[0] = torch.nan
         assert torch.equal(fast(images)[1], clean[1])
+
+
+@pytest.mark.parametrize("algorithm", ["fft", "fft_tiled"])
+def test_large_filters_have_spectra_as_candidates(algorithm: str) -> None:
+    seven = {"kernel": (7, 7), "stride": (1, 1), "padding": ((3, 3),) * 2, "dilation": (1, 1)}
+    records = [
+        design.Conv(name="conv", inputs=("x",), features=12, **seven),
+        design.ReLU(name="relu", inputs=("conv",)),
+    ]
+    network = design.Network(
+        name="large",
+        inputs=(design.Input(name="x", shape=(9, 20, 18)),),
+        layers=tuple(records),
+        outputs=(design.Output(name="y", source="relu"),),
+    )
+    net, images = build(network, seed=0), torch.randn(2, 9, 20, 18)
+    fast = engine.accelerate(net, images, plan={"conv": algorithm})
+    assert type(fast._steps[0].kernel).__name__ == "Spectral"
+    with torch.no_grad():
+        torch.testing.assert_close(fast(images), net(images), rtol=1e-4, atol=1e-4)
+    plan = engine.plan(network, rounds=3, cached=False)
+    assert algorithm in plan.layers[0].candidates

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from striate import design
 from striate.engine.activation import in_place, limits
-from striate.engine.kernel import Kernel
+from striate.engine.kernel import Kernel, Plain, channels_last
 from striate.engine.node import Node
 from striate.ops import ALGORITHMS, Problem, conv2d, packed, windows, winograd
 
 Direction = Literal["inference", "training"]
 
+_LARGE = 7  # taps; for smaller filters spectra lost everywhere by far, see docs/log.md
 _LEAST_CHANNELS = 8  # fewer, as in the first layer, leave the products too small to gain by
 
 
@@ -48,6 +49,10 @@ def pools(node: Node, algorithm: str) -> bool:
 
 def _can(name: str, task: Problem) -> bool:
     return ALGORITHMS[name].supports(task)
+
+
+def _any(task: Problem) -> bool:
+    return True
 
 
 def _wide(task: Problem) -> bool:
@@ -148,6 +153,23 @@ class Depthwise(_Writing):
         super().__init__(node, partial(run, limits=cut or _NO_LIMITS), cut is not None)
 
 
+class Spectral(Plain):
+    """The product of spectra, with what follows done in place."""
+
+    def __init__(self, record: design.Conv, node: Node, name: str) -> None:
+        self.record, self.name, self.bias = record, name, node.bias
+        self.weight, self.activate = _weight(node), in_place(node.activation)
+
+    def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
+        """Convolve: (batch, channels, height, width) -> (batch, features, ...)."""
+        y = convolve(self.record, values[0], self.weight, self.name)
+        if self.bias is not None:
+            y += self.bias[:, None, None]
+        if len(values) > 1:
+            y += values[1]
+        return channels_last(self.activate(y))
+
+
 def _weight(node: Node) -> Tensor:
     if node.weight is None:
         raise TypeError(f"{node.name} has no weight")
@@ -161,7 +183,17 @@ _KERNELS: dict[str, Callable[[design.Conv, Node], Kernel]] = {
     "winograd_6x6": partial(Winograd, outputs=6),
     "packed": Packed,
     "depthwise": Depthwise,
+    "fft": partial(Spectral, name="fft"),
+    "fft_tiled": partial(Spectral, name="fft_tiled"),
 }
+
+
+def _large(task: Problem) -> bool:
+    """Say whether filters are so large that their size, which spectra do not feel, may tell."""
+    return min(task.kernel) >= _LARGE and task.stride == (1, 1) and task.groups == 1
+
+
 _CANDIDATES: dict[str, Callable[[Problem], bool]] = {
-    name: _wide if name.startswith("winograd") else lambda task: True for name in _KERNELS
+    name: _wide if name.startswith("winograd") else _large if name.startswith("fft") else _any
+    for name in _KERNELS
 }
