@@ -36,6 +36,18 @@ DRAWN = {
     ).colours(of, "rgb"),
     "erase": lambda it, of: it.rectangles(of, SIZE),
     "cutout": lambda it, of: it.rectangles(of, SIZE),
+    "stretch": lambda it, of: it.maps(of, SIZE),
+    "perspective": lambda it, of: it.steps(of, SIZE),
+    "lens_distortion": lambda it, of: it.steps(of, SIZE),
+    "short_side_crop": lambda it, of: it.boxes(of),
+    "lighting": lambda it, of: it.replace(components=((0.2, 0.1, 0.0),)).shifts(of, 3),
+    "noise": lambda it, of: it.tones(of),
+    "rand_augment": lambda it, of: np.concatenate(
+        [it.maps(of, SIZE).reshape(len(of.keys), -1), it.tones(of).reshape(len(of.keys), -1)], 1
+    ),
+    "trivial_augment": lambda it, of: np.concatenate(
+        [it.maps(of, SIZE).reshape(len(of.keys), -1), it.tones(of).reshape(len(of.keys), -1)], 1
+    ),
 }
 
 
@@ -72,6 +84,13 @@ def test_a_sample_draws_the_same_in_any_company(kind: str) -> None:
         ("colour_jitter", {"hue": 0.7}, "expected hue of 0 to 0.5 turns, received 0.7"),
         ("erase", {"p": -0.1}, "expected p of 0 to 1"),
         ("cutout", {"size": 0}, "expected size of at least 1 pixel, received 0"),
+        ("stretch", {"ratio": [2.0, 1.0]}, r"expected ratio as \(least, most\), positive"),
+        ("perspective", {"distortion": 1.0}, "expected distortion of 0 to 1, received 1.0"),
+        ("lens_distortion", {"strength": -1.0}, "expected strength and second of 0 to 1"),
+        ("short_side_crop", {"short_side": [9, 8]}, r"expected short_side as \(least, most\)"),
+        ("lighting", {"std": -1.0}, "expected std of at least 0, received -1.0"),
+        ("noise", {"std": 300.0}, "expected std of 0 to 255 levels, received 300.0"),
+        ("rand_augment", {"magnitude": 31}, "magnitude of 0 to 30, received 2, 31"),
     ],
 )
 def test_nonsense_is_refused(kind: str, fields: dict[str, Any], message: str) -> None:

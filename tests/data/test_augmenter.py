@@ -24,7 +24,7 @@ from striate.data.augmentation import (
     PadAndCrop,
     RandomResizedCrop,
 )
-from striate.data.augmenter import Augmenter, Draws
+from striate.data.augmenter import Augmenter
 from striate.data.prepare import prepare
 from striate.errors import ContractError, UsageError
 from striate.randomness import stream
@@ -291,12 +291,8 @@ def test_a_third_of_a_turn_exchanges_the_primaries() -> None:
     assert np.allclose(np.cos(angles), np.cos(drawn)) and np.allclose(np.sin(angles), np.sin(drawn))
     across = np.array([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
     hue = np.cos(turn) * np.eye(3) + (1 - np.cos(turn)) / 3 + np.sin(turn) * across
-    draws = Draws(
-        np.eye(2, 3)[None],
-        np.zeros((1, 0, 4)),
-        np.concatenate([hue, np.zeros((3, 1))], axis=1)[None].astype(np.float32),
-        np.zeros((1, 0, 4), np.int64),
-    )
+    colours = np.concatenate([hue, np.zeros((3, 2))], axis=1)[None].astype(np.float32)
+    draws = augmenter.draw(stream(0, ROWS[:1]))._replace(colours=colours)
     out = np.empty((1, 3, 1, 3), np.float32)
     augmenter.apply(draws, 0, pixels, out[0])
     red_green_blue = out[0, :, 0].T
@@ -351,7 +347,7 @@ def test_an_image_that_does_not_fit_is_refused() -> None:
 
 def test_two_of_what_there_can_be_one_of() -> None:
     to = contract((20, 20))
-    with pytest.raises(UsageError, match="at most one RandomResizedCrop, received 2"):
+    with pytest.raises(UsageError, match="at most one Crop, received 2"):
         Augmenter((RandomResizedCrop(), RandomResizedCrop()), to)
     with pytest.raises(UsageError, match="at most one ColourJitter, received 2"):
         Augmenter((ColourJitter(), ColourJitter()), to)

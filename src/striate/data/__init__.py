@@ -18,6 +18,7 @@ from striate.data.augmentation import (
     RandomResizedCrop,
 )
 from striate.data.batch import Batch
+from striate.data.bending import LensDistortion, Perspective, ShortSideCrop, Stretch
 from striate.data.contact_sheet import contact_sheet
 from striate.data.dataset import Dataset, Sizes, Skipped
 from striate.data.decode import decode
@@ -29,6 +30,7 @@ from striate.data.prepare import prepare
 from striate.data.samples import ArraySamples, FileSamples, Samples
 from striate.data.source import open
 from striate.data.split import Split, SplitDocument, split
+from striate.data.tones import Lighting, Noise, RandAugment, TrivialAugment
 
 __all__ = [
     "Affine",
@@ -41,15 +43,23 @@ __all__ = [
     "Erase",
     "FileSamples",
     "Flip",
+    "LensDistortion",
+    "Lighting",
     "Loader",
+    "Noise",
     "Packed",
     "PadAndCrop",
+    "Perspective",
+    "RandAugment",
     "RandomResizedCrop",
     "Samples",
+    "ShortSideCrop",
     "Sizes",
     "Skipped",
     "Split",
     "SplitDocument",
+    "Stretch",
+    "TrivialAugment",
     "contact_sheet",
     "decode",
     "measure",

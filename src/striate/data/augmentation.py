@@ -130,7 +130,25 @@ class Affine(Geometric, frozen=True, kw_only=True):
         return maps
 
 
-class RandomResizedCrop(Augmentation, frozen=True, kw_only=True):
+class Crop(Augmentation, frozen=True, kw_only=True):
+    """Show a random box of the image, in the place of the contract's resize and crop."""
+
+    def boxes(self, stream: Stream) -> Floats:
+        """Draw candidate boxes, which do not depend on the image: (samples, count, numbers)."""
+        raise NotImplementedError
+
+    def box(self, candidates: Floats, sizes: npt.NDArray[np.int64], size: Size) -> Floats:
+        """Return a box of each image: (samples, 4): left, top, width and height, in pixels.
+
+        Args:
+            candidates: as `boxes` draws them.
+            sizes: height and width of the images, (samples, 2).
+            size: height and width of the network's input.
+        """
+        raise NotImplementedError
+
+
+class RandomResizedCrop(Crop, frozen=True, kw_only=True):
     """Show a random box of the image, in the place of the contract's resize and crop.
 
     Args:
@@ -155,12 +173,13 @@ class RandomResizedCrop(Augmentation, frozen=True, kw_only=True):
         drawn[..., 2:] = stream.uniform("place", size=(_ATTEMPTS, 2))
         return drawn
 
-    def box(self, candidates: Floats, sizes: npt.NDArray[np.int64]) -> Floats:
+    def box(self, candidates: Floats, sizes: npt.NDArray[np.int64], size: Size = (0, 0)) -> Floats:
         """Return the first candidate that fits, or else the largest box in the middle.
 
         Args:
             candidates: as `boxes` draws them, (samples, 10, 4).
             sizes: height and width of the images, (samples, 2).
+            size: does not matter.
 
         Returns:
             (samples, 4): left, top, width and height, in pixels.

@@ -17,18 +17,19 @@ import numpy.typing as npt
 from striate.contract import Contract
 from striate.data import warp
 from striate.data.augmentation import (
-    Affine,
     Augmentation,
     ColourJitter,
+    Crop,
     Erasing,
     Flip,
     Geometric,
     PadAndCrop,
-    RandomResizedCrop,
     luma,
 )
+from striate.data.bending import Bending, chain
 from striate.data.decode import Window, to_channels
 from striate.data.prepare import fit, fits, misfit, normalisation, resized_size
+from striate.data.tones import Lighting, Noise, Policy
 from striate.errors import UsageError
 from striate.randomness import Stream
 
@@ -42,15 +43,22 @@ class Draws(NamedTuple):
     """What happens to each of some samples.
 
     Args:
-        maps: from the result to the image under the contract: (samples, 2, 3).
-        boxes: candidates of `RandomResizedCrop`: (samples, 10, 4), or (samples, 0, 4).
-        colours: (samples, channels, channels + 1) float32, or (samples, 0, 0).
+        steps: from the result on, the last one first at work: (samples, count, STEP).
+        maps: from there to the image under the contract: (samples, 2, 3).
+        boxes: candidates of a `Crop`: (samples, count, numbers).
+        colours: (samples, channels, channels + 2) float32, or (samples, 0, 0).
+        tones: kinds and amounts: (samples, count, 2).
+        seeds: of noise: (samples,) uint64.
         holes: rectangles to erase: (samples, count, 4).
     """
+
+    steps: Floats
 
     maps: Floats
     boxes: Floats
     colours: npt.NDArray[np.float32]
+    tones: Floats
+    seeds: npt.NDArray[np.uint64]
     holes: npt.NDArray[np.int64]
 
 
@@ -67,8 +75,10 @@ class Augmenter:
 
     def __init__(self, augmentation: Sequence[Augmentation], contract: Contract) -> None:
         self.contract = contract
-        self.geometry = _of_type(augmentation, Geometric)
-        self.crop: RandomResizedCrop | None = _single(augmentation, RandomResizedCrop)
+        self.geometry = _of_type(augmentation, Geometric | Bending)
+        self.crop: Crop | None = _single(augmentation, Crop)
+        self.lighting = _of_type(augmentation, Lighting)
+        self.toning = _of_type(augmentation, Noise | Policy)
         self.jitter: ColourJitter | None = _single(augmentation, ColourJitter)
         self.erasing = _of_type(augmentation, Erasing)
         self.slope, self.offset = normalisation(contract)
@@ -81,29 +91,49 @@ class Augmenter:
         upright = all(isinstance(each, Flip | PadAndCrop) for _, each in self.geometry)
         return upright and self.crop is None
 
+    @property
+    def upright(self) -> bool:
+        """Whether all maps are affine, so that corners say what of an image is shown."""
+        return not any(isinstance(each, Bending) for _, each in self.geometry)
+
     def draw(self, stream: Stream) -> Draws:
         """Draw what happens to some samples.
 
         Args:
             stream: one key a sample; a sample's draws depend on nothing else.
         """
-        count, size, channels = len(stream.keys), self.contract.size, self.contract.channels
-        maps = np.tile(np.eye(2, 3), (count, 1, 1))
-        for place, geometric in self.geometry:
-            maps = _through(maps, geometric.maps(stream.fold(place), size))
+        count, size = len(stream.keys), self.contract.size
+        steps, maps = chain(
+            [_change(each, stream.fold(k), size) for k, each in self.geometry], count
+        )
         boxes = np.zeros((count, 0, 4))
         if self.crop is not None:
             boxes = self.crop.boxes(stream.fold("crop"))
-        colours = np.zeros((count, 0, 0))
-        if self.jitter is not None:
-            colours = self.jitter.colours(stream.fold("jitter"), channels)
+        tones = [each.tones(stream.fold(place)) for place, each in self.toning]
         holes = [each.rectangles(stream.fold(place), size) for place, each in self.erasing]
         return Draws(
+            steps,
             maps,
             boxes,
-            colours.astype(np.float32),
+            self._colours(stream).astype(np.float32),
+            np.concatenate(tones, axis=1) if tones else np.zeros((count, 0, 2)),
+            stream.fold("noise").keys,
             np.stack(holes, axis=1) if holes else np.zeros((count, 0, 4), np.int64),
         )
+
+    def _colours(self, stream: Stream) -> Floats:
+        """Draw matrices, and what is added: of the mean luminance, and always."""
+        channels = self.contract.channel_count
+        if self.jitter is None and not self.lighting:
+            return np.zeros((len(stream.keys), 0, 0))
+        colours = np.zeros((len(stream.keys), channels, channels + 2))
+        if self.jitter is None:
+            colours[:, :, :channels] = np.eye(channels)
+        else:
+            colours[:, :, :-1] = self.jitter.colours(stream.fold("jitter"), self.contract.channels)
+        for place, each in self.lighting:
+            colours[:, :, -1] += each.shifts(stream.fold(place), channels)
+        return colours
 
     def maps(self, draws: Draws, sizes: npt.NDArray[np.int64]) -> Floats:
         """Return where in its image each place of the result is: (samples, 2, 3).
@@ -116,7 +146,7 @@ class Augmenter:
             ContractError: an image does not come to the network's size.
         """
         if self.crop is not None:
-            boxes = self.crop.box(draws.boxes, sizes)
+            boxes = self.crop.box(draws.boxes, sizes, self.contract.size)
             scale = boxes[:, 2:] / np.array(self.contract.size[::-1])
             return _upright(draws.maps, scale, boxes[:, :2])
         if self.copies or not len(sizes):
@@ -132,7 +162,7 @@ class Augmenter:
             maps: as `maps` returns them.
             sizes: height and width of the images, (samples, 2).
         """
-        if self.copies:
+        if self.copies or not self.upright:
             return np.concatenate([np.zeros_like(sizes), sizes], axis=1)
         tall, wide = self.contract.size
         places = np.array([[x, y, 1.0] for x in (0.5, wide - 0.5) for y in (0.5, tall - 0.5)])
@@ -221,11 +251,14 @@ class Augmenter:
             seen,
             rows,
             windows,
+            draws.steps[chosen],
             maps[chosen],
             self.border,
             self.fill,
             draws.colours[chosen],
             self.luma,
+            draws.tones[chosen],
+            draws.seeds[chosen],
             self.slope,
             self.offset,
             draws.holes[chosen],
@@ -233,11 +266,9 @@ class Augmenter:
         )
 
 
-def _through(first: Floats, second: Floats) -> Floats:
-    """Return the map of two changes, one after the other: what the second shows of the first."""
-    maps = first[:, :, :1] * second[:, :1] + first[:, :, 1:2] * second[:, 1:]
-    maps[:, :, 2] += first[:, :, 2]
-    return maps
+def _change(each: Any, stream: Stream, size: tuple[int, int]) -> Floats:
+    drawn: Floats = (each.steps if isinstance(each, Bending) else each.maps)(stream, size)
+    return drawn
 
 
 def _upright(maps: Floats, scale: Any, first: Any) -> Floats:
@@ -268,7 +299,7 @@ def _placement(size: tuple[int, int], contract: Contract) -> tuple[Floats, Float
     return scale, first
 
 
-def _of_type(augmentation: Sequence[Augmentation], type_: type) -> list[tuple[int, Any]]:
+def _of_type(augmentation: Sequence[Augmentation], type_: Any) -> list[tuple[int, Any]]:
     """Return the augmentations of one type, with their places as their streams' addresses."""
     return [(place, each) for place, each in enumerate(augmentation) if isinstance(each, type_)]
 
@@ -284,7 +315,7 @@ def _outside(
     augmentation: Sequence[Augmentation], contract: Contract
 ) -> tuple[int, npt.NDArray[np.float32]]:
     """Return what is outside of an image, and its colour."""
-    fills = {each.fill for each in augmentation if isinstance(each, PadAndCrop | Affine)}
+    fills = {each.fill for each in augmentation if hasattr(each, "fill")}
     if len(fills) > 1:
         raise UsageError(
             "An image is sampled once, so expected one fill for all augmentations, received "

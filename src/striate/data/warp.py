@@ -16,6 +16,10 @@ from typing import Any
 import numba
 import numpy as np
 
+from striate.data.tone_kernels import apply_tones
+
+MOST_REACH = 64  # pixels either way that a place which is bent may be made of
+
 ZERO, EDGE, REFLECT = 0, 1, 2  # what is outside: one colour, the border repeated or mirrored
 
 _kernel = numba.njit(nogil=True, cache=True)
@@ -26,11 +30,14 @@ def augment(
     images: Any,
     rows: Any,
     windows: Any,
+    steps: Any,
     maps: Any,
     border: Any,
     fill: Any,
     colours: Any,
     luma: Any,
+    tones: Any,
+    seeds: Any,
     slope: Any,
     offset: Any,
     holes: Any,
@@ -43,12 +50,15 @@ def augment(
         rows: places in `images`: (batch,) int64.
         windows: what of its whole image each of `images` is: (batch, 4) int64: top and left, then
             height and width of the whole.
-        maps: to the whole images: (batch, 2, 3) float64.
+        steps: from the result on, the last one first at work (see `bending`): (batch, n, STEP).
+        maps: from there to the whole images: (batch, 2, 3) float64.
         border: ZERO, EDGE or REFLECT.
         fill: the colour outside under ZERO: (channels,) float32 levels.
-        colours: (batch, channels, channels + 1) float32, the last column for the mean luminance;
-            (batch, 0, 0) leaves colours alone.
+        colours: (batch, channels, channels + 2) float32, the last columns for the mean luminance
+            and for what is added; (batch, 0, 0) leaves colours alone.
         luma: weights of the channels in the luminance: (channels,) float32.
+        tones: kinds and amounts, after the colours (see `tone_kernels`): (batch, n, 2) float64.
+        seeds: of noise: (batch,) uint64.
         slope: of the normalisation, level * slope + offset: (channels,) float32.
         offset: (channels,) float32.
         holes: rectangles that become zero: (batch, count, 4) int64: top, left, bottom, right.
@@ -57,15 +67,23 @@ def augment(
     as_it_is = np.ones_like(slope), np.zeros_like(offset)
     for row in range(len(rows)):
         image, window, target = images[rows[row]], windows[row], out[row]
-        levels = as_it_is if colours.shape[1] else (slope, offset)
-        if _is_shift(maps[row]):
+        toned = tones.shape[1] > 0
+        levels = as_it_is if toned or colours.shape[1] else (slope, offset)
+        if steps.shape[1]:
+            _bend(image, window, steps[row], maps[row], border, fill, levels, target)
+        elif _is_shift(maps[row]):
             _shift(image, window, maps[row], border, fill, levels, target)
         elif maps[row, 0, 1] == 0.0 and maps[row, 1, 0] == 0.0:
             _scale(image, window, maps[row], border, fill, levels, target)
         else:
             _warp(image, window, maps[row], border, fill, levels, target)
         if colours.shape[1]:
-            _colour(target, colours[row], luma, slope, offset)
+            after = as_it_is if toned else (slope, offset)
+            _colour(target, colours[row], luma, after[0], after[1])
+        if toned:
+            apply_tones(target, tones[row], seeds[row], luma)
+            for c in range(len(slope)):
+                target[c] = target[c] * slope[c] + offset[c]
         for hole in holes[row]:
             target[:, hole[0] : hole[2], hole[1] : hole[3]] = 0.0
 
@@ -218,8 +236,7 @@ def _colour_line(line: Any, starts: Any, columns: Any, levels: Any, out: Any) ->
 
 @_kernel
 def _warp(image: Any, window: Any, map: Any, border: Any, fill: Any, levels: Any, out: Any) -> None:
-    """Sample any map, all pixels under the triangle of each place."""
-    height, width, channels = window[2], window[3], image.shape[2]
+    """Sample any affine map, all pixels under the triangle of each place."""
     reach_x = max(hypot(map[0, 0], map[0, 1]), 1.0)
     reach_y = max(hypot(map[1, 0], map[1, 1]), 1.0)
     across = np.empty(int(2 * reach_x) + 3, np.float32)
@@ -228,22 +245,94 @@ def _warp(image: Any, window: Any, map: Any, border: Any, fill: Any, levels: Any
         for x in range(out.shape[2]):
             u = map[0, 0] * (x + 0.5) + map[0, 1] * (y + 0.5) + map[0, 2]
             v = map[1, 0] * (x + 0.5) + map[1, 1] * (y + 0.5) + map[1, 2]
-            u, v = _inside(u, width, border), _inside(v, height, border)
-            if u < 0.0 or v < 0.0:
-                for c in range(channels):
-                    out[c, y, x] = fill[c] * levels[0][c] + levels[1][c]
-                continue
-            left, columns = _taps(u, reach_x, width, across)
-            top, lines = _taps(v, reach_y, height, down)
-            left, top = left - window[1], top - window[0]
-            for c in range(channels):
-                total = np.float32(0.0)
-                for j in range(lines):
-                    line = np.float32(0.0)
-                    for i in range(columns):
-                        line += across[i] * np.float32(image[top + j, left + i, c])
-                    total += down[j] * line
-                out[c, y, x] = total * levels[0][c] + levels[1][c]
+            u, v = _inside(u, window[3], border), _inside(v, window[2], border)
+            _sample(image, window, u, v, reach_x, reach_y, across, down, fill, levels, out[:, y, x])
+
+
+@_kernel
+def _sample(
+    image: Any,
+    window: Any,
+    u: Any,
+    v: Any,
+    reach_x: Any,
+    reach_y: Any,
+    across: Any,
+    down: Any,
+    fill: Any,
+    levels: Any,
+    out: Any,
+) -> None:
+    """Sample one place; a negative one is outside."""
+    slope, offset = levels
+    if u < 0.0 or v < 0.0:
+        for c in range(len(out)):
+            out[c] = fill[c] * slope[c] + offset[c]
+        return
+    left, columns = _taps(u, reach_x, window[3], across)
+    top, lines = _taps(v, reach_y, window[2], down)
+    left, top = left - window[1], top - window[0]
+    for c in range(len(out)):
+        total = np.float32(0.0)
+        for j in range(lines):
+            line = np.float32(0.0)
+            for i in range(columns):
+                line += across[i] * np.float32(image[top + j, left + i, c])
+            total += down[j] * line
+        out[c] = total * slope[c] + offset[c]
+
+
+@_kernel
+def _bend(
+    image: Any,
+    window: Any,
+    steps: Any,
+    map: Any,
+    border: Any,
+    fill: Any,
+    levels: Any,
+    out: Any,
+) -> None:
+    """Sample a chain of steps; the triangle is as wide as the map shrinks at each place."""
+    across, down = (
+        np.empty(2 * MOST_REACH + 3, np.float32),
+        np.empty(2 * MOST_REACH + 3, np.float32),
+    )
+    for y in range(out.shape[1]):
+        for x in range(out.shape[2]):
+            u, v, wide, tall = follow(steps, map, x + 0.5, y + 0.5)
+            u, v = _inside(u, window[3], border), _inside(v, window[2], border)
+            reach_x, reach_y = min(max(wide, 1.0), MOST_REACH), min(max(tall, 1.0), MOST_REACH)
+            _sample(image, window, u, v, reach_x, reach_y, across, down, fill, levels, out[:, y, x])
+
+
+@_kernel
+def follow(steps: Any, map: Any, x: Any, y: Any) -> Any:
+    """Return where a place is shown from, and how much the map shrinks there, across and down.
+
+    A place behind the viewer is far outside.
+    """
+    xx, xy, yx, yy = 1.0, 0.0, 0.0, 1.0  # derivatives of the place by the result's x and y
+    for k in range(len(steps) - 1, -1, -1):
+        h = steps[k]
+        depth = h[6] * x + h[7] * y + h[8]
+        if depth <= 0.0:
+            return -1e9, -1e9, 1.0, 1.0
+        u, v = (h[0] * x + h[1] * y + h[2]) / depth, (h[3] * x + h[4] * y + h[5]) / depth
+        a, b = (h[0] - u * h[6]) / depth, (h[1] - u * h[7]) / depth
+        c, d = (h[3] - v * h[6]) / depth, (h[4] - v * h[7]) / depth
+        xx, xy, yx, yy = a * xx + b * yx, a * xy + b * yy, c * xx + d * yx, c * xy + d * yy
+        scale = 1.0 / (h[11] * h[11] + h[12] * h[12])
+        x, y = u - h[11], v - h[12]
+        square = (x * x + y * y) * scale
+        factor = 1.0 + h[9] * square + h[10] * square * square
+        more = 2.0 * scale * (h[9] + 2.0 * h[10] * square)
+        a, b, d = factor + more * x * x, more * x * y, factor + more * y * y
+        xx, xy, yx, yy = a * xx + b * yx, a * xy + b * yy, b * xx + d * yx, b * xy + d * yy
+        x, y = h[11] + x * factor, h[12] + y * factor
+    a, b, c, d = map[0, 0], map[0, 1], map[1, 0], map[1, 1]
+    wide, tall = hypot(a * xx + b * yx, a * xy + b * yy), hypot(c * xx + d * yx, c * xy + d * yy)
+    return a * x + b * y + map[0, 2], c * x + d * y + map[1, 2], wide, tall
 
 
 @_kernel
@@ -256,7 +345,7 @@ def _colour(image: Any, colour: Any, luma: Any, slope: Any, offset: Any) -> None
         line[:] = image[:, y]
         for c in range(channels):
             levels = image[c, y]
-            base = np.float32(colour[c, channels] * mean)
+            base = np.float32(colour[c, channels] * mean) + colour[c, channels + 1]
             if channels == 3:
                 red, green, blue = colour[c, 0], colour[c, 1], colour[c, 2]
                 for x in range(width):
