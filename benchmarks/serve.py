@@ -169,7 +169,7 @@ def until_ready(name: str, process: subprocess.Popen[bytes], port: int) -> float
     """Wait for a server's first answer; return the seconds."""
     began = time.monotonic()
     path = "ready" if name == "ours" else "health"
-    while time.monotonic() - began < 120:
+    while time.monotonic() - began < 300:
         if process.poll() is not None:
             raise RuntimeError(f"{name} ended with code {process.returncode}")
         try:

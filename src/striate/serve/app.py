@@ -110,7 +110,7 @@ class Service:
             image = self.answerer.prepare(self.answerer.blank(), self.limits.pixels)
         except Refusal as refusal:
             raise ContractError(refusal.message) from refusal
-        for count in (1, *[self.limits.batch * self.engines] * 3):
+        for count in (1, self.limits.batch * self.engines):
             batcher.coming = count  # so that full batches form
             waiting = [batcher.submit(image) for _ in range(count)]
             batcher.coming = 0

@@ -81,8 +81,9 @@ def serve(
         raise UsageError("Several workers need a system that can fork; serve with --workers 1.")
     opened, chosen = inference.open_model(model), choose_device(device)
     cores = max(1, usable_cores() // workers)
-    listening = door.bind(host, port)
+    door.bind(host, port).close()  # said at once where it cannot be
     answerer = _answerer(opened, chosen, limits.batch, cores, workers)
+    listening = door.bind(host, port)  # nobody comes in, and hangs, before there are answers
     contract = answerer.contract if answerer is not None else opened.contract()
     serving = Serving(
         url=door.url(listening),
