@@ -64,8 +64,9 @@ def evaluate(
 ) -> None:
     """Accuracy with its interval, per class, calibration, confusion.
 
-    The run's own data is evaluated on the images that were held out from training. Several runs
-    answer together, by the mean of their probabilities, beside each alone.
+    The run's own data is evaluated on the images that were held out from training. Several runs, or
+    checkpoints of one (RUN RUN/checkpoints/*), answer together, by the mean of their probabilities,
+    beside each alone.
 
     --crops ten and --scales 224,256,384 test as the papers do, beside the single centre crop: on
     corners, centre and their mirror images; on whole images and their mirror images, the network
@@ -75,7 +76,7 @@ def evaluate(
 
     sides = _sides(scales)
 
-    others = [each for each in more or () if (Path(each) / "run.json").is_file()]
+    others = [each for each in more or () if _is_member(Path(each))]
     sets = [each for each in more or () if each not in others]
     if len(sets) > 1:
         raise UsageError(f"Expected run folders and one DATA, received {' and '.join(sets)}.")
@@ -98,6 +99,11 @@ def evaluate(
         written = inference.write_evaluation(found, opened, images, out)
         text += "\n\n" + "\n".join(f"{name.ljust(10)} {path}" for name, path in written.items())
     output.show(found, text, as_json)
+
+
+def _is_member(path: Path) -> bool:
+    """Tell a run, or a checkpoint of one, from data."""
+    return (path / "run.json").is_file() or (path / "tensors.safetensors").is_file()
 
 
 def _sides(text: str | None) -> tuple[int, ...]:

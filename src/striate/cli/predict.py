@@ -27,6 +27,16 @@ def predict(
         int, typer.Option("--top", metavar="N", min=1, help="Classes --json names for each image.")
     ] = 5,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print file,id,label,probability.")] = False,
+    monte_carlo: Annotated[
+        int,
+        typer.Option(
+            "--monte-carlo",
+            metavar="N",
+            min=0,
+            help="Ask N times with dropout left on, and say how far the answers differ.",
+        ),
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the draws.")] = 0,
     strict: Strict = False,
     device: Device = "auto",
     as_json: Json = False,
@@ -39,14 +49,29 @@ def predict(
         raise UsageError("Choose one of --csv and --json.")
     from striate import inference
 
-    found = inference.predict(run, files, top=top, device=device, strict=strict)
+    found = inference.predict(
+        run,
+        files,
+        top=top,
+        device=device,
+        strict=strict,
+        monte_carlo=monte_carlo,
+        seed=seed,
+    )
     text = "" if as_json else _csv(found) if as_csv else _text(found)
     output.show(found, text, as_json)
 
 
 def _text(found: Sequence[Prediction]) -> str:
     rows = [(each.file, each.label, output.percent(each.probability, 1)) for each in found]
-    return output.table(("file", "label", "probability"), rows)
+    if found and found[0].doubts is None:
+        return output.table(("file", "label", "probability"), rows)
+    doubted = [
+        (*row, f"{each.doubts.deviation:.3f}", f"{each.doubts.entropy:.3f}")
+        for row, each in zip(rows, found, strict=True)
+        if each.doubts is not None
+    ]
+    return output.table(("file", "label", "probability", "deviation", "entropy"), doubted)
 
 
 def _csv(found: Sequence[Prediction]) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import safetensors
+from safetensors.torch import load_file
+
 from striate import runs, weights
+from striate.errors import WeightsError
 from striate.weights import Weights
 
 Model = runs.Run | Weights | runs.Bundle
 
 
 def open_model(model: Model | Path | str) -> Model:
-    """Open a run folder, published weights by file or name, or an export bundle.
+    """Open a run folder, a checkpoint of one, published weights, or an export bundle.
 
     Raises:
         RunError: it is neither; or the run is damaged.
@@ -20,7 +24,22 @@ def open_model(model: Model | Path | str) -> Model:
     if not isinstance(model, Path | str):
         return model
     path = Path(model)
+    if (path / "tensors.safetensors").is_file():
+        return _checkpoint(path)
     tensorflow = path.is_dir() and (path / "model.json").is_file()
     if path.is_file() or tensorflow or (not path.exists() and str(model) in weights.names()):
         return weights.open(model)
     return runs.open_bundle(path) if runs.is_bundle(path) else runs.open(path)
+
+
+def _checkpoint(path: Path) -> Weights:
+    """Open a checkpoint of a run, RUN/checkpoints/STEP: its average weights, where it has some."""
+    run = runs.open(path.resolve().parent.parent)
+    file = path / "tensors.safetensors"
+    try:
+        saved = load_file(file)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{file} is no whole safetensors file: {error}.") from error
+    kind = "average/" if any(name.startswith("average/") for name in saved) else "net/"
+    tensors = {n.removeprefix(kind): value for n, value in saved.items() if n.startswith(kind)}
+    return Weights(file, run.network(), tensors, run.contract())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from striate import data, progress
 from striate.contract import Contract
@@ -21,12 +21,16 @@ from striate.errors import DataError, RunError
 from striate.inference import metrics
 from striate.inference.answering import answering
 from striate.inference.model import Model, open_model
+from striate.inference.monte_carlo import monte_carlo as draw
+from striate.inference.weights import load
 from striate.ops import choose_device, usable_cores
 from striate.records import Record
 
 Pixels = npt.NDArray[np.float32]
 
 _BATCH = 32
+
+Likely = npt.NDArray[np.float64]
 
 
 class Guess(Record, frozen=True, kw_only=True):
@@ -35,6 +39,22 @@ class Guess(Record, frozen=True, kw_only=True):
     id: str
     label: str
     probability: float
+
+
+class Doubts(Record, frozen=True, kw_only=True):
+    """What dropout, left on, says of an answer; in nats but for the deviation.
+
+    Args:
+        draws: forward passes it is taken over.
+        entropy: of the mean answer: all doubt there is.
+        disagreement: the part of it that draws differ about.
+        deviation: of the likeliest class's probability.
+    """
+
+    draws: int
+    entropy: float
+    disagreement: float
+    deviation: float
 
 
 class Prediction(Record, frozen=True, kw_only=True):
@@ -46,6 +66,7 @@ class Prediction(Record, frozen=True, kw_only=True):
         label: its name for readers.
         probability: what the network gives it.
         top: the likeliest classes, best first; the first is the one above.
+        doubts: of the answer, where Monte Carlo draws were asked for.
     """
 
     file: str
@@ -53,6 +74,10 @@ class Prediction(Record, frozen=True, kw_only=True):
     label: str
     probability: float
     top: tuple[Guess, ...]
+    doubts: Doubts | None = None
+
+
+Ask = Callable[[Tensor], tuple[Likely, "list[Doubts | None]"]]
 
 
 def predict(
@@ -62,6 +87,8 @@ def predict(
     top: int = 5,
     device: str = "auto",
     strict: bool = False,
+    monte_carlo: int = 0,
+    seed: int = 0,
 ) -> tuple[Prediction, ...]:
     """Classify images.
 
@@ -71,8 +98,12 @@ def predict(
         top: how many classes to name for each.
         device: auto, cpu, cuda or cuda:N.
         strict: a file that cannot be read is an error; otherwise it is left out, and said.
+        monte_carlo: forward passes of each image with dropout left on, whose mean answers and
+            whose spread says how sure it is; 0 asks once, without dropout.
+        seed: of the draws.
 
     Raises:
+        UsageError: Monte Carlo draws of a network without dropout.
         DataError: a path that is not there, no image among them, or none that can be read.
         RunError: the run has no weights yet.
     """
@@ -80,7 +111,10 @@ def predict(
     paths = find(files)
     chosen = choose_device(device)
     contract = opened.contract()
-    net = answering(opened, chosen, min(_BATCH, len(paths)))
+    if monte_carlo:
+        ask = _doubting(load(opened, chosen), contract, monte_carlo, seed, chosen)
+    else:
+        ask = _sure(answering(opened, chosen, min(_BATCH, len(paths))), contract, chosen)
     found: list[Prediction] = []
     batch: list[tuple[Path, Pixels]] = []
     for path, image in progress.track(_read(paths, contract), "predicting", "images", len(paths)):
@@ -91,9 +125,9 @@ def predict(
         else:
             progress.say(f"Skipped: {image}")
         if len(batch) == _BATCH:
-            found += _classify(net, contract, batch, top, chosen)
+            found += _classify(ask, contract, batch, top)
             batch = []
-    found += _classify(net, contract, batch, top, chosen)
+    found += _classify(ask, contract, batch, top)
     if not found:
         raise DataError(f"None of the files can be read as an image (tried {len(paths)}).")
     return tuple(found)
@@ -156,23 +190,46 @@ def _read(paths: Sequence[Path], contract: Contract) -> Iterator[tuple[Path, Pix
 
 
 def _classify(
-    net: nn.Module,
-    contract: Contract,
-    batch: Sequence[tuple[Path, Pixels]],
-    top: int,
-    device: torch.device,
+    ask: Ask, contract: Contract, batch: Sequence[tuple[Path, Pixels]], top: int
 ) -> list[Prediction]:
     if not batch:
         return []
-    images = torch.from_numpy(np.stack([image for _, image in batch])).to(device)
-    with torch.inference_mode():
-        outputs = net(images).float().cpu().numpy()
-    if not np.isfinite(outputs).all():
-        raise RunError("The network's outputs are not finite: its weights are damaged.")
-    likely = metrics.probabilities(outputs, contract.output)
+    likely, doubts = ask(torch.from_numpy(np.stack([image for _, image in batch])))
     return [
-        prediction(path, row, contract, top) for (path, _), row in zip(batch, likely, strict=True)
+        prediction(path, row, contract, top).replace(doubts=each)
+        for (path, _), row, each in zip(batch, likely, doubts, strict=True)
     ]
+
+
+def _sure(net: nn.Module, contract: Contract, device: torch.device) -> Ask:
+    """Return what asks a net once."""
+
+    def ask(images: Tensor) -> tuple[Likely, list[Doubts | None]]:
+        with torch.inference_mode():
+            outputs = net(images.to(device)).float().cpu().numpy()
+        if not np.isfinite(outputs).all():
+            raise RunError("The network's outputs are not finite: its weights are damaged.")
+        return metrics.probabilities(outputs, contract.output), [None] * len(images)
+
+    return ask
+
+
+def _doubting(
+    net: nn.Module, contract: Contract, draws: int, seed: int, device: torch.device
+) -> Ask:
+    """Return what asks a net with dropout several times."""
+
+    def ask(images: Tensor) -> tuple[Likely, list[Doubts | None]]:
+        found = draw(net, [images], draws=draws, seed=seed, meaning=contract.output, device=device)
+        if not np.isfinite(found.probabilities).all():
+            raise RunError("The network's outputs are not finite: its weights are damaged.")
+        columns = zip(found.entropy, found.disagreement, found.deviation, strict=True)
+        return found.probabilities, [
+            Doubts(draws=draws, entropy=float(e), disagreement=float(d), deviation=float(s))
+            for e, d, s in columns
+        ]
+
+    return ask
 
 
 def prediction(
