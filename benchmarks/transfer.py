@@ -122,7 +122,8 @@ def main() -> None:
         for row in document["rows"]:
             low, high = row["interval"]
             print(
-                f"{row['name']:<14} {row['ours']:.3f}  {low:.3f} to {high:.3f}  {len(row['seeds'])} seeds"
+                f"{row['name']:<14} {row['ours']:.3f}  {low:.3f} to {high:.3f}  "
+                f"{len(row['seeds'])} seeds"
             )
 
 

@@ -14,8 +14,7 @@ from striate.data import Dataset
 from striate.errors import UsageError, WeightsError
 from striate.records import decode
 from striate.train import Recipe, resume
-from striate.transfer import features, transfer
-from striate.transfer.transfer import Settings
+from striate.transfer import Settings, features, transfer
 
 
 @pytest.fixture(autouse=True)
@@ -64,11 +63,17 @@ def test_features_are_the_layers_answers_and_are_kept(
 
 def test_every_way(published_weights: Path, digits: Dataset, tmp_path: Path) -> None:
     """The table: all on the same images; what is frozen stays to the bit; the run is a run."""
-    found = transfer(digits, "resnet20_cifar10", compare=True, settings=FAST, out=tmp_path / "run")
+    found = transfer(digits, "resnet20_cifar10", settings=FAST, out=tmp_path / "run")
     assert [row.how for row in found.rows] == ["linear", "head", "last", "all", "scratch"]
     assert found.images == 48
     assert "Little data (12 training images a class" in found.why
     by_way = {row.how: row for row in found.rows}
+    assert [each.depth for each in found.probes] == sorted(each.depth for each in found.probes)
+    assert found.probes[-1].depth == 1.0
+    assert all(0.25 < each.accuracy <= 1 for each in found.probes)
+    best = max(found.rows, key=lambda row: row.accuracy)
+    if best.accuracy > by_way[found.how].accuracy:
+        assert f"{best.how} did better here than {found.how}" in found.notes[-1]
     assert by_way["head"].moving == 4 * 65
     assert by_way["head"].moving < by_way["last"].moving < by_way["all"].moving
     assert all(row.n == 80 for row in found.rows)
@@ -87,6 +92,14 @@ def test_every_way(published_weights: Path, digits: Dataset, tmp_path: Path) -> 
     assert not torch.equal(last["layer3.2.conv2.weight"], start["layer3.2.conv2.weight"])
     again = inference.evaluate(by_way["linear"].run, digits, device="cpu")
     assert again.test.accuracy == by_way["linear"].accuracy
+
+
+def test_the_choice_alone(published_weights: Path, digits: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    found = transfer(digits, "resnet20_cifar10", compare=False, settings=FAST, out=out)
+    assert [row.how for row in found.rows] == [found.how]
+    assert found.why
+    assert found.probes
 
 
 def test_unfreezing_in_stages(published_weights: Path, digits: Dataset, tmp_path: Path) -> None:

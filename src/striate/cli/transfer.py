@@ -42,8 +42,9 @@ def transfer(
         How, typer.Option("--how", help="auto measures how similar the data is, and chooses.")
     ] = How.auto,
     compare: Annotated[
-        bool, typer.Option("--compare", help="All five ways: same data, same budget.")
-    ] = False,
+        bool | None,
+        typer.Option("--compare/--no-compare", help="All five ways, same budget; auto does."),
+    ] = None,
     layer: Annotated[
         str | None,
         typer.Option("--layer", metavar="NAME", help="Whose features a linear classifier takes."),
@@ -85,9 +86,8 @@ def transfer(
     earlier half at a hundredth. What does not move keeps its batch normalisation to the bit.
     """
     from striate import transfer as moving
-    from striate.transfer.transfer import Settings
 
-    settings = Settings(
+    settings = moving.Settings(
         epochs=epochs,
         rate=rate,
         last=last,

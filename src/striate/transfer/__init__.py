@@ -8,7 +8,8 @@ from striate.transfer.features import features
 from striate.transfer.linear import Linear, fit_linear, fit_logistic, fit_svm
 from striate.transfer.neighbours import Answer, Neighbour, Similar, similar
 from striate.transfer.probe import Probe, probe_layers, probes
-from striate.transfer.transfer import ALL, Row, Settings, TransferResult, transfer
+from striate.transfer.result import Row, Settings, TransferResult
+from striate.transfer.transfer import ALL, transfer
 from striate.transfer.tuning import blocks, cut_at, tuned
 
 __all__ = [

@@ -5,110 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
 
 from striate import data as sources
 from striate import inference, progress, runs
-from striate.contract import Contract
-from striate.data import Augmentation, Dataset, Flip, PadAndCrop, RandomResizedCrop
+from striate.data import Dataset
 from striate.design import Layer, Network
-from striate.errors import UsageError
 from striate.inference import Model
 from striate.inference.metrics import wilson
 from striate.layers import build
 from striate.ops import choose_device
-from striate.randomness import stream
-from striate.records import Record
-from striate.train import SGD, Cosine, DataChoice, Preprocessing, Recipe, leave, start_from, train
+from striate.train import SGD, Cosine, DataChoice, Recipe, leave, start_from, train
 from striate.transfer.choose import How, choose
 from striate.transfer.features import features
 from striate.transfer.linear import Linear, Method, fit_linear
+from striate.transfer.material import augmentation, few, preprocessing
 from striate.transfer.probe import Probe, probe_layers, probes
-from striate.transfer.tuning import HEAD, RATES, blocks, cut_at, penultimate, thawed, tuned
+from striate.transfer.result import Row, Settings, TransferResult
+from striate.transfer.tuning import HEAD, blocks, cut_at, penultimate, thawed, tuned
 
 ALL: tuple[How, ...] = ("linear", "head", "last", "all", "scratch")
-
-
-class Row(Record, frozen=True, kw_only=True):
-    """How one way fared on the held-out images.
-
-    Args:
-        how: linear (features and a linear classifier), head, last (blocks), all, scratch.
-        accuracy: on the test part; None where there is none.
-        interval: Wilson's, at 95%.
-        n: test images.
-        moving: parameters that were trained.
-        seconds: of training, features included.
-        run: the run folder it left.
-    """
-
-    how: How
-    accuracy: float | None
-    interval: tuple[float, float] | None
-    n: int
-    moving: int
-    seconds: float
-    run: str
-
-
-class TransferResult(Record, frozen=True, kw_only=True):
-    """The document of `transfer`.
-
-    Args:
-        data: which data.
-        source: the network it began with.
-        images: to train on, the validation part included.
-        classes: how many.
-        how: what was done, as asked or as the table says.
-        why: the reason, with figures; empty where it was asked for.
-        run: the run folder of `how`.
-        probes: linear probes by depth, where they were measured.
-        rows: the table.
-        notes: what a reader should know.
-    """
-
-    data: str
-    source: str
-    images: int
-    classes: int
-    how: How
-    why: str
-    run: str
-    probes: tuple[Probe, ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...] = ()
-
-
-class Settings(NamedTuple):
-    """What the trained ways share: one budget for all.
-
-    Args:
-        epochs: of each.
-        rate: of the head.
-        batch: images a step.
-        last: how many blocks "last" is.
-        rates: of the head, the later half of the blocks, the earlier half.
-        layer_decay: each block's rate is this much of the next one's, in place of `rates`.
-        freeze_norm: keep batch normalisation as it is in blocks that move, too.
-        gradual: begin with the head alone, then the last blocks, then what was asked for, each
-            stage taking its share of the epochs.
-        seed: of all chance.
-        device: where.
-    """
-
-    epochs: int = 15
-    rate: float = 0.1
-    batch: int = 32
-    last: int = 1
-    rates: tuple[float, ...] = RATES
-    layer_decay: float | None = None
-    freeze_norm: bool = False
-    gradual: bool = False
-    seed: int = 0
-    device: str = "auto"
 
 
 def transfer(
@@ -116,7 +35,7 @@ def transfer(
     start: Model | Path | str,
     *,
     how: How | Literal["auto"] = "auto",
-    compare: bool = False,
+    compare: bool | None = None,
     layer: str | None = None,
     method: Method = "logistic",
     per_class: int | None = None,
@@ -129,7 +48,8 @@ def transfer(
         data: a named set, a path, or data that is open.
         start: a run folder, or published weights.
         how: `linear`, `head`, `last`, `all` or `scratch`; `auto` measures, and follows the table.
-        compare: try all five ways, on the same data with the same budget.
+        compare: try all five ways, on the same data with the same budget; `auto` does unless told
+            otherwise, so that its choice can be held against the others.
         layer: whose features a linear classifier takes; the last ones unless given.
         method: logistic regression or a linear support vector machine.
         per_class: take no more training images of each class.
@@ -150,13 +70,14 @@ def transfer(
         chosen, why = choice.how, choice.why
         made.layer = layer or choice.layer
         progress.say(why)
-    ways = ALL if compare else (chosen,)
+    ways = ALL if compare or (compare is None and how == "auto") else (chosen,)
     base = Path(out) if out is not None else runs.new_path("runs", f"{made.dataset.name}-transfer")
     rows = []
     for way in ways:
         place = base if way == chosen else base.with_name(f"{base.name}-{way}")
         rows.append(made.row(way, place))
         progress.say(f"{way}: {_percent(rows[-1].accuracy)}")
+    made.notes += _ahead(rows, chosen)
     return TransferResult(
         data=made.dataset.spec,
         source=str(made.model.path),
@@ -169,6 +90,18 @@ def transfer(
         rows=tuple(rows),
         notes=tuple(made.notes),
     )
+
+
+def _ahead(rows: Sequence[Row], chosen: How) -> list[str]:
+    """Say where another way did better than the one that was chosen."""
+    (own,) = (each for each in rows if each.how == chosen)
+    best = max(rows, key=lambda each: each.accuracy or 0.0)
+    if own.accuracy is None or best.accuracy is None or best.accuracy <= own.accuracy:
+        return []
+    return [
+        f"{best.how} did better here than {chosen}, {_percent(best.accuracy)} against "
+        f"{_percent(own.accuracy)}: its run is {best.run}."
+    ]
 
 
 def _percent(share: float | None) -> str:
@@ -192,7 +125,7 @@ class _Transfer:
         self.paper = _plain(self.model.network())
         self.layer = layer or penultimate(self.paper)
         opened = sources.open(data) if isinstance(data, str) else data
-        self.dataset = _few(opened, per_class, settings.seed)
+        self.dataset = few(opened, per_class, settings.seed)
         self.train = self.dataset.parts["train"]
         self.notes: list[str] = []
 
@@ -311,8 +244,8 @@ class _Transfer:
             network=network,
             start=None if how in ("scratch", "linear") else given,
             data=DataChoice(path=self.dataset.spec),
-            preprocessing=_preprocessing(contract),
-            augmentation=() if how == "linear" else _augmentation(contract),
+            preprocessing=preprocessing(contract),
+            augmentation=() if how == "linear" else augmentation(contract),
             optimiser=SGD(rate=chosen.rate, momentum=0.9, nesterov=True, decay=5e-4),
             schedule=Cosine(),
             warmup_epochs=min(1.0, (epochs or chosen.epochs) / 2),
@@ -335,62 +268,6 @@ def _plain(network: Network) -> Network:
             kept.insert(0, layer)
             wanted.update(layer.inputs)
     return network.replace(layers=tuple(kept), outputs=tuple(heads))
-
-
-def _few(dataset: Dataset, per_class: int | None, seed: int) -> Dataset:
-    """Return the data as a train and a test part, with so many training images of each class."""
-    parts = dict(dataset.parts)
-    if "train" not in parts:
-        held = sources.split(dataset, validation=0.0)
-        parts = {"train": held.train, "test": held.test}
-    training = parts["train"]
-    if per_class is not None:
-        if per_class < 2:
-            raise UsageError(f"Expected 2 images a class or more, received {per_class}.")
-        order = stream(seed, "few").permutation("images", len(training))
-        taken = np.zeros(len(dataset.classes), np.int64)
-        chosen = []
-        for index in order.tolist():
-            label = training.labels[index]
-            if taken[label] < per_class:
-                taken[label] += 1
-                chosen.append(index)
-        training = training.subset(sorted(chosen))
-    kept = {name: part for name, part in parts.items() if name in ("validation", "test")}
-    return Dataset(
-        dataset.name,
-        dataset.spec,
-        dataset.classes,
-        {"train": training, **kept},
-        dataset.skipped,
-        dataset.notes,
-    )
-
-
-def _preprocessing(contract: Contract) -> Preprocessing:
-    """Return what makes the same contract for other classes."""
-    return Preprocessing(
-        channels=contract.channels,
-        size=contract.size,
-        resize=contract.resize,
-        crop=contract.crop,
-        exif=contract.exif,
-        background=contract.background,
-        sixteen_bit=contract.sixteen_bit,
-        mean=contract.mean,
-        std=contract.std,
-        scale=contract.scale,
-        order=contract.order,
-    )
-
-
-def _augmentation(contract: Contract) -> tuple[Augmentation, ...]:
-    """Return crops and flips for photographs, shifts and flips for small images."""
-    if min(contract.size) >= 64:
-        return (RandomResizedCrop(scale=(0.4, 1.0)), Flip())
-    if contract.channels == "grey":
-        return (PadAndCrop(pad=2),)
-    return (PadAndCrop(pad=max(2, contract.size[0] // 8)), Flip())
 
 
 def _shares(epochs: int, stages: int) -> list[int]:

@@ -1,0 +1,89 @@
+"""What transfer is told and what it answers: settings, a row for each way, the whole document."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from striate.records import Record
+from striate.transfer.choose import How
+from striate.transfer.probe import Probe
+from striate.transfer.tuning import RATES
+
+
+class Row(Record, frozen=True, kw_only=True):
+    """How one way fared on the held-out images.
+
+    Args:
+        how: linear (features and a linear classifier), head, last (blocks), all, scratch.
+        accuracy: on the test part; None where there is none.
+        interval: Wilson's, at 95%.
+        n: test images.
+        moving: parameters that were trained.
+        seconds: of training, features included.
+        run: the run folder it left.
+    """
+
+    how: How
+    accuracy: float | None
+    interval: tuple[float, float] | None
+    n: int
+    moving: int
+    seconds: float
+    run: str
+
+
+class TransferResult(Record, frozen=True, kw_only=True):
+    """The document of `transfer`.
+
+    Args:
+        data: which data.
+        source: the network it began with.
+        images: to train on, the validation part included.
+        classes: how many.
+        how: what was done, as asked or as the table says.
+        why: the reason, with figures; empty where it was asked for.
+        run: the run folder of `how`.
+        probes: linear probes by depth, where they were measured.
+        rows: the table.
+        notes: what a reader should know.
+    """
+
+    data: str
+    source: str
+    images: int
+    classes: int
+    how: How
+    why: str
+    run: str
+    probes: tuple[Probe, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Settings(NamedTuple):
+    """What the trained ways share: one budget for all.
+
+    Args:
+        epochs: of each.
+        rate: of the head.
+        batch: images a step.
+        last: how many blocks "last" is.
+        rates: of the head, the later half of the blocks, the earlier half.
+        layer_decay: each block's rate is this much of the next one's, in place of `rates`.
+        freeze_norm: keep batch normalisation as it is in blocks that move, too.
+        gradual: begin with the head alone, then the last blocks, then what was asked for, each
+            stage taking its share of the epochs.
+        seed: of all chance.
+        device: where.
+    """
+
+    epochs: int = 15
+    rate: float = 0.1
+    batch: int = 32
+    last: int = 1
+    rates: tuple[float, ...] = RATES
+    layer_decay: float | None = None
+    freeze_norm: bool = False
+    gradual: bool = False
+    seed: int = 0
+    device: str = "auto"
