@@ -113,6 +113,8 @@ def check_picture(content: bytes) -> None:
     try:
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
+    except Image.DecompressionBombError as error:
+        raise Refusal(413, f"{error}") from None
     except Exception:
         raise Refusal(422, "That is not an image: its content is of no known format.") from None
     if width * height > _MOST_PIXELS:

@@ -112,6 +112,9 @@ class School:
                 self._process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
                 self._process.kill()
+        if self._said is not None:
+            self._said.close()
+            self._said, self._process = None, None
 
     def _check_free(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -2,7 +2,7 @@
 
 import { h, s, short } from "./dom.js";
 
-const W = 640, H = 250, L = 46, R = 14, T = 12, B = 30;
+const L = 42, R = 10, T = 10, B = 26;
 
 function nice(low, high, count) {
   const span = high - low || 1, raw = span / count, size = 10 ** Math.floor(Math.log10(raw));
@@ -27,6 +27,7 @@ export function chart(title, { below = "", format = short, low = null, high = nu
   const box = h("figure", { className: "chart" });
   let series = [];
   const draw = () => {
+    const W = Math.max(240, Math.round((box.clientWidth || 440) - 36)), H = Math.round(Math.min(250, Math.max(170, 0.5 * W)));
     const drawn = series.map((each) => ({ ...each, points: thinned(each.points.filter((p) => Number.isFinite(p[1]))) }));
     const every = drawn.flatMap((each) => each.points);
     if (!every.length) {
@@ -40,7 +41,7 @@ export function chart(title, { below = "", format = short, low = null, high = nu
     const x = (v) => L + (W - L - R) * ((v - x0) / (x1 - x0 || 1)), y = (v) => T + (H - T - B) * (1 - (Math.min(Math.max(v, y0), y1) - y0) / (y1 - y0 || 1));
     const grid = nice(y0, y1, 4).map((v) => [s("line", { class: "grid", x1: L, x2: W - R, y1: y(v), y2: y(v) }),
       s("text", { class: "tick", x: L - 8, y: y(v) + 4, "text-anchor": "end" }, format(v))]);
-    const marks = nice(x0, x1, 6).map((v) => s("text", { class: "tick", x: x(v), y: H - 9, "text-anchor": "middle" }, short(v)));
+    const marks = nice(x0, x1, Math.max(2, Math.min(6, Math.round(W / 70)))).map((v) => s("text", { class: "tick", x: x(v), y: H - 7, "text-anchor": "middle" }, short(v)));
     const paths = drawn.map((each) => s("path", { class: `curve ${each.kind || ""}`, stroke: each.colour,
       d: each.points.map((p, at) => `${at ? "L" : "M"}${x(p[0]).toFixed(1)} ${y(p[1]).toFixed(1)}`).join("") }));
     const dots = drawn.filter((each) => each.dots || each.points.length === 1).flatMap((each) => each.points.map((p) => s("circle", { cx: x(p[0]), cy: y(p[1]), r: 2.6, fill: each.colour })));
@@ -64,6 +65,7 @@ export function chart(title, { below = "", format = short, low = null, high = nu
     box.replaceChildren(h("figcaption", {}, title, legend), svg, told);
   };
   let due = 0;
+  new ResizeObserver(() => { if (series.length && !due) due = requestAnimationFrame(() => { due = 0; draw(); }); }).observe(box);
   return { box, set(next) { series = next; if (!due) due = requestAnimationFrame(() => { due = 0; draw(); }); } };
 }
 

@@ -14,7 +14,8 @@ const MEANING = {
   grad_cam: "Which places of the last maps speak for the class.",
   occlusion: "What is lost when a square covers it.",
 };
-const SMALL = "grey";
+const NAMES = { smooth_grad: "SmoothGrad", input_x_gradient: "Input × gradient", grad_cam: "Grad-CAM", guided_backprop: "Guided backprop", integrated_gradients: "Integrated gradients" };
+const called = (method) => NAMES[method] || method[0].toUpperCase() + words(method).slice(1);
 
 export async function open(main) {
   const name = state.run;
@@ -53,8 +54,8 @@ export async function open(main) {
 
   const answers = h("div", { className: "answers" }), gallery = h("div", { className: "maps" }), enlarged = h("div", { className: "enlarged" });
   const attackBox = h("div", { className: "attack" });
-  let kind = "fgsm", eps = run.channels === SMALL ? 0 : 0;
-  const most = run.channels === SMALL ? 0.5 : 16 / 255;
+  let kind = "fgsm", eps = 0;
+  const most = run.channels === "grey" ? 0.5 : 16 / 255;
 
   async function answer() {
     show(answers, waiting("Asking"));
@@ -70,7 +71,7 @@ export async function open(main) {
   }
 
   async function look() {
-    const tiles = maps.map((method) => h("li", { "data-method": method }, h("figure", {}, h("div", { className: "shade" }), h("figcaption", {}, h("b", {}, words(method)), h("span", { className: "verdict" }, "…")))));
+    const tiles = maps.map((method) => h("li", { "data-method": method }, h("figure", {}, h("div", { className: "shade" }), h("figcaption", {}, h("b", {}, called(method)), h("span", { className: "verdict" }, "…")))));
     show(gallery, h("ul", {}, tiles)); show(enlarged);
     await last.map(async (signal) => {
       const asked = (method) => ({ image: state.image, method, class: target });
@@ -79,9 +80,10 @@ export async function open(main) {
         try {
           const found = await get(api(name, "map"), asked(method), signal);
           if (signal.aborted) return;
-          const img = h("img", { src: found.overlay, alt: `${words(method)} for ${run.labels[target]}` });
-          figure.querySelector(".shade, img, button").replaceWith(h("button", { type: "button", "aria-label": `Enlarge ${words(method)}`, onclick: () => enlarge(method, found, tile) }, img));
+          const img = h("img", { src: found.overlay, alt: `${called(method)} for ${run.labels[target]}` });
+          figure.querySelector(".shade, img, button").replaceWith(h("button", { type: "button", "aria-label": `Enlarge ${called(method)}`, onclick: () => enlarge(method, found, tile) }, img));
           tile.found = found;
+          if (method === "grad_cam" || maps.length === 1) enlarge(method, found, tile);
         } catch (error) { if (!signal.aborted) figure.querySelector(".verdict").textContent = error.message; }
       }
       for (const [index, method] of maps.entries()) {
@@ -106,9 +108,9 @@ export async function open(main) {
   function enlarge(method, found, tile) {
     const tested = tile.tested;
     enlarged.dataset.method = method;
-    show(enlarged, h("figure", { className: tested && !tested.believable ? "doubted" : "" }, h("img", { src: found.overlay, alt: `${words(method)}, large` }),
+    show(enlarged, h("figure", { className: tested && !tested.believable ? "doubted" : "" }, h("img", { src: found.overlay, alt: `${called(method)}, large` }),
       found.covered ? h("img", { src: found.covered.picture, alt: "Probability by place of the square" }) : null),
-    h("div", {}, h("h3", {}, `${words(method)}${found.layer ? ` at ${found.layer}` : ""}`), h("p", {}, MEANING[method] || "", found.signed ? " Orange speaks for it, blue against." : ""),
+    h("div", {}, h("h3", {}, `${called(method)}${found.layer ? ` at ${found.layer}` : ""}`), h("p", {}, MEANING[method] || "", found.signed ? " Orange speaks for it, blue against." : ""),
       found.covered ? h("p", { className: "quiet" }, `The second picture: covered here, ${run.labels[target]} falls to ${percent(found.covered.least)} where it is bright, ${percent(found.covered.most)} where dark.`) : null,
       tested ? h("dl", { className: "facts" }, [["depends on the weights", tested.sensitivity === null ? "–" : tested.sensitivity.toFixed(2)], ["better than chance by", tested.faithfulness.toFixed(3)], ["deletion, insertion area", `${tested.areas.deletion.toFixed(2)}, ${tested.areas.insertion.toFixed(2)}`], ["completeness gap", tested.gap === null ? "no theory" : percent(tested.gap)]].map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value)))) : waiting("Being tested"),
       tested ? curves(tested) : null,

@@ -21,7 +21,7 @@ export function adopt(text) {
 
 export function field(row) {
   const found = row.receptive_field;
-  return found.whole ? "everything" : found.size.length ? by(found.size) : "–";
+  return found.whole ? "all" : found.size.length ? by(found.size) : "–";
 }
 
 export function sheetTable(layers, chosen = null, choose = null) {
@@ -31,7 +31,7 @@ export function sheetTable(layers, chosen = null, choose = null) {
     h("thead", {}, h("tr", {}, ["layer", "what", "output", "parameters", "multiply-adds", "field", "stride"].map((name, at) => h("th", { scope: "col", className: at > 1 ? "n" : "" }, name)))),
     h("tbody", {}, layers.map((row) => h("tr", { className: row.name === chosen ? "on" : "" },
       h("th", { scope: "row" }, choose ? h("button", { className: "plain", onclick: () => choose(row.name) }, row.name) : row.name), h("td", {}, row.caption), h("td", { className: "n" }, by(row.output)),
-      bar(row.parameters, heaviest), bar(row.macs, most), h("td", { className: "n" }, field(row)), h("td", { className: "n" }, row.receptive_field.stride?.[0] ?? ""))))));
+      bar(row.parameters, heaviest), bar(row.macs, most), h("td", { className: "n" }, field(row)), h("td", { className: "n" }, row.receptive_field.whole ? "" : row.receptive_field.stride?.[0] ?? ""))))));
 }
 
 // Cut an atlas into cells that can be chosen one by one, or walked through with the arrow keys.
@@ -65,7 +65,7 @@ export async function open(main, [, wanted]) {
   show(main, waiting("Drawing the network"));
   const sheet = await get(api(name, "network"));
   if (!sheet.layers) throw new Error("There is nothing to draw.");
-  const inspector = h("section", { className: "inspector", "aria-label": "The layer chosen" }), place = h("div", { className: "place" });
+  const inspector = h("section", { className: "inspector", "aria-label": "The layer chosen" }), place = h("div", { className: "place" }), weights = h("section", { className: "weights", "aria-label": "Filters" });
   const last = { layer: latest(), unit: latest() };
   let layer = null, channel = null, view = innerWidth < 760 ? "table" : "drawing", svg = null;
 
@@ -98,15 +98,16 @@ export async function open(main, [, wanted]) {
   const draw = () => { show(place, view === "drawing" ? drawing() : sheetTable(sheet.layers, layer, choose)); mark(); };
 
   async function inspect() {
-    const row = sheet.layers.find((each) => each.name === layer), shown = h("div", {}), units = h("div", { className: "units" }), unit = h("div", { className: "unit" });
+    const row = sheet.layers.find((each) => each.name === layer), units = h("div", { className: "units" }), unit = h("div", { className: "unit" });
     show(inspector, h("h2", {}, row.name), h("p", { className: "quiet" }, row.caption),
-      h("dl", { className: "cards small" }, [["Volume", by(row.output)], ["Parameters", whole(row.parameters)], ["Multiply-adds", brief(row.macs)], ["Receptive field", field(row), row.receptive_field.stride?.length ? `every ${row.receptive_field.stride[0]} px` : ""]].map(([key, value, note]) => h("div", {}, h("dt", {}, key), h("dd", {}, h("b", {}, value), note && h("span", {}, note))))), unit, units, shown);
+      h("dl", { className: "cards small" }, [["Volume", by(row.output)], ["Parameters", whole(row.parameters)], ["Multiply-adds", brief(row.macs)], ["Receptive field", field(row), !row.receptive_field.whole && row.receptive_field.stride?.length ? `every ${row.receptive_field.stride[0]} px` : ""]].map(([key, value, note]) => h("div", {}, h("dt", {}, key), h("dd", {}, h("b", {}, value), note && h("span", {}, note))))), unit, units);
+    show(weights);
     await last.layer(async (signal) => {
       show(units, waiting("Looking"));
       const [kernels, answers] = await Promise.all([row.filters ? get(api(name, "filters"), { layer }, signal) : null, get(api(name, "activations"), { layer, image: state.image }, signal)]);
       if (signal.aborted) return;
       show(units, activations(answers, pick));
-      show(shown, kernels ? filters(kernels, pick) : null);
+      show(weights, kernels ? filters(kernels, pick) : null);
     }).catch((error) => show(units, wrong(error, inspect)));
     if (channel !== null) pick(channel);
 
@@ -127,7 +128,7 @@ export async function open(main, [, wanted]) {
 
   show(main, h("div", { className: "head" }, h("div", {}, h("h1", { className: "title" }, sheet.network), h("p", { className: "quiet" }, `${whole(sheet.totals.parameters)} parameters · ${brief(sheet.totals.macs)} multiply-adds · input ${by(sheet.input)}`)),
     tabs("View", [["drawing", "Drawing"], ["table", "Table"]], view, (next) => { view = next; draw(); })),
-    h("div", { className: "bench" }, place, h("div", { className: "side" }, picker(name, () => { if (layer) inspect(); }), inspector)));
+    h("div", { className: "bench" }, h("div", { className: "looking" }, place, weights), h("div", { className: "side" }, picker(name, () => { if (layer) inspect(); }), inspector)));
   choose(sheet.layers.some((each) => each.name === wanted) ? wanted : (sheet.layers.find((each) => each.filters) || sheet.layers[0]).name);
   draw();
   return () => { last.layer(async () => null); last.unit(async () => null); };

@@ -121,7 +121,7 @@ function matrix(counts, labels) {
     h("thead", {}, h("tr", {}, h("td", {}), labels.map((label) => h("th", { scope: "col", title: label }, h("span", {}, label))))),
     h("tbody", {}, counts.map((row, at) => h("tr", {}, h("th", { scope: "row", title: labels[at] }, labels[at]), row.map((count, to) => {
       const total = row.reduce((sum, each) => sum + each, 0) || 1, share = at === to ? count / total : count / most;
-      return h("td", { className: at === to ? "right" : count ? "slip" : "", vars: { "--share": share.toFixed(3) },
+      return h("td", { className: at === to ? "diagonal" : count ? "slip" : "", vars: { "--share": share.toFixed(3) },
         onmouseenter: () => { said.textContent = `${labels[at]}: ${whole(count)} of ${whole(total)} are taken for ${labels[to]}.`; } }, count || "");
     })))));
   return h("div", {}, h("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": "Confusion matrix" }, table), said);

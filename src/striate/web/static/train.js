@@ -17,7 +17,7 @@ export async function open(main) {
   const field = (label, input) => h("label", { className: "entry" }, h("span", {}, label), input);
   const mistake = h("div", {}), stage = h("div", { className: "class" });
   const begin = h("button", { className: "button first", onclick: () => act(() => post("/api/training", { data: data.value, network: network.value, epochs: +epochs.value, batch: +batch.value, ...(rate ? { rate } : {}) })) }, "Start");
-  const knob = slider("Learning rate", { id: "rate", min: -4, max: 0, step: 0.05, value: -1.5, text: (v) => `${Number((10 ** v).toPrecision(2))}` }, (v) => { rate = Number((10 ** v).toPrecision(3)); });
+  const knob = slider("Learning rate", { id: "rate", min: -4, max: 0, step: 0.05, value: -1.5, text: (v) => (rate === null && v === -1.5 ? "auto" : `${Number((10 ** v).toPrecision(2))}`) }, (v) => { rate = Number((10 ** v).toPrecision(3)); });
   show(main, h("div", { className: "head" }, h("div", {}, h("h1", { className: "title" }, "Train"), h("p", { className: "quiet" }, "A small run of your own. What you see is a run folder like any other."))),
     h("form", { className: "panel form", onsubmit: (event) => event.preventDefault() }, field("Data", data), field("Network: a name or notation", network), h("datalist", { id: "nets" }, NETS.map(([value, label]) => h("option", { value }, label))), field("Epochs", epochs), field("Batch", batch), knob, begin), mistake, stage);
   if (!status.possible) { begin.disabled = true; show(mistake, wrong(new Error("There is no folder for new runs: start with striate view FOLDER."))); }
