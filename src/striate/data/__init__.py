@@ -20,6 +20,7 @@ from striate.data.augmentation import (
 from striate.data.batch import Batch
 from striate.data.bending import LensDistortion, Perspective, ShortSideCrop, Stretch
 from striate.data.contact_sheet import contact_sheet
+from striate.data.copying import onto
 from striate.data.dataset import Dataset, Sizes, Skipped
 from striate.data.decode import decode
 from striate.data.loader import Loader
@@ -28,6 +29,7 @@ from striate.data.packed import Packed, verify_packed
 from striate.data.packing import pack
 from striate.data.prepare import prepare
 from striate.data.samples import ArraySamples, FileSamples, Samples
+from striate.data.sampling import Sampling
 from striate.data.source import open
 from striate.data.split import Split, SplitDocument, split
 from striate.data.tones import Lighting, Noise, RandAugment, TrivialAugment
@@ -53,6 +55,7 @@ __all__ = [
     "RandAugment",
     "RandomResizedCrop",
     "Samples",
+    "Sampling",
     "ShortSideCrop",
     "Sizes",
     "Skipped",
@@ -63,6 +66,7 @@ __all__ = [
     "contact_sheet",
     "decode",
     "measure",
+    "onto",
     "open",
     "pack",
     "prepare",

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from striate.data.sampling import Sampling
+from striate.errors import UsageError
 from striate.randomness import stream
 
 Indices = npt.NDArray[np.int64]
@@ -37,38 +39,56 @@ class Batch(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What a batch is made from: places in the samples, and where they lie in the whole batch."""
+    """What a batch is made from.
+
+    Args:
+        indices: places in the samples.
+        total: rows of the whole batch.
+        offset: where this share begins in it.
+        chances: the images' addresses for everything random: their places, and for one that comes
+            again in an epoch another number.
+    """
 
     indices: Indices
     total: int
     offset: int
+    chances: Indices
 
 
 class Order:
     """The batches of each epoch.
 
-    A last batch of one image, over which batch normalisation has no variance, joins the one before.
-
     Args:
-        count: how many images there are.
+        labels: of all images.
         batch: images in a batch, over all processes.
         seed: of the order; None keeps the images as they come.
         rank: of this process.
         world: how many processes share a batch.
+        sampling: which images come, and what becomes of the last ones.
+
+    Raises:
+        UsageError: the last images are to be dropped, and there is no whole batch.
 
     Example:
-        >>> [len(each.indices) for each in Order(9, 4, None, 0, 1).epoch(0)]
+        >>> labels = np.zeros(9, np.int64)
+        >>> [len(each.indices) for each in Order(labels, 4, None, 0, 1).epoch(0)]
         [4, 5]
-        >>> [each.indices.tolist() for each in Order(5, 5, None, 1, 2).epoch(0)]
+        >>> [each.indices.tolist() for each in Order(labels[:5], 5, None, 1, 2).epoch(0)]
         [[3, 4]]
     """
 
-    def __init__(self, count: int, batch: int, seed: int | None, rank: int, world: int) -> None:
-        self.count, self.seed, self.rank, self.world = count, seed, rank, world
-        starts = list(range(0, count, batch))
-        if len(starts) > 1 and count - starts[-1] == 1:
-            starts.pop()
-        self.edges = [*starts, count]
+    def __init__(
+        self,
+        labels: Indices,
+        batch: int,
+        seed: int | None,
+        rank: int,
+        world: int,
+        sampling: Sampling | None = None,
+    ) -> None:
+        self.labels, self.seed, self.rank, self.world = labels, seed, rank, world
+        self.sampling = sampling or Sampling()
+        self.edges = _edges(len(labels), batch, self.sampling.last)
 
     @property
     def batches(self) -> int:
@@ -77,19 +97,45 @@ class Order:
 
     def epoch(self, epoch: int, start: int = 0) -> list[Share]:
         """Return this process's shares of an epoch's batches, from batch `start` on."""
-        order = np.arange(self.count, dtype=np.int64)
+        count = len(self.labels)
+        order, repeats = np.arange(count, dtype=np.int64), np.zeros(count, np.int64)
         if self.seed is not None:
-            order = stream(self.seed, "order", epoch).permutation("images", self.count)
-        return [self._share(order[a:b]) for a, b in self._spans()[start:]]
+            order, repeats = self.sampling.draw(self.labels, stream(self.seed, "order", epoch))
+        chances = order + count * repeats
+        beyond = self.edges[-1] - count
+        if beyond > 0:  # the epoch's first images again, with other chances
+            again = np.resize(np.arange(count), beyond)
+            turn = 1 + repeats.max() + np.arange(beyond) // count
+            order = np.concatenate([order, order[again]])
+            chances = np.concatenate([chances, order[again] + count * turn])
+        return [self._share(order[a:b], chances[a:b]) for a, b in self._spans()[start:]]
 
     def _spans(self) -> list[tuple[int, int]]:
         return list(zip(self.edges[:-1], self.edges[1:], strict=True))
 
-    def _share(self, indices: Indices) -> Share:
+    def _share(self, indices: Indices, chances: Indices) -> Share:
         each, more = divmod(len(indices), self.world)
         first = self.rank * each + min(self.rank, more)
         last = first + each + (self.rank < more)
-        return Share(indices[first:last], len(indices), first)
+        return Share(indices[first:last], len(indices), first, chances[first:last])
+
+
+def _edges(count: int, batch: int, last: str) -> list[int]:
+    """Return where batches begin, and where the last one ends."""
+    if last == "pad":
+        return list(range(0, -(-count // batch) * batch + 1, batch))
+    if last == "drop":
+        if count and count < batch:
+            raise UsageError(
+                "Expected at least a batch of images where the last ones are dropped, received "
+                f"{count} images and batch={batch}: say --set sampling.last=keep, or take a "
+                "smaller batch."
+            )
+        return list(range(0, count + 1, batch))
+    starts = list(range(0, count, batch))
+    if len(starts) > 1 and count - starts[-1] == 1:
+        starts.pop()
+    return [*starts, count]
 
 
 @numba.njit(nogil=True, cache=True)

@@ -16,8 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.contract import Contract
-from striate.data.decode import Decoding, Window, decode_as, decode_window, to_channels
+from striate.data.decode import (
+    Decoding,
+    Window,
+    decode_as,
+    decode_window,
+    read_bytes,
+    to_channels,
+)
 from striate.data.jpeg import Box
+from striate.data.pace import stage
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -162,14 +170,18 @@ class FileSamples(Samples):
         """
         kept = self.kept[index]
         if kept is None or decoding != _USUAL:
-            kept = decode_as(self.paths[index], decoding)
+            kept = decode_as(self._content(index), decoding, self.paths[index])
         return kept
 
     def stored_window(self, index: int, box: Box, decoding: Decoding) -> Window:
         """Return at least a box of an image, as it is stored."""
         if self.kept[index] is None or decoding != _USUAL:
-            return decode_window(self.paths[index], box, decoding)
+            return decode_window(self._content(index), box, decoding, self.paths[index])
         return super().stored_window(index, box, decoding)
+
+    def _content(self, index: int) -> bytes:
+        with stage("disk"):
+            return read_bytes(self.paths[index])
 
     def subset(self, indices: npt.ArrayLike) -> FileSamples:
         """Return some of the samples, in the order of `indices`."""

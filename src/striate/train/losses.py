@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -75,12 +78,16 @@ class Uneven(Objective, frozen=True, kw_only=True):
         weights: of the classes, in the contract's order (`balanced_weights` gives some); none
             weighs all alike. The loss is divided by the number of images, not by their weights,
             so that weights of mean 1 over the images keep the scale of the gradient.
+        balanced: take `balanced_weights` of the training part for them.
     """
 
     weights: tuple[float, ...] = ()
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         expect(all(each >= 0 for each in self.weights), "weights from 0", weights=self.weights)
+        once = not (self.weights and self.balanced)
+        expect(once, "weights or balanced=true, not both", weights=self.weights)
 
     def check(self, classes: int) -> None:
         """Refuse weights of another number of classes."""
@@ -89,6 +96,13 @@ class Uneven(Objective, frozen=True, kw_only=True):
                 f"Expected one weight for each of {classes} classes, received "
                 f"{len(self.weights)}: --set objective.weights=[...] sets them."
             )
+
+    def fitted(self, labels: npt.NDArray[np.int64]) -> Self:
+        """Return it with the weights that these training images ask for, if they are to."""
+        if not self.balanced:
+            return self
+        counts = np.bincount(labels).tolist()
+        return self.replace(weights=balanced_weights(counts), balanced=False)
 
     def weight(self, like: Tensor) -> Tensor | None:
         """Return the weights as a tensor on a tensor's device: (classes,)."""

@@ -8,9 +8,10 @@ that micro-batches and processes of different sizes add up to the same gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -80,6 +81,10 @@ class Objective(Family, frozen=True, kw_only=True):
         Raises:
             ContractError: it does not.
         """
+
+    def fitted(self, labels: npt.NDArray[np.int64]) -> Self:
+        """Return the objective with what it takes from the training images' labels."""
+        return self
 
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Run the network forward and return the loss, summed over the rows: a scalar.

@@ -53,6 +53,23 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None) -> Prepared:
     return Prepared(dataset, split, contract)
 
 
+def lit(recipe: Recipe, prepared: Prepared) -> Recipe:
+    """Return the recipe with the colours of `Lighting` measured on the training part."""
+    if not any(
+        isinstance(each, data.Lighting) and not each.components for each in recipe.augmentation
+    ):
+        return recipe
+    found = data.principal_colours(prepared.split.train, prepared.contract)
+    return recipe.replace(
+        augmentation=tuple(
+            each.replace(components=found)
+            if isinstance(each, data.Lighting) and not each.components
+            else each
+            for each in recipe.augmentation
+        )
+    )
+
+
 def prepare_again(recipe: Recipe, run: Run, dataset: Dataset | None = None) -> Prepared:
     """Open the data of a run again; the contract is the run's own.
 
@@ -97,6 +114,7 @@ def _check_fit(recipe: Recipe, contract: Contract) -> None:
             f"{len(contract.classes)} classes."
         )
     recipe.objective.check(len(contract.classes))
+    recipe.sampling.check(len(contract.classes))
     if tuple(network.input_shape) != contract.shape:
         raise ContractError(
             f"{network.name} takes images of shape {tuple(network.input_shape)}, but the "

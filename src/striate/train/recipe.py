@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Literal
 
 from striate.contract import Class, Contract, Resize
-from striate.data import Augmentation
+from striate.data import Augmentation, Sampling
 from striate.design import Network
 from striate.design.layer import Answer
 from striate.records import Record, expect
@@ -151,6 +151,7 @@ class Recipe(Record, frozen=True, kw_only=True):
         preprocessing: what an image goes through.
         augmentation: random changes to training images, in order.
         sizes: of training images, in order of time; the contract's where nothing is said.
+        sampling: which training images an epoch shows, and in which order.
         objective: what is minimised.
         optimiser: with its learning rate and weight decay.
         decay_on_norms_and_biases: let weight decay act on them too.
@@ -184,6 +185,7 @@ class Recipe(Record, frozen=True, kw_only=True):
     preprocessing: Preprocessing
     augmentation: tuple[Augmentation, ...] = ()
     sizes: tuple[SizeUntil, ...] = ()
+    sampling: Sampling = Sampling()
     objective: Objective = CrossEntropy()
     optimiser: Optimiser = SGD()
     decay_on_norms_and_biases: bool = False

@@ -15,14 +15,17 @@ import torch
 from torch import Tensor
 
 from striate import inference, progress
-from striate.data import Batch, Loader
+from striate.data import Batch, FileSamples, Loader, onto
 from striate.errors import NotFiniteError
 from striate.layers import Net, build
+from striate.ops import usable_cores
+from striate.records import to_builtins
 from striate.runs import Run
 from striate.train import checkpoint
 from striate.train.adversarial import Robustness, collapsed, probe
 from striate.train.average import Average
 from striate.train.interrupt import Interrupt
+from striate.train.losses import Uneven
 from striate.train.optimiser import Stepper
 from striate.train.prepare import Prepared
 from striate.train.processes import Processes
@@ -32,6 +35,8 @@ from striate.train.start import begin
 from striate.train.step import Step, Taken, place
 from striate.train.validation import Validation, best
 from striate.train.watch import Watch
+
+_UNEVEN = 3  # times as many training images of one class as of another are worth a word
 
 
 class Observer(Protocol):
@@ -80,6 +85,7 @@ class Training:
         interrupt: Interrupt | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
+        recipe = recipe.replace(objective=recipe.objective.fitted(prepared.split.train.labels))
         self.recipe, self.together, self.run = recipe, together, run
         self.interrupt, self.observers = interrupt or Interrupt(), observers
         self.done, self.seconds = 0, 0.0
@@ -103,6 +109,7 @@ class Training:
         self._began = self._saved = time.monotonic()
         self._paced: tuple[float, int] | None = None  # when a step was last counted from, and which
         self._losses: list[float] = []
+        self._said_pace = False
 
     # -- where it stands
 
@@ -139,9 +146,12 @@ class Training:
 
     def batches(self) -> Iterator[list[Batch]]:
         """Yield the epoch's remaining steps, each as its micro-batches."""
+        if not self.done and self.run is not None and self.together.first:
+            self._propose()
         start = self.done % self.steps_per_epoch
         loader = self.loaders[self.recipe.size_at(self.epoch)]
         parts = loader.epoch(self.epoch, start * self.recipe.accumulate)
+        parts = onto(parts, self.together.device)
         return progress.track(
             _grouped(parts, self.recipe.accumulate),
             f"epoch {self.epoch + 1} of {self.recipe.epochs}",
@@ -203,6 +213,7 @@ class Training:
         )
         if not np.isfinite(outcome.outputs).all() or not math.isfinite(outcome.loss):
             raise self._not_finite("the outputs on the validation part are")
+        self._note_pace()
         robust = self._probe()
         validation = Validation(
             epoch=self.epoch,
@@ -220,6 +231,41 @@ class Training:
         figures |= {} if robust is None else {"robust": robust}
         self._note({"kind": "validation", "epoch": self.epoch, **figures})
         self._say_epoch(validation, chosen)
+
+    def _propose(self) -> None:
+        """Say what there is for uneven classes, where nothing is done about them."""
+        recipe = self.recipe
+        counts = np.bincount(self.loaders[recipe.size_at(0)].samples.labels)
+        least, most = int(counts.min()), int(counts.max())
+        objective = recipe.objective
+        weighted = recipe.sampling.classes != "as_found" or (
+            isinstance(objective, Uneven) and objective.weights
+        )
+        if most > _UNEVEN * least and not weighted:
+            progress.say(
+                f"Note: classes have {least:,} to {most:,} training images; for rare ones to count "
+                "as much: --set sampling.classes=balanced, or --set "
+                "objective=weighted_cross_entropy --set objective.balanced=true."
+            )
+
+    def _note_pace(self) -> None:
+        """Write down how the loader kept up; say it once, where the waiting is worth a word."""
+        loader = self.loaders[self.recipe.size_at(self.epoch - 1)]
+        pace = loader.tally.take()
+        samples = loader.samples
+        raw = float(samples.sizes.prod(axis=1).mean()) * 3
+        text = pace.advice(
+            workers=loader.workers,
+            cores=usable_cores(),
+            total=len(samples),
+            pixels=raw if isinstance(samples, FileSamples) else None,
+        )
+        self._note({"kind": "pace", "epoch": self.epoch, **to_builtins(pace), "text": text or ""})
+        if text and not self._said_pace:
+            self._said_pace = True
+            self.note_event("note", text=text)
+            if self.together.first:
+                progress.say(f"Note: {text}")
 
     def _probe(self) -> float | None:
         """Attack some of the validation part, where the objective wants it; say a collapse."""
@@ -371,6 +417,8 @@ def loaders(
             rank=together.rank,
             world=together.world,
             workers=recipe.workers,
+            sampling=recipe.sampling,
+            pin=together.device.type == "cuda",
         )
         for size in {recipe.size_at(epoch) for epoch in range(recipe.epochs)}
     }
