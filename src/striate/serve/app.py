@@ -270,8 +270,8 @@ class Service:
 
     def _document(self, order: Order, likely: list[Likely], top: int) -> Response:
         contract = self.answerer.contract
-        found: list[Prediction] = [
-            prediction(each.name, row, contract, top)
+        found = [
+            _said(prediction(each.name, row, contract, top))
             for each, row in zip(order.pictures, likely, strict=True)
         ]
         document = {
@@ -301,6 +301,11 @@ class Service:
         policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
         policy += "connect-src 'self'; img-src blob:"
         return HTMLResponse(page(document), headers={"content-security-policy": policy})
+
+
+def _said(found: Prediction) -> dict[str, object]:
+    """Return what a client is told of an image."""
+    return {name: getattr(found, name) for name in ("file", "id", "label", "probability", "top")}
 
 
 def _json(document: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

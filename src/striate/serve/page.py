@@ -21,7 +21,7 @@ p { margin: .25rem 0 .75rem; color: var(--muted); }
 a { color: var(--accent); }
 code, pre { font: .88rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
-  padding: .75rem 1rem; overflow-x: auto; margin: .5rem 0; }
+  padding: .75rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .5rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 td { padding: .35rem .75rem .35rem 0; border-top: 1px solid var(--line); vertical-align: top; }
 td:first-child { width: 4.5rem; font-variant-numeric: tabular-nums; }
@@ -85,11 +85,12 @@ _KEY = '<p><label for="key">API key</label><input type="password" id="key" autoc
 _EXAMPLES = (
     "curl --data-binary @photo.jpg http://HOST/predict",
     "curl -F image=@one.jpg -F image=@two.png 'http://HOST/predict?top=3'",
-    'curl -H "Content-Type: application/json" -d "{\\"image\\": \\"$(base64 -w0 photo.jpg)\\"}" '
-    "http://HOST/predict",
+    """(printf '{"image": "'; base64 < photo.jpg | tr -d '\\n'; printf '"}') |
+    curl -H "Content-Type: application/json" --data-binary @- http://HOST/predict""",
 )
-_ANSWER = """{"predictions": [{"file": "one.jpg", "id": "n02123045", "label": "tabby",
-                  "probability": 0.93, "top": [{"id": ..., "label": ..., "probability": ...}]}],
+_ANSWER = """{"predictions": [
+   {"file": "one.jpg", "id": "n02123045", "label": "tabby", "probability": 0.93,
+    "top": [{"id": ..., "label": ..., "probability": ...}, ...]}],
  "network": "resnet18", "contract": "3f1c..."}"""
 
 
