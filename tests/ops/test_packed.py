@@ -66,8 +66,10 @@ def test_narrower_vectors_compute_the_same(
     torch.testing.assert_close(y, functional.conv2d(x, weight, padding=1, groups=21))
     y = windows.Maximum(21, (3, 3), (2, 2), ((1, 1), (1, 1)))(x)
     assert torch.equal(y, functional.max_pool2d(x, 3, 2, 1))
-    y = windows.Response(21, 5, 0.5, 2.0)(x)
-    torch.testing.assert_close(y, functional.local_response_norm(x, 5, 0.5, 0.75, 2.0))
+    for size in (5, windows.NEAR):
+        y = windows.Response(21, size, 0.5, 2.0)(x)
+        expected = functional.local_response_norm(x, size, 0.5, 0.75, 2.0)
+        torch.testing.assert_close(y, expected)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -102,7 +104,7 @@ def test_the_largest_of_a_window(kernel: int, stride: int, padding: int) -> None
     assert torch.equal(y.isnan(), functional.max_pool2d(x, kernel, stride, padding).isnan())
 
 
-@pytest.mark.parametrize("size", [1, 4, 5])
+@pytest.mark.parametrize("size", [1, 4, 5, 8])
 def test_responses_by_their_neighbours(size: int) -> None:
     x = 3 * images(2, 23, 5, 6)
     y = windows.Response(23, size, 0.7, 1.5)(x)

@@ -31,7 +31,7 @@ from striate.ops.windows_kernel import (
 )
 
 LARGEST = 7  # taps along a filter; the sums of a tile and all its taps are written out
-NEAR = 16  # channels that a response is normalised by, at most: a vector and more lie around them
+NEAR = 8  # channels that a response is normalised by, at most: half of them fit into four lanes
 _PIECES = 4  # for each thread, so that one held up by other work leaves the rest to the others
 
 
