@@ -13,6 +13,7 @@ from striate.data import Dataset
 from striate.errors import DesignError, RunError, StriateError, UnknownName, UsageError
 from striate.records import from_json
 from striate.search import Numbers, Plan, Problem, SearchResult, resume, search
+from striate.search.ledger import without_password
 from striate.search.trainer import Trainer, lasting, middle
 from striate.search.watch import Watch
 from striate.train import Recipe
@@ -174,3 +175,8 @@ def test_a_network_that_does_not_fit_is_a_failed_run(recipe: Recipe, digits: Dat
         trainer = Trainer(Problem(recipe), together, digits)
         with pytest.raises(DesignError):
             trainer({"net": "vgg16"}, 1, 0, Watch())
+
+
+def test_a_password_is_not_written_down() -> None:
+    assert without_password("postgresql://me:secret@host/db") == "postgresql://me@host/db"
+    assert without_password("study.db") == "study.db"

@@ -126,14 +126,13 @@ def search(
             "--epochs": epochs,
             "--grid": grid,
             "--out": out,
-            "--storage": storage,
         }
         changed = [name for name, value in given.items() if value]
         if changed:
             raise UsageError(
                 f"--resume goes on with the search as it was asked; leave out {', '.join(changed)}."
             )
-        _end(room.resume(resume), as_json)
+        _end(room.resume(resume, storage=storage), as_json)
         return
     from striate import data as sources
     from striate import progress, recipes, runs
@@ -202,8 +201,7 @@ def _text(result: SearchResult) -> str:
     warnings = [f"Distrust it: {each.text}." for each in result.edges]
     if warnings:
         blocks.append("\n".join(warnings))
-    if result.importance:
-        blocks.append(_importance(result))
+    blocks.append(_importance(result))
     places = {"study": result.study, "recipe": result.recipe, **result.figures}
     blocks.append("\n".join(f"{name.ljust(10)} {place}" for name, place in places.items() if place))
     if result.recipe is not None:
@@ -244,6 +242,8 @@ def _best(result: SearchResult, best: Best) -> str:
 
 
 def _importance(result: SearchResult) -> str:
+    if not result.importance:
+        return "Too few short runs to say which setting mattered: at least 8, so 16 --trials."
     rows = [
         (
             each.key,
@@ -253,7 +253,7 @@ def _importance(result: SearchResult) -> str:
         )
         for each in result.importance
     ]
-    return output.table(("explains alone", "of the score's variance", "p", ""), rows)
+    return output.table(("setting", "explains alone", "p", ""), rows)
 
 
 def _value(value: object) -> str:

@@ -62,7 +62,7 @@ class Ledger:
     def __init__(self, storage: str, name: str, question: dict[str, Any]) -> None:
         self.optuna = engine()
         self.owner = f"{socket.gethostname()} {os.getpid()} {time.time():.0f}"
-        self.place = storage
+        self.place = without_password(storage)
         self._seen: dict[int, tuple[str, float]] = {}
         self._ended: dict[int, Entry] = {}
         self._storage = patiently(lambda: self._open(storage))  # others may be making its tables
@@ -78,7 +78,8 @@ class Ledger:
         """Return all runs, in order of beginning."""
         with self._speaking():
             trials = self._storage.get_all_trials(self._study, deepcopy=False)
-            return [self._entry(trial) for trial in trials if "slot" in trial.user_attrs]
+            known = (each for each in trials if "slot" in each.user_attrs)
+            return [self._entry(each) for each in known if "twin" not in each.user_attrs]
 
     def claim(self, slot: Slot, space: Space) -> Entry | None:
         """Begin a run, unless somebody else has it.
@@ -109,6 +110,7 @@ class Ledger:
             for each in self.entries():
                 same = each.keys & {slot.key, run}
                 if each.number < number and each.state != "void" and same:
+                    self._storage.set_trial_user_attr(identity, "twin", each.number)
                     self.void(number, f"run {each.number} is the same and was begun before it")
                     return None
         return Entry(number, slot, "running", None, "", self.owner, "", run)
@@ -232,14 +234,14 @@ class Ledger:
         try:
             yield
         except (ImportError, OSError) as error:
-            raise RunError(f"{_hidden(self.place)} cannot be opened: {error}.") from error
+            raise RunError(f"{self.place} cannot be opened: {str(error).rstrip('.')}.") from error
         except Exception as error:
             if not type(error).__module__.startswith(("sqlalchemy", "optuna.exceptions")):
                 raise
             said = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else ""
             cause = str(error.__cause__ or "").strip().splitlines()
             said = cause[0] if "StorageInternalError" in type(error).__name__ and cause else said
-            raise RunError(f"{_hidden(self.place)} cannot be used: {said}.") from error
+            raise RunError(f"{self.place} cannot be used: {said}.") from error
 
 
 def patiently(action: Callable[[], T], attempts: int = 5) -> T:
@@ -294,8 +296,8 @@ def _driven(url: str) -> str:
     )
 
 
-def _hidden(place: str) -> str:
-    """Return a storage's name without its password."""
+def without_password(place: str) -> str:
+    """Return a storage's name without its password, which databases also take from elsewhere."""
     scheme, mark, rest = place.partition("://")
     user, at, host = rest.rpartition("@")
-    return f"{scheme}{mark}{user.split(':')[0]}:...@{host}" if at else place
+    return f"{scheme}{mark}{user.split(':')[0]}@{host}" if at else place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from striate import wording
@@ -90,10 +91,24 @@ class SearchResult(Record, frozen=True, kw_only=True):
 
 
 def summed_up(
-    study: str, asked: Space, searched: Space, entries: list[Entry], ended: Ended | None
+    study: str,
+    asked: Space,
+    searched: Space,
+    entries: list[Entry],
+    ended: Ended | None,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> SearchResult:
-    """Sum up a search, finished or not."""
-    leaders, noise = _leaders(ended)
+    """Sum up a search, finished or not.
+
+    Args:
+        study: its folder.
+        asked: what was to be searched.
+        searched: what was in the end.
+        entries: all runs.
+        ended: the course's end, where it came to one.
+        bounds: that no score can pass, nor an interval.
+    """
+    leaders, noise = _leaders(ended, bounds)
     group = [each for each in leaders if each.tied]
     best = leaders[0] if leaders else _unrepeated(ended)
     counts = {state: 0 for state in ("done", "stopped", "failed", "running", "void")}
@@ -118,7 +133,7 @@ def summed_up(
     )
 
 
-def _leaders(ended: Ended | None) -> tuple[list[Best], float | None]:
+def _leaders(ended: Ended | None, bounds: tuple[float, float]) -> tuple[list[Best], float | None]:
     """Return the leaders by their means over further seeds."""
     rows = [
         (values, [each.score for each in again if each.score is not None and each.state == "done"])
@@ -132,7 +147,9 @@ def _leaders(ended: Ended | None) -> tuple[list[Best], float | None]:
         Best(
             settings=values,
             mean=each.mean,
-            interval=each.interval,
+            interval=None
+            if each.interval is None
+            else (max(each.interval[0], bounds[0]), min(each.interval[1], bounds[1])),
             scores=each.scores,
             tied=each.tied,
         )
@@ -228,7 +245,7 @@ def counted(runs: dict[str, int]) -> str:
         for state, word in (
             ("stopped", "stopped early"),
             ("failed", "failed"),
-            ("void", "cut short and made again"),
+            ("void", "cut short, to be made again"),
             ("running", "still running"),
         )
         if runs[state]

@@ -6,6 +6,7 @@ soon as there is something to say, `results.json`, `best.json` (the winner's rec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from striate.files import atomic_write
 from striate.records import Record, from_json, to_json
 from striate.search.course import Plan
 from striate.search.explore import Explored, explore
-from striate.search.ledger import Ledger, engine
+from striate.search.ledger import Ledger, engine, without_password
 from striate.search.pictures import paint
 from striate.search.report import SearchResult, summed_up
 from striate.search.space import Space
@@ -38,7 +39,7 @@ class Question(Record, frozen=True, kw_only=True):
         network: text with holes, if it has any.
         space: as asked.
         plan: how much.
-        storage: where the runs are written; None for study.db in the folder.
+        storage: where the runs are written, without a password; None for study.db in the folder.
         name: of the study in the storage.
     """
 
@@ -97,14 +98,21 @@ def search(
         network=problem.network,
         space=problem.space(space),
         plan=plan or Plan(epochs=recipe.epochs),
-        storage=storage,
+        storage=None if storage is None else without_password(storage),
         name=Path(out).resolve().name,
     )
-    return _carry_out(question, Path(out), dataset)
+    return _carry_out(question, Path(out), storage, dataset)
 
 
-def resume(out: Path | str, *, dataset: Dataset | None = None) -> SearchResult:
+def resume(
+    out: Path | str, *, storage: str | None = None, dataset: Dataset | None = None
+) -> SearchResult:
     """Go on with a search, or take part in one, by its folder.
+
+    Args:
+        out: the folder.
+        storage: where the runs are, if that is no longer what the folder says; or with a password.
+        dataset: the recipe's data, where it is open already.
 
     Raises:
         RunError: it is no search's folder.
@@ -114,7 +122,8 @@ def resume(out: Path | str, *, dataset: Dataset | None = None) -> SearchResult:
     if not (folder / "study.json").is_file():
         raise RunError(f"{folder} is no search: it has no study.json.")
     text = (folder / "study.json").read_bytes()
-    return _carry_out(from_json(Question, text, str(folder / "study.json")), folder, dataset)
+    question = from_json(Question, text, str(folder / "study.json"))
+    return _carry_out(question, folder, storage, dataset)
 
 
 def _found(folder: Path, question: Question) -> None:
@@ -134,9 +143,11 @@ def _found(folder: Path, question: Question) -> None:
         )
 
 
-def _carry_out(question: Question, folder: Path, dataset: Dataset | None) -> SearchResult:
+def _carry_out(
+    question: Question, folder: Path, storage: str | None, dataset: Dataset | None
+) -> SearchResult:
     recipe = question.recipe
-    storage = question.storage or str(folder / "study.db")
+    storage = storage or question.storage or str(folder / "study.db")
     problem = Problem(recipe, question.network)
     with processes(recipe.device) as together, interruptible() as interrupt:
         if together.world > 1:
@@ -162,14 +173,14 @@ def _carry_out(question: Question, folder: Path, dataset: Dataset | None) -> Sea
 def _left(question: Question, folder: Path, problem: Problem, found: Explored) -> SearchResult:
     """Write results, pictures and the winner's recipe."""
     recipe = question.recipe
+    by_accuracy = recipe.choose_by == "accuracy"
+    bounds = (0.0, 1.0) if by_accuracy else (-math.inf, 0.0)
     result = summed_up(
-        str(folder), question.space, found.space, found.entries, found.ended
+        str(folder), question.space, found.space, found.entries, found.ended, bounds
     ).replace(
         data=recipe.data.path,
         network=question.network or recipe.network.name,
-        figure=f"validation {recipe.choose_by}"
-        if recipe.choose_by == "accuracy"
-        else "minus validation loss",
+        figure="validation accuracy" if by_accuracy else "minus validation loss",
     )
     if result.best is not None:
         winner = problem.recipe(result.best.settings)
