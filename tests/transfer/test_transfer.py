@@ -130,7 +130,7 @@ def test_a_start_that_has_changed_is_refused(
     from striate.train import train
 
     with pytest.raises(WeightsError, match="is not what the recipe starts from"):
-        train(recipe, out=tmp_path / "s", dataset=digits)
+        train(recipe, out=tmp_path / "s", dataset=digits, plan="default")
 
 
 def test_few_images_a_class(published_weights: Path, digits: Dataset, tmp_path: Path) -> None:

@@ -209,7 +209,8 @@ class _Transfer:
             network, anew = self._tuned(way)
             recipe = self._recipe(way, network, anew=anew, epochs=epochs, after=before)
             out = place if way == how else place.with_name(f"{place.name}-stage-{way}")
-            train(recipe, out=out, dataset=self.dataset)
+            # Five short trainings: measuring each one's convolutions takes longer than it saves.
+            train(recipe, out=out, dataset=self.dataset, plan="default")
             before = out
         return network
 
