@@ -92,3 +92,17 @@ def test_the_photographs(grocery: Path) -> None:
     to = contract((64, 64), resize=Resize(rule="short_side", size=(73, 73)), crop="centre")
     first, again = data.measure(training, to), data.measure(training, to)
     assert first == again and all(0.2 < value < 0.7 for value in first[0])
+
+
+def test_principal_colours_are_the_covariances_square_root() -> None:
+    chance = np.random.default_rng(0)
+    drawn = chance.normal(size=(40, 9, 11, 3)) @ np.array([[30.0, 20, 10], [0, 12, -9], [0, 0, 4]])
+    images = (128 + drawn).clip(0, 255).astype(np.uint8)
+    samples = data.ArraySamples(images, [0] * 40, [str(k) for k in range(40)])
+    parts = np.array(data.principal_colours(samples, contract((9, 11))))
+    covariance = np.cov(images.reshape(-1, 3).T / 255, bias=True)
+    assert np.allclose(parts.T @ parts, covariance, atol=1e-9)
+    assert np.allclose(parts @ parts.T, np.diag(np.linalg.eigvalsh(covariance)[::-1]), atol=1e-9)
+    assert (parts.sum(axis=1) >= 0).all()
+    turned = np.array(data.principal_colours(samples, contract((9, 11), "bgr")))
+    assert np.allclose(turned, parts[:, ::-1], atol=1e-9)

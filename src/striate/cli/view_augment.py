@@ -47,7 +47,7 @@ def view_augment(
     from striate import data as sources
     from striate import recipes
     from striate.records import to_builtins
-    from striate.train.prepare import prepare
+    from striate.train.prepare import lit, prepare
 
     changes = [*(settings or ()), *([f"seed={seed}"] if seed is not None else [])]
     sides = None if size is None else numbers(size, "--size as HxW or one side", most=2)
@@ -60,6 +60,7 @@ def view_augment(
         settings=changes,
     )
     prepared = prepare(chosen, dataset)
+    chosen = lit(chosen, prepared)
     sheet = sources.contact_sheet(
         prepared.split.train,
         prepared.contract,

@@ -24,7 +24,7 @@ from striate.data.copying import onto
 from striate.data.dataset import Dataset, Sizes, Skipped
 from striate.data.decode import decode
 from striate.data.loader import Loader
-from striate.data.measure import measure
+from striate.data.measure import measure, principal_colours
 from striate.data.packed import Packed, verify_packed
 from striate.data.packing import pack
 from striate.data.prepare import prepare
@@ -70,6 +70,7 @@ __all__ = [
     "open",
     "pack",
     "prepare",
+    "principal_colours",
     "split",
     "verify_packed",
 ]

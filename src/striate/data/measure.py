@@ -49,6 +49,37 @@ def measure(samples: Samples, contract: Contract) -> tuple[tuple[float, ...], tu
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
+def principal_colours(samples: Samples, contract: Contract) -> tuple[tuple[float, ...], ...]:
+    """Return the directions in which colours vary, the largest first, for `Lighting`.
+
+    Each is an eigenvector of the covariance of the channels over all pixels, times the square root
+    of its eigenvalue, in units of 0..1; the sign is that of a sum above zero. Of up to 2,000
+    images, spread evenly over the samples.
+
+    Args:
+        samples: what will be trained on.
+        contract: its channels, resize and crop count.
+    """
+    places = np.unique(np.linspace(0, len(samples) - 1, min(len(samples), 2000)).astype(np.int64))
+
+    def moments(place: int) -> Counts:
+        fitted = fit(samples.pixels(place, contract), contract)
+        levels = np.rint(fitted).clip(0, 255).astype(np.int64).reshape(-1, fitted.shape[-1])
+        levels = np.concatenate([levels, np.ones_like(levels[:, :1])], axis=1)
+        return np.asarray(levels.T @ levels)
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        measured = pool.map(moments, places.tolist())
+        sums = sum(progress.track(measured, "measuring colours", "images", len(places)))
+    sums = np.asarray(sums, np.float64)
+    mean = sums[:-1, -1] / sums[-1, -1] / 255
+    covariance = sums[:-1, :-1] / sums[-1, -1] / 255**2 - np.outer(mean, mean)
+    values, vectors = np.linalg.eigh(covariance)
+    parts = (vectors * np.sqrt(values.clip(0, None))).T[::-1]
+    parts = parts * np.where(parts.sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
+    return tuple(tuple(part) for part in parts.tolist())
+
+
 def _count(samples: Samples, contract: Contract) -> Counts:
     places = np.unique(np.linspace(0, len(samples) - 1, min(len(samples), _MOST)).astype(np.int64))
 

@@ -20,7 +20,7 @@ from striate.train import checkpoint
 from striate.train.interrupt import Interrupt, interruptible
 from striate.train.loop import fit
 from striate.train.plan import Choice, Plan, follow, make_plan, obeying
-from striate.train.prepare import Prepared, prepare, prepare_again
+from striate.train.prepare import Prepared, lit, prepare, prepare_again
 from striate.train.processes import Processes, processes
 from striate.train.recipe import Recipe
 from striate.train.result import Figures, HeldOut, TrainResult
@@ -66,6 +66,7 @@ def train(
             together.decide(lambda: runs.check_free(out, overwrite))
         if prepared is None:
             prepared = together.first_then_all(lambda: prepare(recipe, dataset))
+        recipe = lit(recipe, prepared)
 
         def create() -> tuple[Path, Plan]:
             path = Path(out) if out is not None else runs.new_path("runs", recipe.name)
