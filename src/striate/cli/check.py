@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from striate.data import Dataset
     from striate.data.health import Health
     from striate.doctor import Check
+    from striate.inference import Doubt
 
 _SHOWN = 5
+_SUSPECTS = 10
 
 
 def check(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A named set or a path; digits unless given.")
-    ] = "digits",
+        str | None,
+        typer.Argument(
+            metavar="DATA", help="A named set or a path; digits, or --run's own, unless given."
+        ),
+    ] = None,
     net: Annotated[
         str, typer.Option("--net", metavar="NET", help="A network, or auto for the recipe's own.")
     ] = "auto",
@@ -49,6 +54,14 @@ def check(
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Write check.json and a page with pictures."),
     ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Ask a trained run: labels it doubts, its accuracy without what leaked.",
+        ),
+    ] = None,
     only_data: Annotated[
         bool, typer.Option("--only-data", help="Leave the network alone.")
     ] = False,
@@ -60,23 +73,34 @@ def check(
 
     Bad files, duplicates, leaks between the parts, wrong labels; then each check of the network
     says what it measured, what it expected, what that means and what to do. Exit code 1 where one
-    fails.
+    fails. With --run the data is looked at in the parts that the run was trained with, and the run
+    is asked about those it has not seen.
     """
     from striate import data as sources
     from striate.data import health
 
     sides = None if size is None else numbers(size, "--size as HxW or one side", most=2)
     changes = [*(settings or ()), *([f"seed={seed}"] if seed is not None else [])]
-    if not only_data:
+    preflight = not only_data and run is None
+    if preflight:
         from striate import recipes
 
         recipes.check(recipe, network=net, device=device, settings=changes)
-    dataset = sources.open(data, strict=strict)
+    if run is None:
+        dataset = sources.open("digits" if data is None else data, strict=strict)
+    else:
+        from striate import inference
+
+        dataset = inference.split_as_trained(run, data, strict=strict)
     found = health.examine(dataset)
     verdict: str = found.verdict
     document: dict[str, Any] = {"data": facts(dataset, found)}
     text = f"{dataset.name}: {found.verdict}\n\n{health_text(found)}"
-    if not only_data:
+    if run is not None:
+        doubted = inference.doubt(run, dataset, found.leaked, device=device)
+        document["run"] = doubted
+        text += f"\n\n{_doubt_text(doubted)}"
+    if preflight:
         asked = Asked(recipe, net, sides, changes, device)
         document["preflight"], said, about = _preflight(dataset, asked)
         verdict = max(verdict, said, key=("pass", "warn", "fail").index)
@@ -115,6 +139,35 @@ def _preflight(dataset: Dataset, asked: Asked) -> tuple[tuple[Check, ...], str, 
     found = doctor.preflight(chosen, prepare(chosen, dataset))
     said = doctor.verdict(found)
     return found, said, f"with {chosen.network.name}: {said}\n\n{checks_text(found)}"
+
+
+def _doubt_text(found: Doubt) -> str:
+    """Say what a run doubts, and its accuracy without the images that leaked."""
+    rows = [
+        (
+            each.part,
+            each.n,
+            output.percent(each.accuracy),
+            each.leaked,
+            None if each.accuracy_without is None else output.percent(each.accuracy_without),
+        )
+        for each in found.restated
+    ]
+    lines = [
+        f"asked {found.run}",
+        "",
+        output.table(("part", "images", "accuracy", "leaked", "without them"), rows),
+        "",
+        f"{output.count(len(found.suspects), 'label')} in doubt, of "
+        f"{output.count(found.images, 'image')} that it was not trained on",
+    ]
+    lines += [
+        f"  {each.sample}  labelled {each.id} ({output.percent(each.probability_of_label, 0)}), "
+        f"looks like {each.likelier} ({output.percent(each.probability, 0)})"
+        for each in found.suspects[:_SUSPECTS]
+    ]
+    beyond = len(found.suspects) - _SUSPECTS
+    return "\n".join([*lines, *([f"  and {beyond:,} more: --json has all"] if beyond > 0 else [])])
 
 
 def _write(document: dict[str, Any], page: str, out: Path) -> Path:

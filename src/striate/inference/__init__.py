@@ -1,6 +1,7 @@
 """Using a trained network: its figures on held-out images, and labels for files."""
 
 from striate.inference.answering import accelerate, answering
+from striate.inference.doubt import Doubt, Restated, Suspect, doubt, split_as_trained
 from striate.inference.ensemble import Ensemble, Member, evaluate_ensemble
 from striate.inference.evaluate import Images, evaluate, find_images
 from striate.inference.evaluation import ClassFigures, Evaluation, Figures, Mistake
@@ -13,6 +14,7 @@ from striate.inference.weights import load, load_weights
 
 __all__ = [
     "ClassFigures",
+    "Doubt",
     "Ensemble",
     "Evaluation",
     "Figures",
@@ -24,8 +26,11 @@ __all__ = [
     "Outcome",
     "PixelNet",
     "Prediction",
+    "Restated",
+    "Suspect",
     "accelerate",
     "answering",
+    "doubt",
     "draw_run",
     "evaluate",
     "evaluate_ensemble",
@@ -39,6 +44,7 @@ __all__ = [
     "predict",
     "prediction",
     "read_pixels",
+    "split_as_trained",
     "to_picture",
     "write_evaluation",
 ]

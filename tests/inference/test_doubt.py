@@ -1,0 +1,71 @@
+"""Labels that a network doubts, and its accuracy without what leaked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from striate import data, inference, runs
+from striate.cli.main import app
+from striate.contract import Class
+from striate.errors import UsageError
+from striate.inference.doubt import suspects
+
+CLASSES = tuple(Class(id=each, label=each) for each in "abcde")
+
+
+def test_wrong_labels_are_found_and_hard_images_are_not() -> None:
+    """900 images of a good network; 45 labels are wrong."""
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 5, 900)
+    scores = random.normal(0, 1, (900, 5))
+    scores[np.arange(900), truth] += 5
+    likely = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    labels = truth.copy()
+    wrong = random.choice(900, 45, replace=False)
+    labels[wrong] = (truth[wrong] + random.integers(1, 5, 45)) % 5
+    found = suspects(likely, labels, [str(k) for k in range(900)], CLASSES)
+    names = {int(each.sample) for each in found}
+    hits = len(names & set(wrong.tolist()))
+    assert hits >= 30, "most wrong labels are among the suspects"
+    assert hits / len(found) > 0.9, "and most suspects are wrong labels"
+    first = {int(each.sample) for each in found[:20]}
+    assert len(first & set(wrong.tolist())) >= 18, "the most doubtful first"
+    assert all(each.probability > each.probability_of_label for each in found)
+
+
+def test_a_class_without_images_is_nobodys_suspicion() -> None:
+    likely = np.array([[0.1, 0.1, 0.8], [0.9, 0.05, 0.05]])
+    assert suspects(likely, np.array([0, 0]), "xy", CLASSES[:3]) == ()
+
+
+def test_leaked_images_are_left_out_of_the_accuracy(trained: runs.Run) -> None:
+    dataset = inference.split_as_trained(trained.path, None)
+    assert {part: len(each) for part, each in dataset.parts.items()}["test"] == 15
+    test = [f"test/{id}" for id in dataset.parts["test"].ids]
+    found = inference.doubt(trained.path, dataset, set(test[:4]))
+    assert found.suspects == () and found.images == sum(each.n for each in found.restated)
+    restated = {each.part: each for each in found.restated}
+    assert (restated["test"].leaked, restated["test"].n) == (4, 15)
+    assert restated["test"].accuracy == restated["test"].accuracy_without == 1.0
+    assert restated["test"].interval_without[0] < restated["test"].interval[0]
+    assert restated["validation"].leaked == 0
+    nothing = inference.doubt(trained.path, dataset, set(test))
+    assert nothing.restated[1].accuracy_without is None
+
+
+def test_other_data_than_the_runs_is_refused(trained: runs.Run) -> None:
+    with pytest.raises(UsageError, match="leave DATA out"):
+        inference.split_as_trained(trained.path, data.open("digits"))
+
+
+def test_check_asks_a_run(trained: runs.Run, tmp_path: Path) -> None:
+    answer = CliRunner().invoke(app, ["check", "--run", str(trained.path), "--json"])
+    document = json.loads(answer.stdout)
+    assert document["run"]["images"] == document["run"]["restated"][0]["n"] + 15
+    assert "preflight" not in document
+    assert set(document["data"]["images"]) == {"train", "validation", "test"}
