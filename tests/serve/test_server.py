@@ -233,8 +233,12 @@ def heard(port: int, message: bytes) -> Heard:
         return Heard(int(first.split()[1]) if first else 0, {}, first)
 
 
-def test_nonsense_is_answered_with_sense(start: Start, bundle: Path) -> None:
-    insulted(start(bundle, "--max-pixels", 10_000_000), 500)
+def test_nonsense_is_answered_with_sense_and_silence_with_an_end(
+    start: Start, bundle: Path
+) -> None:
+    server = start(bundle, "--max-pixels", 10_000_000, "--timeout", 2)
+    insulted(server, 500)
+    silent(server)
 
 
 @pytest.mark.slow
@@ -242,9 +246,8 @@ def test_ten_thousand_malformed_requests(start: Start, bundle: Path) -> None:
     insulted(start(bundle, "--max-pixels", 10_000_000), 10_000)
 
 
-def test_who_says_nothing_is_shown_out(start: Start, bundle: Path) -> None:
-    """A head that never ends does not hold a connection for ever."""
-    server = start(bundle, "--timeout", 1)
+def silent(server: Server) -> None:
+    """Begin a head that never ends: it does not hold a connection for ever."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as talk:
         talk.sendall(b"POST /predict HTTP/1.1\r\nhost: h\r\nx-slow: ")
         assert talk.recv(100) == b""
@@ -260,7 +263,7 @@ def test_who_says_nothing_is_shown_out(start: Start, bundle: Path) -> None:
 # -- ends ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_stop_under_load_loses_nobody(start: Start, slow_bundle: Path, workers: int) -> None:
     server = start(slow_bundle, "--workers", workers, "--quiet")
     message = request(body=picture(size=(90, 90)))
