@@ -61,7 +61,7 @@ class Snapshots:
         """Look at a line of the history, and write the weights down if it is time to."""
         if line["kind"] != "step" or time.monotonic() - self._last < _EVERY:
             return
-        held = {name: value.detach().clone() for name, value in net.state_dict().items()}
+        held = {name: value.detach().contiguous() for name, value in net.state_dict().items()}
         if sum(value.numel() for value in held.values()) <= _MOST_PARAMETERS:
             atomic_write(self.place, lambda path: save_file(held, path))
         self._last = time.monotonic()

@@ -36,7 +36,7 @@ export function chart(title, { below = "", format = short, low = null, high = nu
     }
     const xs = every.map((p) => p[0]), ys = every.map((p) => p[1]).sort((a, b) => a - b);
     const x0 = Math.min(...xs), x1 = Math.max(...xs, x0 + 1e-9);
-    const top = high ?? ys[Math.floor(0.995 * (ys.length - 1))], bottom = low ?? ys[0];
+    const top = high ?? ys[ys.length > 60 ? Math.floor(0.995 * (ys.length - 1)) : ys.length - 1], bottom = low ?? ys[0];
     const room = (top - bottom || Math.abs(top) || 1) * 0.06, y0 = low ?? bottom - room, y1 = high ?? top + room;
     const x = (v) => L + (W - L - R) * ((v - x0) / (x1 - x0 || 1)), y = (v) => T + (H - T - B) * (1 - (Math.min(Math.max(v, y0), y1) - y0) / (y1 - y0 || 1));
     const grid = nice(y0, y1, 4).map((v) => [s("line", { class: "grid", x1: L, x2: W - R, y1: y(v), y2: y(v) }),

@@ -146,7 +146,7 @@ export async function open(main) {
 
 function curves(tested) {
   const line = (curve) => curve.shares.map((x, at) => `${at ? "L" : "M"}${4 + 112 * x} ${56 - 52 * curve.probabilities[at]}`).join("");
-  return s("svg", { class: "curves", viewBox: "0 0 120 60", role: "img", "aria-label": "Probability while the image is deleted and inserted in the map's order" }, s("path", { class: "deletion", d: line(tested.deletion) }), s("path", { class: "insertion", d: line(tested.insertion) }), s("text", { x: 6, y: 10 }, "insertion, deletion"));
+  return h("figure", { className: "curving" }, s("svg", { class: "curves", viewBox: "0 0 120 60", role: "img", "aria-label": "Probability while the image is deleted and inserted in the map's order" }, s("path", { class: "deletion", d: line(tested.deletion) }), s("path", { class: "insertion", d: line(tested.insertion) })), h("figcaption", { className: "legend" }, h("span", {}, h("i", { style: { background: "var(--plus)" } }), "put in"), h("span", {}, h("i", { style: { background: "var(--minus)" } }), "taken away, in the map's order")));
 }
 
 export function topFive(top, right, choose = null) {

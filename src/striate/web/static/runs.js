@@ -157,8 +157,8 @@ function compared(found) {
   const rows = [["network", (run) => run.network], ["parameters", (run) => whole(run.parameters)], ["multiply-adds", (run) => brief(run.macs)], ["state", (run) => run.state],
     ["best validation accuracy", (run) => percent(run.validation, 2)], ["test accuracy", (run) => percent(run.results?.accuracy, 2)], ["test loss", (run) => run.results?.loss.toFixed(4) ?? "–"]];
   const settings = found.map((run) => flat(run.settings || {}));
-  const keys = [...new Set(settings.flatMap(Object.keys))].filter((key) => new Set(settings.map((each) => String(each[key]))).size > 1).slice(0, 40);
-  const line = (name, cells) => h("tr", {}, h("th", { scope: "row" }, name), cells.map((cell) => h("td", {}, `${cell ?? "–"}`)));
+  const keys = [...new Set(settings.flatMap(Object.keys))].filter((key) => !["reason", "name"].includes(key) && new Set(settings.map((each) => String(each[key]))).size > 1).slice(0, 40);
+  const line = (name, cells) => h("tr", {}, h("th", { scope: "row" }, name), cells.map((cell) => h("td", { title: `${cell ?? ""}` }, `${cell ?? "–"}`)));
   return h("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": "Side by side" }, h("table", { className: "sheet" },
     h("thead", {}, h("tr", {}, h("td", {}), found.map((run, at) => h("th", { scope: "col" }, h("i", { className: "swatch", style: { background: COLOURS[at % COLOURS.length] } }), run.name)))),
     h("tbody", {}, rows.map(([name, pick]) => line(name, found.map(pick))), keys.length ? h("tr", { className: "part" }, h("th", { colSpan: found.length + 1 }, "settings that differ")) : null, keys.map((key) => line(key, settings.map((each) => each[key]))))));

@@ -74,12 +74,12 @@ function classroom(stage, name, rate, act) {
       await only(async (signal) => {
         const [one, two] = await Promise.all([first ? get(api(name, "filters"), { layer: first }, signal) : null, layer ? get(api(name, "activations"), { layer, image: state.image }, signal) : null]);
         if (one) show(kernels, filters(one, () => go("network", name, first)).lastChild);
-        if (two) show(answers, activations(two, () => go("network", name, layer)));
+        if (two) { const shown = activations(two, () => go("network", name, layer)); shown.querySelector("h3")?.remove(); show(answers, shown); }
       });
     } catch (error) { show(kernels, h("p", { className: "quiet" }, "They appear with the first weights.")); }
     busy = false;
   }
-  const timer = setInterval(() => { if (last === "running") look(); }, 1000);
+  const timer = setInterval(() => { if (last === "running" && +stage.dataset.steps > 2) look(); }, 1000);
   const stop = follow(api(name, "events"), (story) => {
     loss.set([{ name: "training", colour: COLOURS[0], kind: "thin", points: story.steps.map((each) => [each.step, each.loss]) }, { name: "validation", colour: COLOURS[1], dots: true, points: story.validations.map((each) => [each.step, each.loss]) }]);
     accuracy.set([{ name: "validation", colour: COLOURS[1], dots: true, points: story.validations.map((each) => [each.step, each.accuracy]) }]);
@@ -91,7 +91,7 @@ function classroom(stage, name, rate, act) {
       pause.hidden = last !== "running"; pause.disabled = false;
       on.hidden = !["interrupted", "crashed"].includes(last); knob.hidden = on.hidden;
       say(`${name} is ${last}.`);
-      clearTimeout(due); due = setTimeout(look, 400);
+      clearTimeout(due); if (story.steps.length > 2) due = setTimeout(look, 400);
     }
   });
   return () => { closed = true; stop(); clearInterval(timer); clearTimeout(due); only(async () => null); };
