@@ -98,9 +98,13 @@ class InOrder(data.Loader):
 class SameDraws(data.Loader):
     """Draws the same augmentation for every image and epoch, as workers with one seed do."""
 
-    def _augment(self, augmenter, indices, epoch, images):  # type: ignore[no-untyped-def]
-        draws = augmenter.draw(stream(self.seed, "augment", 0, np.zeros_like(indices)))
-        augmenter.apply_all(draws, self.stack, indices, images)
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        if self.augmenter is not None:
+            draw = self.augmenter.draw
+            self.augmenter.draw = lambda chance: draw(  # type: ignore[method-assign]
+                stream(self.seed, "augment", 0, np.zeros(len(chance.keys), np.int64))
+            )
 
 
 class AugmentsAll(data.Loader):
@@ -114,9 +118,9 @@ class AugmentsAll(data.Loader):
 class Slow(data.Loader):
     """Takes longer over a batch than the network does."""
 
-    def _make(self, share, epoch) -> Batch:  # type: ignore[no-untyped-def]
+    def _make(self, *arguments: object) -> Batch:
         time.sleep(0.03)
-        return super()._make(share, epoch)
+        return super()._make(*arguments)  # type: ignore[arg-type]
 
 
 def _stepper(change: Callable[[Stepper], None]) -> Tamper:

@@ -45,7 +45,10 @@ def doctor(
         )
     picture = room.plot(opened, found) if found else None
     document = {"findings": found, "figure": None if picture is None else str(picture)}
-    output.show(document, _text(found, opened.state, picture), as_json)
+    text = _text(found, opened.state, picture)
+    if not found and not opened.history("step"):
+        text = f"Nothing can be said ({opened.state}): the history holds no step yet."
+    output.show(document, text, as_json)
     if any(each.confidence >= room.SURE for each in found):
         raise typer.Exit(output.FAILED_VERDICT)
 

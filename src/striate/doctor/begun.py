@@ -17,9 +17,7 @@ def start_contract(recipe: Recipe) -> Contract | None:
     if recipe.start is None:
         return None
     try:
-        model = inference.open_model(recipe.start.path)
-        found = model.contract
-        return found if isinstance(found, Contract) else found()
+        return inference.open_model(recipe.start.path).contract()
     except StriateError:
         return None
 

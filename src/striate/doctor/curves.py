@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from striate.doctor.story import Finding, Story
+from striate.doctor.story import Finding, Floats, Story
 
 _EXPLODED = 3.0  # times the first loss: the lectures' rule for stopping early
 _BARELY = 0.97  # of the loss of the start that is left: nothing has happened
@@ -28,8 +28,8 @@ def not_finite(story: Story) -> Finding | None:
         confidence=1.0,
         evidence={"step": at, "first_layer": layer, "rate": rate},
         meaning=f"step {at} was not finite, first in {layer}",
-        remedy="divide the learning rate by 10, or clip the gradient",
-        settings=(_rate(story, 0.1),),
+        remedy=f"divide the learning rate by {1 / _calmer(story):g}, or clip the gradient",
+        settings=(_rate(story, _calmer(story)),),
     )
 
 
@@ -49,8 +49,8 @@ def exploding(story: Story) -> Finding | None:
         confidence=0.95,
         evidence={"first_loss": start, "late_loss": late, "worst_loss": worst},
         meaning=f"the loss went from {start:.2f} to {worst:.3g}, and stands at {late:.3g}",
-        remedy="divide the learning rate by 10, or warm it up",
-        settings=(_rate(story, 0.1),),
+        remedy=f"divide the learning rate by {1 / _calmer(story):g}, or warm it up",
+        settings=(_rate(story, _calmer(story)),),
     )
 
 
@@ -60,12 +60,7 @@ def rate_too_high(story: Story) -> Finding | None:
         return None
     ratio, curve = story.update_ratio(), story.smoothed()
     stuck = float(curve[-3:].min()) > 0.9 * min(story.chance, float(curve[0]))
-    first = story.probes[0] if story.probes else None
-    begun = (
-        float(np.median([e["update"] / e["size"] for e in first["weights"].values() if e["size"]]))
-        if first and first["weights"]
-        else 0.0
-    )
+    begun = _begun(story)
     thrown = max(ratio or 0.0, begun)
     if not stuck or thrown < 0.03:
         return None
@@ -75,8 +70,8 @@ def rate_too_high(story: Story) -> Finding | None:
         evidence={"update_ratio": thrown, "late_loss": float(curve[-1]), "chance": story.chance},
         meaning=f"each step moves weights by {thrown:.1%} of their size, and the loss stays at "
         f"{curve[-1]:.2f}, where guessing is {story.chance:.2f}",
-        remedy="divide the learning rate by 10",
-        settings=(_rate(story, 0.1),),
+        remedy=f"divide the learning rate by {1 / _calmer(story):g}",
+        settings=(_rate(story, _calmer(story)),),
     )
 
 
@@ -169,14 +164,18 @@ def overfitting(story: Story) -> Finding | None:
 
 def underfitting(story: Story) -> Finding | None:
     """Training and validation alike, both poor, and no faster progress to be had."""
-    if len(story.validations) < 3 or len(story.losses) < 100:
+    begun = story.recipe.start is not None  # what it could learn, it may know already
+    if len(story.validations) < 3 or len(story.losses) < 100 or begun:
         return None
     curve, ratio = story.smoothed(), story.update_ratio()
     train, validation = float(curve[-1]), float(story.validations[-1, 0])
-    poor = train > 0.25 * story.chance and float(story.validations[-1, 1]) > story.guessing
+    poor = (
+        train - story.floor > 0.25 * story.chance
+        and float(story.validations[-1, 1]) > story.guessing
+    )
     alike = 0.97 * train < validation < 1.25 * train  # below it, noise in training holds it back
     calm = ratio is not None and 2e-4 < ratio < 0.03
-    still = float(curve[-1]) > 0.88 * float(curve[len(curve) // 2])
+    still = _still(story.losses[story.rates >= 0.3 * story.rates.max()])
     if not (poor and alike and calm and still):
         return None
     return Finding(
@@ -188,6 +187,12 @@ def underfitting(story: Story) -> Finding | None:
         remedy="take a larger network, train longer, or decay less",
         settings=(f"optimiser.decay={story.recipe.optimiser.decay / 10:g}",),
     )
+
+
+def _still(losses: Floats) -> bool:
+    """Tell whether a loss stood while the rate was high; a falling rate would calm any."""
+    pieces = [float(np.median(each)) for each in np.array_split(losses, 8)]
+    return len(losses) >= 64 and pieces[-1] > 0.95 * pieces[3]
 
 
 def rate_falls_too_soon(story: Story) -> Finding | None:
@@ -255,3 +260,16 @@ def softmax_twice(story: Story) -> Finding | None:
 
 def _rate(story: Story, factor: float) -> str:
     return f"optimiser.rate={story.recipe.optimiser.rate * factor:g}"
+
+
+def _begun(story: Story) -> float:
+    """Return the median of update / size over layers at the first probe; 0 where there is none."""
+    weights = story.probes[0]["weights"].values() if story.probes else ()
+    ratios = [e["update"] / e["size"] for e in weights if e["size"] and e["update"] is not None]
+    return float(np.median(ratios)) if ratios else 0.0
+
+
+def _calmer(story: Story) -> float:
+    """Return the power of ten that brings the first updates to some 1% of the weights, or less."""
+    tens = math.log10(min(max(_begun(story), 1e-2), 1e8) / 1e-2)
+    return float(10.0 ** -max(1, math.ceil(tens - 0.3)))

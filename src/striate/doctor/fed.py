@@ -26,8 +26,8 @@ def starved(story: Story) -> Finding | None:
         confidence=0.9,
         evidence={"waiting": share, "workers": story.recipe.workers},
         meaning=f"{share:.0%} of the time goes by waiting for images",
-        remedy="use more workers, smaller files, or pack the data",
-        settings=(f"workers={max(2, 2 * story.recipe.workers)}",),
+        remedy=f"use more workers (--workers {max(2, 2 * story.recipe.workers)}), smaller files, or "
+        "pack the data",
     )
 
 
@@ -194,9 +194,6 @@ def wrong_normalisation(story: Story) -> Finding | None:
         f"{mine.channels} mean {_spell(mine.mean)}, std {_spell(mine.std)} here; "
         f"{theirs.channels} {_spell(theirs.mean)}, {_spell(theirs.std)} there",
         remedy="prepare images as the weights' contract says (preprocessing.mean, std, scale)",
-        settings=tuple(
-            f"preprocessing.{name}={list(getattr(theirs, name))}" for name in ("mean", "std")
-        ),
     )
 
 

@@ -83,6 +83,16 @@ class Story(NamedTuple):
         return math.log(max(self.classes, 2))
 
     @property
+    def floor(self) -> float:
+        """The least training loss there can be: above 0 where labels are smoothed."""
+        share = float(getattr(self.recipe.objective, "label_smoothing", 0.0))
+        wrong = share / max(self.classes, 2)
+        right = 1 - share + wrong
+        if share == 0:
+            return 0.0
+        return -right * math.log(right) - (self.classes - 1) * wrong * math.log(wrong)
+
+    @property
     def guessing(self) -> float:
         """The accuracy of guessing on the validation part, plus three standard errors."""
         share = 1 / max(self.classes, 1)
