@@ -14,6 +14,7 @@ Stopped at any moment it goes on where it was: every run is in the state's folde
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import platform
@@ -35,6 +36,7 @@ from striate.search.slot import Entry
 from striate.search.trainer import Trainer
 from striate.train.processes import Processes, processes
 from striate.train.training import Training
+from striate.train.validation import best
 
 SPACE = ("rate=1e-5..1", "decay=1e-6..1", "augment=0..2", "optimiser=sgd,adamw")
 NETWORK = "conv5-8 maxpool conv5-16 maxpool FC"
@@ -89,10 +91,10 @@ def ours(trainer: Trainer, folder: Path, seed: int, plan: Plan) -> tuple[dict[st
     space = trainer.problem.space(SPACE)
     ledger = Ledger(str(folder / "ours.db"), f"ours {seed}", {"seed": seed})
     found = explore(trainer, space, plan, ledger, allowed=trainer.problem.allowed)
-    best = summed_up("", space, found.space, found.entries, found.ended).best
-    if best is None:
+    won = summed_up("", space, found.space, found.entries, found.ended).best
+    if won is None:
         raise RuntimeError("no run gave a score")
-    return best.settings, spent(found.entries)
+    return won.settings, spent(found.entries)
 
 
 def theirs(
@@ -128,16 +130,23 @@ def theirs(
 
 
 def tested(trainer: Trainer, together: Processes, values: Mapping[str, Any], epochs: int) -> float:
-    """Train settings with fresh seeds and return the mean accuracy on the test part."""
+    """Train settings with fresh seeds and return the mean accuracy on the test part.
+
+    The weights are those of the best epoch on the validation part, as `train` keeps them.
+    """
     found = []
     for seed in FINAL_SEEDS:
         recipe = trainer.problem.recipe(values, epochs).replace(seed=seed)
         prepared = trainer.prepared(recipe)
         training = Training(recipe, prepared, together)
+        kept: dict[str, Any] = {}
         while training.epoch < epochs:
             for parts in training.batches():
                 training.take_step(parts)
             training.validate()
+            if best(training.validations, recipe.choose_by) is training.validations[-1]:
+                kept = copy.deepcopy(training.net_to_keep.state_dict())
+        training.net_to_keep.load_state_dict(kept)
         loader = data.Loader(
             prepared.split.test, prepared.contract, batch=256, seed=0, shuffle=False
         )

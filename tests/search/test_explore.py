@@ -113,7 +113,7 @@ def test_leaders_that_differ_by_noise_alone_are_not_told_apart(tmp_path: Path) -
     chosen = Plan(trials=24, epochs=9, leaders=7)
     found = explore(flat, SPACE, chosen, ledger(tmp_path))
     result = summed_up("", SPACE, found.space, found.entries, found.ended)
-    assert result.group == len(result.leaders) >= 4
+    assert result.group >= len(result.leaders) - 1 >= 3  # each one leaves once in twenty times
     assert result.verdict.startswith(f"no significant difference between these {result.group}")
     assert result.noise == pytest.approx(0.01, rel=0.6)
 

@@ -143,7 +143,7 @@ def course(space: Space, plan: Plan, allowed: Limit) -> Generator[Stage, list[En
     if plan.trials is None:
         more = min(more, len(found))
     half = more - more // 2
-    wanted += _draws("fine", 0, half, longer, plan, _about(space, best))
+    wanted += _draws("fine", 0, half, longer, plan, _about(space, ranked(found)))
     found = yield Stage("fine search", wanted, 0.55, space, _adjusted(wanted))
     drawn_so_far = len(found) - len(best)
     space, found = yield from spread.outwards(space, found, longer, 0.6, extended)
@@ -273,9 +273,13 @@ def _again(stage: str, values: dict[str, Value], epochs: int, seed: int) -> Slot
     return Slot(stage, run_key(values, epochs, seed), epochs, seed, values)
 
 
-def _about(space: Space, best: Sequence[Entry]) -> Space:
-    """Return the part of a space about the best of some runs."""
-    return space.about([each.values for each in best[: max(2, len(best) // 4)]]) if best else space
+def _about(space: Space, runs: Sequence[Entry]) -> Space:
+    """Return the part of a space that the best third of some runs, best first, span.
+
+    All of the third: the span of two or three is small by chance where a setting does not matter.
+    """
+    best = runs[: max(3, math.ceil(len(runs) / ETA))]
+    return space.about([each.values for each in best]) if best else space
 
 
 def _adjusted(wanted: Sequence[Slot]) -> str:
