@@ -275,6 +275,8 @@ def compare(rounds: int, seconds: float, names: list[str]) -> list[dict[str, Any
                         process, port = running[name]
                         before = processor_seconds(process.pid)
                         asked = ask(port, folder, CLIENTS[each], seconds)
+                        if not asked["taken"]:
+                            raise RuntimeError(f"{name} answered nobody: {asked['codes']}")
                         asked["processor"] = processor_seconds(process.pid) - before
                         results[name].append(asked)
                 found.append(row(each, results))

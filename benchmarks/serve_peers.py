@@ -61,7 +61,7 @@ class Api(LitAPI):
         torch.set_num_threads(cores())
         self.plain = Plain(self.bundle)
 
-    def decode_request(self, request: Any) -> Any:
+    def decode_request(self, request):  # LitServe reads an annotation as a form's description
         """Decode the image in the form."""
         return self.plain.prepare(request["image"].file.read())
 
