@@ -103,6 +103,7 @@ def run_one(job: Job, keep: Path | None = None) -> Row:
         findings = doctor.diagnose(Path(folder) / "run")
         ended = time.perf_counter()
         if keep is not None:
+            shutil.rmtree(keep / job.place, ignore_errors=True)  # of a run that was cut
             heavy = shutil.ignore_patterns("*.safetensors", "checkpoints", "figures")
             shutil.copytree(Path(folder) / "run", keep / job.place, ignore=heavy)
     return Row(

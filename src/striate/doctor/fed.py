@@ -26,8 +26,7 @@ def starved(story: Story) -> Finding | None:
         confidence=0.9,
         evidence={"waiting": share, "workers": story.recipe.workers},
         meaning=f"{share:.0%} of the time goes by waiting for images",
-        remedy=f"use more workers (--workers {max(2, 2 * story.recipe.workers)}), smaller files, or "
-        "pack the data",
+        remedy=f"use more workers (--workers {max(2, 2 * story.recipe.workers)}), or pack the data",
     )
 
 
