@@ -28,7 +28,7 @@ from striate.serve.batcher import Batcher
 from striate.serve.bodies import Gone, Order, Picture
 from striate.serve.journal import Journal
 from striate.serve.limits import Limits
-from striate.serve.meter import IMAGES, SECONDS, Meter
+from striate.serve.meter import IMAGES, SECONDS, Meter, resident
 from striate.serve.openapi import openapi
 from striate.serve.page import page
 from striate.serve.refusal import Refusal
@@ -129,6 +129,7 @@ class Service:
     def _heard(self, images: int, seconds: float) -> None:
         self.meter.observe("batch_images", IMAGES, images)
         self.meter.add("engine_seconds_total", seconds)
+        self.meter.set("resident_bytes", resident())
 
     # -- every request
 
