@@ -124,8 +124,14 @@ def search(
             "--trials": trials,
             "--seconds": seconds,
             "--epochs": epochs,
+            "--sampler": sampler is not How.random,
             "--grid": grid,
+            "--seeds": seeds != 3,
+            "--leaders": leaders,
+            "--fixed": fixed,
+            "--seed": seed,
             "--out": out,
+            "--device": device != "auto",
         }
         changed = [name for name, value in given.items() if value]
         if changed:
