@@ -108,6 +108,9 @@ export async function open(main, [, wanted]) {
       if (signal.aborted) return;
       show(units, activations(answers, pick));
       show(weights, kernels ? filters(kernels, pick) : null);
+      if (kernels && row === sheet.layers.find((each) => each.filters)) {
+        get(api(name, "gabor"), {}, signal).then((found) => signal.aborted || weights.append(h("p", { className: "quiet" }, classical(found)))).catch(() => null);
+      }
     }).catch((error) => show(units, wrong(error, inspect)));
     if (channel !== null) pick(channel);
 
@@ -148,6 +151,12 @@ function bars(values, pick) {
 
 export function filters(kernels, pick) {
   return h("div", {}, h("h3", {}, "Filters ", h("span", { className: "quiet" }, `${by(kernels.shape)}${kernels.whole ? "" : ", each by its main spatial part"}, grey is zero`)), cells(kernels.atlas, "filter", pick));
+}
+
+function classical({ gabor, nearest }) {
+  const mean = (values) => values.reduce((sum, each) => sum + each, 0) / values.length;
+  const near = `The cosine with the nearest classical filter (edge, Sobel, Gabor, Gaussian) is ${mean(nearest.map((each) => each.cosine)).toFixed(2)} on average.`;
+  return gabor[0].determined ? `A Gabor function explains ${percent(mean(gabor.map((each) => each.explained)), 0)} of a filter's energy on average. ${near}` : near;
 }
 
 function top(found) {
