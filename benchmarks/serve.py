@@ -154,7 +154,7 @@ def start(name: str, bundle: Path, errors: Any) -> tuple[subprocess.Popen[bytes]
     command = [sys.executable, str(PEERS), name, "--bundle", str(bundle)]
     if name == "ours":
         command = [sys.executable, "-m", "striate", "serve", str(bundle), "--quiet"]
-        command += ["--batch", str(BATCH), "--deadline", str(1000 * DEADLINE), "--max-wait", "10"]
+        command += ["--batch", str(BATCH), "--deadline", str(1000 * DEADLINE), "--max-wait", "60"]
     process = subprocess.Popen(
         [*command, "--port", str(port)],
         start_new_session=True,
