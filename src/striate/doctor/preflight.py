@@ -18,10 +18,10 @@ from striate.doctor.subject import Check, Subject, main_output
 from striate.errors import StriateError, UsageError
 from striate.layers import build
 from striate.train import Recipe
+from striate.train.loading import loaders
 from striate.train.prepare import Prepared, prepare
 from striate.train.processes import Processes
 from striate.train.start import begin
-from striate.train.training import loaders
 
 _LOOKED_AT = 512  # training images
 _OWN_IMAGES, _SMALL = (

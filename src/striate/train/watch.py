@@ -13,12 +13,14 @@ same as one that is not. A line of the history:
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -133,6 +135,24 @@ class Watch:
                     found[name] = float(move.mean())
                 self._running[name] = mean.clone()
         return found
+
+
+def beginning(labels: npt.NDArray[np.int64], indices: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return what an epoch begins with: which images, of how many classes, and what chance gives.
+
+    Args:
+        labels: of all training images.
+        indices: of the first batch.
+    """
+    shares = np.bincount(labels) / max(len(labels), 1)
+    return {
+        "kind": "probe",
+        "probe": "order",
+        "digest": zlib.crc32(indices.tobytes()),
+        "images": len(indices),
+        "classes": len(np.unique(labels[indices])),
+        "expected": float((1 - (1 - shares) ** len(indices)).sum()),
+    }
 
 
 def _keep(values: dict[str, Tensor], name: str, module: nn.Module, given: Any, made: Any) -> None:
