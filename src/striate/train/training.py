@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import math
 import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,17 +14,17 @@ import torch
 from torch import Tensor
 
 from striate import inference, progress
-from striate.data import Batch, FileSamples, Loader, onto
+from striate.data import Batch, onto
 from striate.errors import NotFiniteError
 from striate.layers import Net, build
-from striate.ops import usable_cores
 from striate.records import to_builtins
 from striate.runs import Run
 from striate.train import checkpoint
 from striate.train.adversarial import Robustness, collapsed, probe
 from striate.train.average import Average
+from striate.train.feeding import advice, grouped, proposal
 from striate.train.interrupt import Interrupt
-from striate.train.losses import Uneven
+from striate.train.loading import loaders
 from striate.train.optimiser import Stepper
 from striate.train.prepare import Prepared
 from striate.train.processes import Processes
@@ -34,9 +33,7 @@ from striate.train.schedule import Course
 from striate.train.start import begin
 from striate.train.step import Step, Taken, place
 from striate.train.validation import Validation, best
-from striate.train.watch import Watch
-
-_UNEVEN = 3  # times as many training images of one class as of another are worth a word
+from striate.train.watch import Watch, beginning
 
 
 class Observer(Protocol):
@@ -147,13 +144,14 @@ class Training:
     def batches(self) -> Iterator[list[Batch]]:
         """Yield the epoch's remaining steps, each as its micro-batches."""
         if not self.done and self.run is not None and self.together.first:
-            self._propose()
+            if text := proposal(self.recipe, self.loaders[self.recipe.size_at(0)]):
+                progress.say(text)
         start = self.done % self.steps_per_epoch
         loader = self.loaders[self.recipe.size_at(self.epoch)]
         parts = loader.epoch(self.epoch, start * self.recipe.accumulate)
         parts = onto(parts, self.together.device)
         return progress.track(
-            _grouped(parts, self.recipe.accumulate),
+            grouped(parts, self.recipe.accumulate),
             f"epoch {self.epoch + 1} of {self.recipe.epochs}",
             "images",
             len(loader.samples) - start * self.recipe.batch,
@@ -164,7 +162,7 @@ class Training:
         """Take the next step, and write it down."""
         epoch = self.epoch + 1
         if self.at_epoch_end:
-            self._note_order(parts[0], epoch)
+            self._note({"epoch": epoch, **beginning(self.labels, parts[0].indices)})
         number, factor = self.done + 1, self.course.factor(self.done, self.validations)
         try:
             with self.watch.over(number):
@@ -183,18 +181,6 @@ class Training:
         if seen := self.watch.seen():
             self._note({"kind": "probe", "probe": "layers", "epoch": epoch, **seen})
         return taken
-
-    def _note_order(self, first: Batch, epoch: int) -> None:
-        """Write down what an epoch begins with: which images, and of how many classes."""
-        shares = np.bincount(self.labels) / max(len(self.labels), 1)
-        rows = len(first.indices)
-        note = {
-            "digest": zlib.crc32(first.indices.tobytes()),
-            "images": rows,
-            "classes": len(np.unique(self.labels[first.indices])),
-            "expected": float((1 - (1 - shares) ** rows).sum()),
-        }
-        self._note({"kind": "probe", "probe": "order", "epoch": epoch, **note})
 
     def validate(self) -> None:
         """Measure the net (or its average) on the validation part; keep its weights if best.
@@ -232,34 +218,11 @@ class Training:
         self._note({"kind": "validation", "epoch": self.epoch, **figures})
         self._say_epoch(validation, chosen)
 
-    def _propose(self) -> None:
-        """Say what there is for uneven classes, where nothing is done about them."""
-        recipe = self.recipe
-        counts = np.bincount(self.loaders[recipe.size_at(0)].samples.labels)
-        least, most = int(counts.min()), int(counts.max())
-        objective = recipe.objective
-        weighted = recipe.sampling.classes != "as_found" or (
-            isinstance(objective, Uneven) and objective.weights
-        )
-        if most > _UNEVEN * least and not weighted:
-            progress.say(
-                f"Note: classes have {least:,} to {most:,} training images; for rare ones to count "
-                "as much: --set sampling.classes=balanced, or --set "
-                "objective=weighted_cross_entropy --set objective.balanced=true."
-            )
-
     def _note_pace(self) -> None:
         """Write down how the loader kept up; say it once, where the waiting is worth a word."""
         loader = self.loaders[self.recipe.size_at(self.epoch - 1)]
         pace = loader.tally.take()
-        samples = loader.samples
-        raw = float(samples.sizes.prod(axis=1).mean()) * 3
-        text = pace.advice(
-            workers=loader.workers,
-            cores=usable_cores(),
-            total=len(samples),
-            pixels=raw if isinstance(samples, FileSamples) else None,
-        )
+        text = advice(pace, loader)
         self._note({"kind": "pace", "epoch": self.epoch, **to_builtins(pace), "text": text or ""})
         if text and not self._said_pace:
             self._said_pace = True
@@ -400,47 +363,3 @@ class Training:
 
 def _spell(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
-def loaders(
-    recipe: Recipe, prepared: Prepared, together: Processes
-) -> tuple[dict[tuple[int, int], Loader], Loader]:
-    """Return the loaders of the training part, by image size, and that of the validation part."""
-    training = {
-        size: Loader(
-            prepared.split.train,
-            prepared.contract.with_size(size),
-            batch=recipe.batch // recipe.accumulate,
-            seed=recipe.seed,
-            augmentation=recipe.augmentation,
-            shuffle=True,
-            rank=together.rank,
-            world=together.world,
-            workers=recipe.workers,
-            sampling=recipe.sampling,
-            pin=together.device.type == "cuda",
-        )
-        for size in {recipe.size_at(epoch) for epoch in range(recipe.epochs)}
-    }
-    validation = Loader(
-        prepared.split.validation,
-        prepared.contract,
-        batch=recipe.batch,
-        seed=0,
-        shuffle=False,
-        rank=together.rank,
-        world=together.world,
-        workers=recipe.workers,
-    )
-    return training, validation
-
-
-def _grouped(parts: Iterator[Batch], count: int) -> Iterator[list[Batch]]:
-    group: list[Batch] = []
-    for part in parts:
-        group.append(part)
-        if len(group) == count:
-            yield group
-            group = []
-    if group:
-        yield group
