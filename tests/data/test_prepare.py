@@ -170,6 +170,12 @@ def test_an_image_of_another_size_is_refused(crop: Any) -> None:
         fit(picture(), contract((50, 50), crop=crop))
 
 
+def test_a_sliver_is_refused_before_it_grows_to_gigabytes() -> None:
+    asked = contract((224, 224), resize=Resize(rule="short_side", size=(224, 224)), crop="centre")
+    with pytest.raises(ContractError, match=r"1x200000: a sliver, .* 224x44800000"):
+        fit(np.zeros((1, 200_000, 3), np.uint8), asked)
+
+
 @given(
     st.integers(1, 60),
     st.integers(1, 60),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from striate.contract import Contract, Resize
-from striate.data.decode import to_channels
+from striate.data.decode import MOST_PIXELS, to_channels
 from striate.errors import ContractError
 
 Pixels = npt.NDArray[np.uint8]
@@ -73,7 +73,8 @@ def fit(pixels: Pixels, contract: Contract) -> npt.NDArray[Any]:
         (input_height, input_width, channels): uint8, or float32 where the contract computes so.
 
     Raises:
-        ContractError: the image does not come to the network's size; gives both.
+        ContractError: the image does not come to the network's size, or is a sliver that would
+            grow beyond all memory until its short side fits; gives both sizes.
     """
     resized = _resize(pixels, contract)
     height, width = resized.shape[:2]
@@ -104,6 +105,12 @@ def fits(size: tuple[int, int], contract: Contract) -> bool:
 def _resize(pixels: Pixels, contract: Contract) -> npt.NDArray[Any]:
     resize, (height, width) = contract.resize, pixels.shape[:2]
     target = resized_size((height, width), resize)
+    if target[0] * target[1] > MOST_PIXELS >= height * width:
+        raise ContractError(
+            f"Expected an image that is scaled to at most {MOST_PIXELS:,} pixels, received "
+            f"{height}x{width}: a sliver, of which rule={resize.rule!r} makes "
+            f"{target[0]}x{target[1]}. Leave it out or crop it."
+        )
     scaled = pixels if target == (height, width) else resample(pixels, target, resize)
     if not resize.pads or target == resize.size:
         return scaled
