@@ -57,7 +57,7 @@ class Doubts(Record, frozen=True, kw_only=True):
     deviation: float
 
 
-class Prediction(Record, frozen=True, kw_only=True):
+class Prediction(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What a file shows.
 
     Args:
