@@ -48,7 +48,7 @@ def export(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """A bundle with an ONNX model or torch.export program that is proved on real files.
+    """A model with its preprocessing inside, proved on real files.
 
     It takes decoded 8-bit pixels of any size. Exit code 1 where it answers one file differently;
     the files are named. What 8 bits cost is said, and decides nothing.

@@ -99,7 +99,7 @@ def search(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Search for better settings, from coarse to fine; leaves a folder with the winner's recipe.
+    """Better settings, searched from coarse to fine; leaves a recipe.
 
     Short runs of settings drawn at random in log space, longer ones of the best and about the best.
     A best at the edge of a range is flagged and the range extended; leaders are run again with

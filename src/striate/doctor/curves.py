@@ -263,10 +263,13 @@ def _rate(story: Story, factor: float) -> str:
 
 
 def _begun(story: Story) -> float:
-    """Return the median of update / size over layers at the first probe; 0 where there is none."""
+    """Return the median of update / size over layers at the first probe; 0 where there is none.
+
+    What is not finite any more counts as beyond all measure.
+    """
     weights = story.probes[0]["weights"].values() if story.probes else ()
     ratios = [e["update"] / e["size"] for e in weights if e["size"] and e["update"] is not None]
-    return float(np.median(ratios)) if ratios else 0.0
+    return float(np.median(np.nan_to_num(ratios, nan=np.inf))) if ratios else 0.0
 
 
 def _calmer(story: Story) -> float:
