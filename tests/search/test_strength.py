@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from striate import data
 from striate.data import Affine, Augmentation, ColourJitter, Cutout, Erase, Flip, PadAndCrop
 from striate.data import RandomResizedCrop as Crop
 from striate.errors import UsageError
@@ -13,6 +14,8 @@ from striate.search.strength import strengthened
 EACH: tuple[Augmentation, ...] = (
     Flip(), PadAndCrop(), Affine(rotate_degrees=10, scale=(0.9, 1.1)), Crop(),
     ColourJitter(brightness=0.4, hue=0.1), Erase(), Cutout(),
+    data.Stretch(), data.Perspective(), data.LensDistortion(), data.ShortSideCrop(),
+    data.Lighting(), data.Noise(), data.RandAugment(), data.TrivialAugment(),
 )  # fmt: skip
 
 

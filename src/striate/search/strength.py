@@ -1,7 +1,8 @@
 """Augmentation made weaker or stronger as a whole: 0 is none, 1 as it is, 2 twice as much.
 
 What an image is moved, turned or coloured by is multiplied; what happens with a probability happens
-more or less often; a mirror image is one at any strength, so `Flip` only goes at 0.
+more or less often; a mirror image is one at any strength, and TrivialAugment draws its own, so they
+only go at 0.
 """
 
 from __future__ import annotations
@@ -16,8 +17,16 @@ from striate.data import (
     Cutout,
     Erase,
     Flip,
+    LensDistortion,
+    Lighting,
+    Noise,
     PadAndCrop,
+    Perspective,
+    RandAugment,
     RandomResizedCrop,
+    ShortSideCrop,
+    Stretch,
+    TrivialAugment,
 )
 from striate.errors import UsageError
 
@@ -44,7 +53,7 @@ def _scaled(change: Augmentation, strength: float) -> Augmentation:
 
 
 @_scaled.register
-def _(change: Flip, strength: float) -> Augmentation:
+def _(change: Flip | TrivialAugment, strength: float) -> Augmentation:
     return change
 
 
@@ -89,3 +98,41 @@ def _(change: Erase, strength: float) -> Augmentation:
 @_scaled.register
 def _(change: Cutout, strength: float) -> Augmentation:
     return change.replace(size=max(round(change.size * strength), 1))
+
+
+@_scaled.register
+def _(change: Stretch, strength: float) -> Augmentation:
+    return change.replace(ratio=tuple(each**strength for each in change.ratio))
+
+
+@_scaled.register
+def _(change: Perspective, strength: float) -> Augmentation:
+    return change.replace(distortion=min(change.distortion * strength, 0.99))
+
+
+@_scaled.register
+def _(change: LensDistortion, strength: float) -> Augmentation:
+    return change.replace(
+        strength=min(change.strength * strength, 1.0), second=min(change.second * strength, 1.0)
+    )
+
+
+@_scaled.register
+def _(change: ShortSideCrop, strength: float) -> Augmentation:
+    least, most = change.short_side
+    return change.replace(short_side=(least, round(least * (most / least) ** strength)))
+
+
+@_scaled.register
+def _(change: Lighting, strength: float) -> Augmentation:
+    return change.replace(std=change.std * strength)
+
+
+@_scaled.register
+def _(change: Noise, strength: float) -> Augmentation:
+    return change.replace(std=min(change.std * strength, 255.0))
+
+
+@_scaled.register
+def _(change: RandAugment, strength: float) -> Augmentation:
+    return change.replace(magnitude=min(round(change.magnitude * strength), 30))
