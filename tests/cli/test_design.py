@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -119,19 +117,3 @@ def test_an_image_too_small_shows_the_table_up_to_there(run: Run) -> None:
     assert table[-1].endswith("<- received 6x4x4")
     assert sentence.startswith("striate: lenet takes images of 12x12 and larger, received 8x8: ")
     assert sentence.endswith("set padding=1 for an output of 2x2.")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="has no account of a child's time")
-@pytest.mark.parametrize(("name", "most"), [("vgg16", 0.4), ("resnet152", 0.6)])
-def test_answers_at_once(name: str, most: float) -> None:
-    """Counted in processor time, which other work on this machine does not lengthen."""
-    import resource
-
-    taken = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, "-m", "striate", "design", name]
-        subprocess.run(command, capture_output=True, check=True, timeout=60)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(taken) < most

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,15 +33,12 @@ def process(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["train", "--help"], ["--version"]])
-def test_help_answers_at_once_and_loads_no_torch(arguments: list[str]) -> None:
-    began = time.perf_counter()
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     found = process("-X", "importtime", "-m", "striate", *arguments)
-    seconds = time.perf_counter() - began
     assert found.returncode == 0, found.stderr
     loaded = {line.rpartition("|")[2].strip() for line in found.stderr.splitlines()}
     heavy = {"torch", "numpy", "numba", "rich", "PIL", "msgspec"} & loaded
     assert not heavy
-    assert seconds < 2, "one process start should take a fraction of a second"
 
 
 def test_help_names_every_command(run: Run) -> None:

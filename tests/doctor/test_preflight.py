@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -199,11 +198,9 @@ def test_last_batch(count: int, batch: int, norm: bool, verdict: str) -> None:
 
 
 @pytest.mark.parametrize("network", ["auto", "lenet"])
-def test_recipes_on_the_digits_pass_in_under_a_minute(network: str) -> None:
+def test_recipes_on_the_digits_pass(network: str) -> None:
     recipe = recipes.make("auto", data.open("digits"), network=network, size=(12, 12))
-    began = time.monotonic()
     found = doctor.preflight(recipe)
     assert not [each for each in found if each.verdict == "fail"]
-    assert time.monotonic() - began < 60
     assert doctor.verdict(found) in ("pass", "warn")
     assert all(each.meaning and (each.fix or each.verdict in ("pass", "skip")) for each in found)

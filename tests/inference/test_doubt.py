@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from striate import data, inference, runs
-from striate.cli.main import app
+from striate.cli.main import main
 from striate.contract import Class
 from striate.errors import UsageError
 from striate.inference.doubt import suspects
@@ -63,9 +61,10 @@ def test_other_data_than_the_runs_is_refused(trained: runs.Run) -> None:
         inference.split_as_trained(trained.path, data.open("digits"))
 
 
-def test_check_asks_a_run(trained: runs.Run, tmp_path: Path) -> None:
-    answer = CliRunner().invoke(app, ["check", "--run", str(trained.path), "--json"])
-    document = json.loads(answer.stdout)
+def test_check_asks_a_run(trained: runs.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["check", "--run", str(trained.path), "--json"])
+    document = json.loads(capsys.readouterr().out)
     assert document["run"]["images"] == document["run"]["restated"][0]["n"] + 15
     assert "preflight" not in document
     assert set(document["data"]["images"]) == {"train", "validation", "test"}

@@ -1,7 +1,7 @@
 """The `striate` command: its subcommands, and the one place where errors become exit codes.
 
-Commands are imported here, but each imports what it works with only when it is called: `--help`
-loads no torch and answers at once.
+A command's module is imported when the command is named, and imports what it works with when it is
+called: `--help` loads no torch, and a command does not wait for the other twenty.
 """
 
 from __future__ import annotations
@@ -9,72 +9,61 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
 
 from striate import __version__, progress
-from striate.cli import (
-    attack,
-    check,
-    design,
-    doctor,
-    env,
-    evaluate,
-    explain,
-    export,
-    models,
-    output,
-    pack,
-    plan,
-    predict,
-    replay,
-    search,
-    serve,
-    similar,
-    train,
-    transfer,
-    view,
-    view_augment,
-    weights,
-)
+from striate.cli import output
 from striate.errors import StriateError, UsageError
 
-app = typer.Typer(
-    name="striate",
-    help="Convolutional networks, from a folder of images to a trained one that can be trusted.",
-    epilog="striate COMMAND --help says more about a command.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+COMMANDS = (  # in the order of the help: each a function in a module of its name
+    "design",
+    "check",
+    "train",
+    "evaluate",
+    "doctor",
+    "search",
+    "pack",
+    "augment",
+    "plan",
+    "predict",
+    "explain",
+    "attack",
+    "replay",
+    "transfer",
+    "export",
+    "serve",
+    "similar",
+    "view",
+    "models",
+    "weights",
+    "env",
 )
-
-app.command("design")(design.design)
-app.command("check")(check.check)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("doctor")(doctor.doctor)
-app.command("search")(search.search)
-app.command("pack")(pack.pack)
-app.command("augment")(view_augment.view_augment)
-app.command("view-augment", hidden=True)(view_augment.view_augment)  # a long name cuts help
-app.command("plan")(plan.plan)
-app.command("predict")(predict.predict)
-app.command("explain")(explain.explain)
-app.command("attack")(attack.attack)
-app.command("replay")(replay.replay)
-app.command("transfer")(transfer.transfer)
-app.command("export")(export.export)
-app.command("serve")(serve.serve)
-app.command("similar")(similar.similar)
-app.command("view")(view.view)
-app.command("models")(models.models)
-app.command("weights")(weights.weights)
-app.command("env")(env.env)
+HELP = "Convolutional networks, from a folder of images to a trained one that can be trusted."
+ALIASES = {"view-augment": "augment"}  # a name too long for the help's column
 
 
-@app.callback(invoke_without_command=True)
+def application(command: str | None = None) -> typer.Typer:
+    """Return the program with one command, or with all where none of that name is ours."""
+    app = typer.Typer(
+        name="striate",
+        help=HELP,
+        epilog="striate COMMAND --help says more about a command.",
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_options)
+    known = {**{name: name for name in COMMANDS}, **ALIASES}
+    for name in [command] if command in known else known:
+        module = import_module(f"striate.cli.{known[name]}")
+        app.command(name, hidden=name in ALIASES)(getattr(module, known[name]))
+    return app
+
+
 def _options(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
@@ -120,6 +109,7 @@ def _wait_politely() -> None:
 
 def _run(arguments: list[str], as_json: bool) -> int:
     try:
+        app = application(arguments[0])
         result = app(arguments, prog_name="striate", standalone_mode=False)
     except StriateError as error:
         table = getattr(error, "table", "")  # a network up to the layer at fault

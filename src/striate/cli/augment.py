@@ -1,4 +1,4 @@
-"""`striate view-augment DATA`: what the network will see."""
+"""`striate augment DATA`, also `view-augment`: what the network will see."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from striate.cli import output
 from striate.cli.options import Json, Strict, numbers
 
 
-def view_augment(
+def augment(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="A named set or a path; digits unless given.")
     ] = "digits",
