@@ -16,7 +16,7 @@ test: .venv/installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --cov
+	$(BIN)/pytest --cov -n auto --maxprocesses 4 --dist loadfile
 
 install: .venv/installed
 
