@@ -55,7 +55,7 @@ def plan(
     Every candidate is shown with its time, workspace and error, and why one is chosen.
 
     Measured once for a network, an input and a batch, then known on this machine. A faster
-    algorithm replaces torch's own if it is 5% faster in three rounds of four.
+    algorithm replaces torch's own if it is 5% faster for sure.
     """
     from striate import engine, zoo
     from striate.files import atomic_write

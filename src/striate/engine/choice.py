@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from striate.records import Record
 
 DEFAULT = "default"
-WORTH = 1.05  # how much faster, in three rounds of four, what replaces the default has to be
+WORTH = 1.05  # how much faster, surely, what replaces the default has to be
 ALIKE = 1.03  # times that are as good as equal: the smaller error decides
-NOISE = 0.10  # the default against itself; beyond it nothing can be said
 
 
 class Candidate(Record, frozen=True, kw_only=True):
@@ -17,7 +16,7 @@ class Candidate(Record, frozen=True, kw_only=True):
 
     Args:
         ms: median of its times, in milliseconds.
-        lead: times faster than the default in three rounds of four at least.
+        lead: times faster than the default at least, with a confidence of 95%.
         workspace_bytes: memory beside input, weights and output.
         relative_rms: root mean square of its error over that of the result, against float64.
         deterministic: whether two calls gave the same bits.
@@ -55,7 +54,8 @@ class LayerPlan(Record, frozen=True, kw_only=True):
         name: of the layer.
         chosen: the algorithm.
         remark: why, in words.
-        noise: how far the default was from itself: 0.02 is two per cent.
+        noise: by how much the default leads over itself: 0.02 is two per cent, which nothing but
+            other work on the machine explains.
         candidates: by algorithm, the default among them.
     """
 
@@ -75,8 +75,7 @@ def choose(candidates: Mapping[str, Candidate], noise: float, limits: Limits) ->
     """Return the algorithm, and why.
 
     The fastest one within the limits (of some about as fast, the most exact) replaces the default
-    if it is 5% faster in three rounds of four, and if the default compared with itself says that
-    the machine was quiet enough.
+    if it is surely 5% faster, and leads by more than the default does over itself.
     """
     others = {name: each for name, each in candidates.items() if name != DEFAULT}
     if not others:
@@ -84,15 +83,16 @@ def choose(candidates: Mapping[str, Candidate], noise: float, limits: Limits) ->
     allowed = {name: each for name, each in others.items() if limits.allow(each)}
     if not allowed:
         return DEFAULT, "nothing else keeps within the limits"
-    if noise > NOISE:
-        return DEFAULT, f"too noisy: the default differed from itself by {noise:.0%}"
     own = candidates[DEFAULT].ms
-    ahead = {n: each for n, each in allowed.items() if each.lead >= WORTH and each.ms < own}
+    enough = max(WORTH, 1 + noise)
+    ahead = {n: each for n, each in allowed.items() if each.lead >= enough and each.ms < own}
     if not ahead:
         best = min(allowed, key=lambda name: allowed[name].ms)
         if allowed[best].ms >= own:
             return DEFAULT, f"the default wins: {best} took {allowed[best].ms:.2f} ms"
-        return DEFAULT, f"the default stays: {best} is not 5% faster in three rounds of four"
+        if allowed[best].lead >= WORTH:
+            return DEFAULT, f"too noisy: the default seems {noise:.0%} faster than itself"
+        return DEFAULT, f"the default stays: {best} is not surely 5% faster"
     fastest = min(each.ms for each in ahead.values())
     near = [name for name, each in ahead.items() if each.ms <= fastest * ALIKE]
     best = min(near, key=lambda name: ahead[name].relative_rms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from math import sqrt
@@ -14,12 +13,12 @@ from torch.nn import functional
 
 from striate import design
 from striate.engine import fast
-from striate.engine.choice import DEFAULT, NOISE, Candidate, LayerPlan, Limits, choose
+from striate.engine.choice import DEFAULT, WORTH, Candidate, LayerPlan, Limits, choose
 from striate.engine.fast import Direction
 from striate.engine.kernel import channels_last
 from striate.engine.lower import kernel
 from striate.engine.node import Node
-from striate.engine.race import Run, Times, race
+from striate.engine.race import Run, Times, Traffic, race
 
 _CONTROL = "default, again"
 _ALONE = 5  # rounds of a layer that nothing else computes
@@ -34,6 +33,7 @@ def measure(
     direction: Direction,
     layout: str,
     rounds: int,
+    traffic: int,
 ) -> LayerPlan:
     """Measure a convolution.
 
@@ -44,6 +44,7 @@ def measure(
         direction: inference or training.
         layout: of images and weights in training.
         rounds: how often each way is called.
+        traffic: bytes that the rest of the network moves between two calls.
     """
     record = node.record
     if not isinstance(record, design.Conv):
@@ -51,18 +52,20 @@ def measure(
     drawn = _drawn(node)
     prepare = _inference if direction == "inference" else _training
     names = (DEFAULT, *algorithms)
-    controls = (DEFAULT, _CONTROL) if algorithms else (DEFAULT,)
+    order = (DEFAULT, *algorithms[:1], _CONTROL, *algorithms[1:]) if algorithms else names
     runs: dict[str, Run] = {
         name: prepare(record, drawn, batch, DEFAULT if name == _CONTROL else name, layout)
-        for name in (*controls, *algorithms)
+        for name in order
     }
-    times = race(runs, rounds if algorithms else min(rounds, _ALONE))
-    for _ in range(_AGAIN):  # on a busy machine more rounds settle the medians
-        if not algorithms or _noise(times) <= NOISE:
+    between = Traffic(traffic)
+    kept = (DEFAULT, _CONTROL)
+    times = race(runs, rounds if algorithms else _ALONE, kept=kept, between=between)
+    for _ in range(_AGAIN):  # on a busy machine more rounds settle the ratios
+        if not algorithms or _settled(times):
             break
         asked = max(len(each.seconds) for each in times.values())
         near = {name: run for name, run in runs.items() if len(times[name].seconds) == asked}
-        more = race(near, rounds)
+        more = race(near, rounds, kept=kept, between=between)
         times |= {name: times[name] + more[name] for name in near}
     noise = _noise(times) if algorithms else 0.0
     candidates = {
@@ -81,10 +84,19 @@ def measure(
     )
 
 
+def _settled(times: dict[str, Times]) -> bool:
+    """Say whether what seems fastest is surely faster than the default, or surely is not."""
+    own = times[DEFAULT]
+    best = min(times, key=lambda name: times[name].median)
+    if times[best].median * WORTH >= own.median:
+        return True
+    return times[best].lead(own) >= max(WORTH, 1 + _noise(times))
+
+
 def _noise(times: dict[str, Times]) -> float:
-    """Return how far the default is from itself: the median of the ratios of its two calls."""
-    pairs = zip(times[_CONTROL].seconds, times[DEFAULT].seconds, strict=False)
-    return abs(statistics.median(again / first for again, first in pairs) - 1)
+    """Return by how much the default leads over itself, one way or the other."""
+    own, again = times[DEFAULT], times[_CONTROL]
+    return max(0.0, own.lead(again) - 1, again.lead(own) - 1)
 
 
 def error(record: design.Conv, node: Node, algorithm: str) -> float:

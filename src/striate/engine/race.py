@@ -7,12 +7,16 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
+import torch
+
 Run = Callable[[], object]
 
 _ROUND = 0.004  # seconds that a call's turn lasts at least, up to _MOST calls
 _MOST = 3
 _EARLY = 2  # rounds after which a call that is far behind is not asked again
 _FAR = 1.4
+_DOUBT = 0.05
+_CACHES = 48 << 20  # bytes; more than a few cores' caches hold
 
 
 class Times:
@@ -30,9 +34,39 @@ class Times:
         return Times(self.seconds + other.seconds)
 
     def lead(self, over: Times) -> float:
-        """Return how many times faster than another it is, in three rounds of four at least."""
-        ratios = [theirs / own for own, theirs in zip(self.seconds, over.seconds, strict=False)]
-        return statistics.quantiles(ratios, n=4)[0] if len(ratios) > 1 else ratios[0]
+        """Return how many times faster than another it is at least, with a confidence of 95%.
+
+        The lower bound of the median of the rounds' ratios (sign test): a machine with other work
+        spreads the ratios, more rounds bring the bound nearer to their median.
+        """
+        ratios = sorted(
+            theirs / own for own, theirs in zip(self.seconds, over.seconds, strict=False)
+        )
+        return ratios[_surely(len(ratios))]
+
+
+def _surely(count: int) -> int:
+    """Return the rank from 0 of the largest value that the median of so many exceeds, at 95%."""
+    chance, rank = 0.5**count, 0
+    while chance + math.comb(count, rank + 1) * 0.5**count <= _DOUBT:
+        rank += 1
+        chance += math.comb(count, rank) * 0.5**count
+    return rank
+
+
+class Traffic:
+    """What the rest of a network moves through the caches between two calls of a layer.
+
+    Args:
+        size: bytes; no more are moved than the caches hold.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._memory = torch.ones(min(size, _CACHES) // 4)
+
+    def __call__(self) -> None:
+        """Read as much memory, with every thread."""
+        self._memory.sum()
 
 
 def race(
@@ -40,6 +74,8 @@ def race(
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
     seconds: float = 6.0,
+    kept: tuple[str, ...] = (),
+    between: Callable[[], None] | None = None,
 ) -> dict[str, Times]:
     """Time calls in turn, after one of each to warm up.
 
@@ -47,12 +83,13 @@ def race(
     never shorter, so that the least of a few is steadier than one.
 
     Args:
-        runs: by name; the first two, what the others are compared with, are never left out.
+        runs: by name.
         rounds: how often each is called; one that is far behind after two is left alone.
         clock: gives seconds.
         seconds: after which no new round begins, but three are taken in any case.
+        kept: never left out: what the others are compared with.
+        between: done before every call, and not timed.
     """
-    kept = tuple(runs)[:2]
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
@@ -68,18 +105,20 @@ def race(
                 if name in kept or statistics.median(taken[name]) < _FAR * best
             }
         for name, run in racing.items():
-            taken[name].append(_turn(run, clock))
+            taken[name].append(_turn(run, clock, between))
     return {name: Times(seconds) for name, seconds in taken.items()}
 
 
-def _turn(run: Run, clock: Callable[[], float]) -> float:
+def _turn(run: Run, clock: Callable[[], float], between: Callable[[], None] | None) -> float:
     """Return the least time of a few calls, of one where it is long."""
-    least, begun = math.inf, clock()
+    least, spent = math.inf, 0.0
     for _ in range(_MOST):
+        if between is not None:
+            between()
         now = clock()
         run()
-        after = clock()
-        least = min(least, after - now)
-        if after - begun > _ROUND:
+        taken = clock() - now
+        least, spent = min(least, taken), spent + taken
+        if spent > _ROUND:
             break
     return least
