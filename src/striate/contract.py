@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from striate.errors import ContractError
-from striate.records import Record, digest
+from striate.errors import ContractError, UnknownName
+from striate.records import Record, digest, nearest
 
 VERSION = 1
 
@@ -167,6 +167,18 @@ class Contract(Record, frozen=True, kw_only=True):
             for edge, new, old in zip(self.resize.size, size, self.size, strict=True)
         )
         return self.replace(size=size, resize=self.resize.replace(size=(height, width)))
+
+    def index(self, name: str) -> int:
+        """Return which output is a class, by its id or label.
+
+        Raises:
+            UnknownName: there is no such class; carries the nearest names.
+        """
+        for index, one in enumerate(self.classes):
+            if name in (one.id, one.label):
+                return index
+        known = [known for one in self.classes for known in (one.id, one.label)]
+        raise UnknownName("class", name, nearest(name, known))
 
     def match(self, classes: Sequence[Class]) -> tuple[int, ...]:
         """Return, for each of `classes`, the output that stands for it, matched by id.

@@ -12,19 +12,43 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import save_file
+from tests.explain.nets import contract_for
+from tests.explain.planted import SHAPE, planted
+from tests.explain.planted import trained as trained_on_planted
+from torch import Tensor
 
 from striate import data, runs
 from striate.contract import Contract
-from striate.design import Sketch
+from striate.design import Network, Sketch
+from striate.inference import to_picture
 from striate.layers import build
+
+
+def make_run(
+    folder: Path, network: Network, contract: Contract, weights: dict[str, Tensor]
+) -> runs.Run:
+    """Write a run on the digits, as if training had ended in these weights."""
+    digits = data.open("digits")
+    choice = {"split_seed": 0, "validation": 0.1, "validation_most": 5000, "test": 0.2}
+    split = data.split(digits, seed=0, validation=0.1, validation_most=5000, test=0.2)
+    made = runs.create(
+        folder,
+        network=network,
+        contract=contract,
+        recipe={"data": {"path": "digits", "strict": False, **choice}},
+        data=split.document(),
+        env={},
+        plan={},
+    )
+    save_file(weights, made.weights, {"run": made.identity})
+    return made
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
     """A small convolutional net on the digits, as it was initialised."""
-    digits = data.open("digits")
     contract = Contract(
-        classes=digits.classes, channels="grey", size=(8, 8), mean=(0.3,), std=(0.3,)
+        classes=data.open("digits").classes, channels="grey", size=(8, 8), mean=(0.3,), std=(0.3,)
     )
     pen = Sketch("small", (1, 8, 8))
     pen.conv("conv1", 6, 3, padding=1)
@@ -34,20 +58,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
     pen.relu("relu2")
     pen.flatten()
     pen.linear("fc", 10)
-    choice = {"split_seed": 0, "validation": 0.1, "validation_most": 5000, "test": 0.2}
-    split = data.split(digits, seed=0, validation=0.1, validation_most=5000, test=0.2)
     network = pen.finish()
-    made = runs.create(
-        tmp_path_factory.mktemp("looking") / "run",
-        network=network,
-        contract=contract,
-        recipe={"data": {"path": "digits", "strict": False, **choice}},
-        data=split.document(),
-        env={},
-        plan={},
-    )
-    save_file(build(network, seed=5).state_dict(), made.weights, {"run": made.identity})
-    return made
+    weights = build(network, seed=5).state_dict()
+    return make_run(tmp_path_factory.mktemp("looking") / "run", network, contract, weights)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +122,55 @@ def test_explain_writes_a_page_that_opens_from_disk(
     assert json.loads((out / "report.json").read_text()) == report
 
 
+def test_explain_looks_at_the_layers_that_are_named(
+    run: Callable[..., Any], trained: runs.Run, image: Path, tmp_path: Path
+) -> None:
+    parts = [f"--part={each}" for each in ("maps", "filters", "inversion", "dream", "classes")]
+    parts += ["--layer=relu1", "--layer=conv2", "--method=grad_cam", "--style=simonyan"]
+    ended = run("explain", trained.path, image, *parts, "--out", tmp_path, "--json")
+    assert ended.code == 0, ended.err
+    maps, filters, classes, inversion, dream = json.loads(ended.out)["sections"]
+    assert maps["pictures"][1]["title"] == "grad cam at conv2"
+    assert [each["title"] for each in filters["pictures"]] == [
+        "filters of conv2",
+        "classical filters",
+    ]
+    assert set(inversion["pictures"][0]["measures"]) == {"error_relu1", "error_conv2"}
+    assert inversion["pictures"][0]["measures"]["error_relu1"] < 0.5
+    assert set(dream["pictures"][0]["measures"]) == {"strength_relu1", "strength_conv2"}
+    assert "sure" in classes["pictures"][0]["measures"]
+
+
+def test_explain_shows_the_mark_in_the_corner_that_decides(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A net that has learnt nothing but a spurious mark: every map's strongest pixel is in it."""
+    contract = contract_for(SHAPE, 3)
+    net = trained_on_planted(contract, corner=True, steps=60)
+    made = make_run(tmp_path / "run", net.network, contract, net.state_dict())
+    images, labels, _ = planted(4, 3000, corner=True)
+    marked = []
+    for index in np.flatnonzero(labels.numpy()):
+        marked.append(tmp_path / f"{index}.png")
+        Image.fromarray(to_picture(images[index], contract)[..., 0]).save(marked[-1])
+    methods = ("occlusion", "integrated_gradients", "grad_cam")
+    asked = [f"--method={each}" for each in methods]
+    ended = run("explain", made.path, *marked, "--part", "maps", *asked,
+                "--out", tmp_path / "out", "--json")  # fmt: skip
+    assert ended.code == 0, ended.err
+    for section in json.loads(ended.out)["sections"]:
+        shown = {each["file"].partition("/")[2]: each for each in section["pictures"]}
+        for method in methods:
+            measured = shown[f"{method}.png"]["measures"]
+            assert measured["strongest_row"] < 6 and measured["strongest_column"] < 6, method
+        assert not shown["occlusion.png"]["reasons"]
+        with Image.open(tmp_path / "out" / shown["occlusion.png"]["file"]) as picture:
+            red, _, blue = np.asarray(picture.convert("RGB"), float).transpose(2, 0, 1)
+        warm = (red - blue).reshape(24, picture.height // 24, 24, picture.width // 24).mean((1, 3))
+        row, column = np.unravel_index(warm.argmax(), warm.shape)
+        assert row < 6 and column < 6
+
+
 def test_explain_leaves_the_run_otherwise_as_it_is(
     run: Callable[..., Any], trained: runs.Run, image: Path
 ) -> None:
@@ -129,6 +191,8 @@ def test_explain_leaves_the_run_otherwise_as_it_is(
         (("--unit", "conv2"), "Expected a unit as layer:channel (conv2:17), received 'conv2'."),
         (("--unit", "conv2:99"), "conv2: expected a channel of 0 to 7, received 99."),
         (("--unit", "conv7:1"), "small has no layer 'conv7'."),
+        (("--layer", "conv7"), "small has no layer 'conv7'."),
+        (("--style", "oil"), "There is no style named 'oil'."),
     ],
 )
 def test_explain_refuses_in_one_sentence(
@@ -153,7 +217,7 @@ def test_attack_writes_a_table_and_pictures(
 ) -> None:
     out = tmp_path / "attacked"
     ended = run("attack", trained.path, "--eps", "8/255,0.2", "--count", 40, "--steps", 5,
-                "--image", image, "--out", out, "--json")  # fmt: skip
+                "--image", image, "--class", "7", "--out", out, "--json")  # fmt: skip
     assert ended.code == 0, ended.err
     found = json.loads(ended.out)
     rows = [(each["attack"], round(each["eps"], 4)) for each in found["table"]["rows"]]
@@ -163,11 +227,18 @@ def test_attack_writes_a_table_and_pictures(
     ]
     assert found["table"]["n"] == 40 and all(each["passed"] for each in found["table"]["guards"])
     assert "own1" in found["files"]
+    page = Page()
+    page.feed(Path(found["files"]["page"]).read_text(encoding="utf-8"))
+    said = "".join(page.text)
+    assert all((out / each["src"]).is_file() and each["alt"] for each in page.images)
+    assert {"accuracy.png", "own1.png"} <= {each["src"] for each in page.images}
+    assert "script" not in page.tags and "three <3>.png" in said
+    assert all(guard["name"] in said for guard in found["table"]["guards"])
     assert found["nearest"][0]["attack"] == "DeepFool"
     assert all(Path(each).is_file() for each in found["files"].values())
     assert json.loads((out / "attack.json").read_text()) == found
     again = run("attack", trained.path, "--eps", "8/255,0.2", "--count", 40, "--steps", 5,
-                "--image", image, "--out", out, "--json")  # fmt: skip
+                "--image", image, "--class", "7", "--out", out, "--json")  # fmt: skip
     assert json.loads(again.out) == found
 
 

@@ -49,9 +49,9 @@ def test_gradients(name: str, seen: Callable[..., tuple]) -> None:
     theirs = attr.InputXGradient(net).attribute(oracle.normalise(batch).detach(), target=TARGET)[0]
     assert apart(explain.input_x_gradient(*given).values, theirs) < 1e-5
     theirs = attr.IntegratedGradients(oracle).attribute(
-        batch.detach(), baselines=nothing, target=TARGET, n_steps=8
+        batch.detach(), baselines=nothing, target=TARGET, n_steps=4
     )[0]
-    assert apart(explain.integrated_gradients(*given, steps=8).values, theirs) < 1e-5
+    assert apart(explain.integrated_gradients(*given, steps=4).values, theirs) < 1e-5
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -81,7 +81,7 @@ def test_grad_cam(name: str, seen: Callable[..., tuple]) -> None:
 def test_occlusion(name: str, seen: Callable[..., tuple]) -> None:
     net, contract, image = seen(name, NETS[name])
     oracle = PixelNet(net, contract)
-    side, step = image.shape[1] // 3 + 1, image.shape[1] // 5
+    side, step = image.shape[1] // 2 + 1, image.shape[1] // 4 + 1
     found = explain.occlusion(net, contract, image, TARGET, window=side, stride=step)
     theirs = attr.Occlusion(oracle).attribute(
         image[None],

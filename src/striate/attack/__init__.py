@@ -5,7 +5,8 @@ contract's normalisation inside. `robustness` is the table of accuracy against e
 that say when it cannot be trusted.
 """
 
-from striate.attack.assault import Assault, Common, Means, Nearest, assault, fooled, panda
+from striate.attack.account import Assault, Common, Nearest
+from striate.attack.assault import Means, assault
 from striate.attack.attacked import Attacked
 from striate.attack.carlini_wagner import carlini_wagner
 from striate.attack.deepfool import deepfool
@@ -13,6 +14,7 @@ from striate.attack.gradient_sign import fgsm, iterated_fgsm
 from striate.attack.guards import Guard, inspect
 from striate.attack.noise import noise
 from striate.attack.pgd import pgd
+from striate.attack.pictures import fooled, panda
 from striate.attack.robustness import Robustness, Row, robustness
 from striate.attack.universal import Universal, universal
 

@@ -39,6 +39,10 @@ def attack(
         list[str] | None,
         typer.Option("--image", metavar="FILE", help="Fool this image too (repeat), by FGSM."),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--class", metavar="NAME", help="Have --image taken for this, by PGD."),
+    ] = None,
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Carlini-Wagner and a universal perturbation too.")
     ] = False,
@@ -66,6 +70,7 @@ def attack(
         step=length,
         restarts=restarts,
         files=tuple(image or ()),
+        target=target,
         thorough=thorough,
         seed=seed,
     )

@@ -35,6 +35,16 @@ def explain(
         list[str] | None,
         typer.Option("--unit", metavar="LAYER:CHANNEL", help="What this unit wants (repeat)."),
     ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option("--layer", metavar="NAME", help="Look at this layer (repeat for several)."),
+    ] = None,
+    style: Annotated[
+        str,
+        typer.Option(
+            "--style", metavar="NAME", help="Of pictures made: fourier, simonyan or yosinski."
+        ),
+    ] = "fourier",
     data: Annotated[
         str | None,
         typer.Option("--data", metavar="DATA", help="Search this for patches, not the run's own."),
@@ -61,6 +71,8 @@ def explain(
         methods=tuple(method or looking.METHODS),
         target=target,
         units=tuple(unit or ()),
+        layers=tuple(layer or ()),
+        style=style,  # type: ignore[arg-type]
         data=data,
         search=search,
         seed=seed,

@@ -18,7 +18,7 @@ from striate.explain.methods import METHODS, method
 from striate.explain.occlusion import occlusion
 from striate.explain.patches import Patch, reconstruct, top_patches
 from striate.explain.rectifiers import deconvolution, guided_backprop
-from striate.explain.report import Picture, Report, Section
+from striate.explain.report import Report
 from striate.explain.saliency import saliency
 from striate.explain.shift import ShiftConsistency, shift_consistency
 from striate.explain.similarity import Similarity, features, similarity
@@ -42,9 +42,7 @@ __all__ = [
     "Inversion",
     "Method",
     "Patch",
-    "Picture",
     "Report",
-    "Section",
     "ShiftConsistency",
     "Similarity",
     "Unit",

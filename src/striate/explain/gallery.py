@@ -13,27 +13,51 @@ from striate.contract import Contract
 from striate.data import Samples
 from striate.design import Activation, Conv
 from striate.design.receptive import last_with_places
+from striate.draw import Album, Picture, Section
 from striate.errors import DesignError
+from striate.explain.attribution import to_array
+from striate.explain.classical import bank, respond, sobel
 from striate.explain.embedding import embed
-from striate.explain.filters import filters
+from striate.explain.filters import Filters, filters
 from striate.explain.patches import Patch, top_patches
-from striate.explain.report import Album, Picture, Section
 from striate.explain.shift import shift_consistency
 from striate.explain.similarity import features, similarity
 from striate.explain.unit import Unit, activations
-from striate.explain.visualise import class_goal, visualise
+from striate.explain.visualise import Style, Visualisation, class_goal, visualise
 from striate.inference import to_picture
 from striate.layers import Net
+from striate.wording import count as counted
 
 _MANY = 64  # filters or maps that one picture shows
 
 
-def filter_section(net: Net, contract: Contract, album: Album) -> Section | None:
-    """Draw the first layer's filters, and say how near each is to a Gabor function."""
+def filter_section(
+    net: Net, contract: Contract, image: Tensor, album: Album, layers: Sequence[str] = ()
+) -> Section | None:
+    """Draw filters, how near each is to a Gabor function, and what people wrote before them.
+
+    Args:
+        net, contract, image: as of `Method`.
+        album: where pictures go.
+        layers: whose filters; those that are no convolutions are passed over. The first
+            convolution's unless one is given.
+    """
+    own = [each for each in layers if isinstance(net.network.layer(each), Conv)]
     try:
-        found = filters(net)
+        found = [filters(net, layer) for layer in own or (None,)]
     except DesignError:
         return None
+    pictures = [_filter_picture(each, contract, album) for each in found]
+    pictures.append(_classical_picture(image, album))
+    text = (
+        "Each filter, grey where it is zero; over more than three channels its main spatial part. "
+        "Below each the Gabor function nearest to it, where it has numbers enough to tell one by, "
+        "or the classical filter nearest to it."
+    )
+    return Section(name="filters", title="Filters", text=text, pictures=tuple(pictures))
+
+
+def _filter_picture(found: Filters, contract: Contract, album: Album) -> Picture:
     flipped = contract.channels == "bgr"
     shown = [
         (each[..., ::-1] if flipped else each) for each in (np.asarray(p) for p in found.pictures)
@@ -47,24 +71,47 @@ def filter_section(net: Net, contract: Contract, album: Album) -> Section | None
     figure = draw.grid(
         [(255 * each).round().astype(np.uint8) for each in shown[:_MANY]],
         captions[:_MANY],
-        title=f"{found.layer}: {len(shown)} filters",
+        title=f"{found.layer}: {counted(len(shown), 'filter')}",
         tile=72,
     )
-    high, wide = found.weights.shape[2:]
     share = float(np.mean([fit.explained for fit in found.gabor]))
     near = float(np.mean([cosine for _, cosine in found.nearest]))
-    text = f"Each filter of {found.layer}, grey where it is zero. "
+    high, wide = found.weights.shape[2:]
+    note = f"the cosine with the nearest classical filter is {near:.2f} on average"
     if found.gabor[0].determined:
-        text += f"A Gabor function explains {100 * share:.0f}% of a filter's energy on average; "
+        note = (
+            f"a Gabor function explains {100 * share:.0f}% of a filter's energy on average; " + note
+        )
     else:
-        text += f"Filters of {high}x{wide} have too few numbers to tell a Gabor function by; "
-    text += f"the cosine with the nearest classical filter is {near:.2f}."
-    picture = Picture(
-        file=album.put("filters", figure),
+        note += f"; {high}x{wide} numbers are too few to tell a Gabor function by"
+    return Picture(
+        file=album.put(f"filters_{found.layer}", figure),
         title=f"filters of {found.layer}",
+        note=note,
         measures={"gabor": share, "classical": near},
     )
-    return Section(name="filters", title="Filters", text=text, pictures=(picture,))
+
+
+def _classical_picture(image: Tensor, album: Album) -> Picture:
+    """Draw what filters that people wrote answer to the image."""
+    side = max(5, min(15, min(image.shape[1:]) // 8 // 2 * 2 + 1))
+    names, kernels = bank(side, side)
+    chosen = {name.partition(",")[0]: index for index, name in reversed(list(enumerate(names)))}
+    shown = ("gaussian", "laplacian", *(f"gabor {turn} deg" for turn in (0, 45, 90, 135)))
+    grey = to_array(image.mean(0))
+    own = [respond(grey, kernels[chosen[name]][None])[0] for name in shown]
+    figure = draw.grid(
+        [draw.signed_picture(each[None]) for each in (*respond(grey, sobel()), *own)],
+        ["Sobel, across", "Sobel, down", *shown],
+        title=f"Filters that people wrote ({side}x{side}), and what they answer to the image",
+        columns=4,
+        tile=128,
+    )
+    return Picture(
+        file=album.put("filters_classical", figure),
+        title="classical filters",
+        note="for comparison: light where a filter's pattern is, dark where its negative is",
+    )
 
 
 def activation_section(
@@ -96,7 +143,8 @@ def unit_section(
     units: Sequence[Unit],
     album: Album,
     *,
-    steps: int = 192,
+    style: Style = "fourier",
+    steps: int = 128,
     seed: int = 0,
 ) -> Section:
     """Draw, for each unit, its top patches, the deconvnet's account of them, and its own wish."""
@@ -106,7 +154,8 @@ def unit_section(
         found = top_patches(net, contract, samples, layer, channels)
         for channel, patches in zip(channels, found, strict=True):
             unit = Unit(layer=layer, channel=channel)
-            pictures.append(_unit_picture(net, contract, unit, patches, album, steps, seed))
+            wish = visualise(net, contract, unit, style=style, steps=steps, seed=seed)
+            pictures.append(_unit_picture(contract, unit, patches, wish, album))
     text = (
         f"The patches, among {len(samples):,} images, that excite a unit most, each its exact "
         "receptive field; under them what in each excites it, sent back through the deconvnet; and "
@@ -116,15 +165,12 @@ def unit_section(
 
 
 def _unit_picture(
-    net: Net,
     contract: Contract,
     unit: Unit,
     patches: Sequence[Patch],
+    wish: Visualisation,
     album: Album,
-    steps: int,
-    seed: int,
 ) -> Picture:
-    wish = visualise(net, contract, unit, steps=steps, seed=seed)
     shown = [to_picture(torch.from_numpy(each.pixels), contract) for each in patches]
     back = [draw.signed_picture(each.reconstruction) for each in patches]
     back = [each[..., ::-1] if contract.channels == "bgr" else each for each in back]
@@ -150,13 +196,21 @@ def _unit_picture(
 
 
 def class_section(
-    net: Net, contract: Contract, album: Album, *, most: int = 12, steps: int = 256, seed: int = 0
+    net: Net,
+    contract: Contract,
+    album: Album,
+    *,
+    style: Style = "fourier",
+    most: int = 12,
+    steps: int = 128,
+    seed: int = 0,
 ) -> Section:
     """Draw a picture made for each class, and what the network makes of it."""
     classes = list(range(min(len(contract.classes), most)))
     shown, captions, likely = [], [], []
     for target in progress.track(classes, "picturing classes", "classes", len(classes)):
-        found = visualise(net, contract, class_goal(net, target), steps=steps, seed=seed)
+        goal = class_goal(net, target)
+        found = visualise(net, contract, goal, style=style, steps=steps, seed=seed)
         shown.append(to_picture(torch.from_numpy(found.pixels[0]), contract))
         share = (found.probabilities or (0.0,))[0]
         likely.append(share)
@@ -263,6 +317,12 @@ def spread_layers(net: Net, count: int) -> tuple[str, ...]:
     chosen = [each for each in names if isinstance(kinds[each], Activation)] or names
     places = np.linspace(0, len(chosen) - 1, min(count, len(chosen))).round().astype(int)
     return tuple(dict.fromkeys(chosen[place] for place in places))
+
+
+def placed(net: Net, layers: Sequence[str]) -> str | None:
+    """Return the last of some layers that has places, for Grad-CAM; None where none has."""
+    shapes = net.network.shapes()
+    return next((each for each in reversed(layers) if len(shapes[each]) == 3), None)
 
 
 def strongest(

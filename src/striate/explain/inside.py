@@ -10,23 +10,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from striate import data, inference, progress, runs
+from striate import data, draw, inference, progress, runs
 from striate.contract import Contract
 from striate.data import Samples
+from striate.draw import Album, Section
 from striate.errors import DataError, UnknownName, UsageError
-from striate.explain import gallery
+from striate.explain import gallery, remade
 from striate.explain.maps import map_section
 from striate.explain.methods import METHODS, method
-from striate.explain.page import page
-from striate.explain.report import Album, Report, Section
+from striate.explain.report import Report
 from striate.explain.unit import Unit
+from striate.explain.visualise import STYLES, Style
 from striate.files import atomic_write
 from striate.inference import of_levels, read_pixels
 from striate.layers import Net
 from striate.ops import choose_device
 from striate.records import nearest, to_json
 
-PARTS = ("maps", "filters", "activations", "units", "classes", "layers", "shift", "neighbours")
+PARTS = (
+    "maps",
+    "filters",
+    "activations",
+    "units",
+    "classes",
+    "inversion",
+    "dream",
+    "layers",
+    "shift",
+    "neighbours",
+)
 _OF_DATA = {"units", "layers", "shift", "neighbours"}  # parts that look through the run's images
 _LAYERS, _CHANNELS, _PLACED, _COMPARED = 3, 3, 400, 200
 
@@ -40,6 +52,9 @@ class Wish:
         methods: attribution methods by name; all unless given.
         target: id or label of the class that maps explain; the likeliest unless given.
         units: `layer:channel` each; the ones the first image excites most unless given.
+        layers: whose filters, activations, inversions and dreams, and where Grad-CAM reads; the
+            first convolution's filters, and layers from the first to the last, unless given.
+        style: how pictures made for units and classes are kept pictures (see `visualise`).
         data: where patches and neighbours come from, as `data.open` takes it; the run's own data
             unless given, and none for published weights.
         search: how many training images to search for patches.
@@ -50,6 +65,8 @@ class Wish:
     methods: Sequence[str] = tuple(METHODS)
     target: str | None = None
     units: Sequence[str] = ()
+    layers: Sequence[str] = ()
+    style: Style = "fourier"
     data: str | None = None
     search: int = 2000
     seed: int = 0
@@ -69,6 +86,8 @@ class Wish:
             method(name)
         for unit in self.units:
             _unit(unit)
+        if self.style not in STYLES:
+            raise UnknownName("style", self.style, nearest(self.style, STYLES))
         if self.search < 1:
             raise UsageError(f"Expected at least one image to search, received {self.search=}.")
 
@@ -101,10 +120,12 @@ def look_inside(
     opened = inference.open_model(run)
     contract, chosen = opened.contract(), choose_device(device)
     paths = inference.find(files)
-    target = _class(contract, wish.target)
+    target = None if wish.target is None else contract.index(wish.target)
     net = inference.load(opened, chosen)
     for unit in wish.units:
         _unit(unit).check(net)
+    for layer in wish.layers:
+        Unit(layer=layer, channel=0).check(net)
     images = [read_pixels(path, contract).to(chosen) for path in paths]
     own = opened.figures / "explain" if isinstance(opened, runs.Run) else Path("explain")
     album = Album(Path(out) if out is not None else own)
@@ -117,7 +138,9 @@ def look_inside(
         page=str(album.folder / "index.html"),
         sections=sections,
     )
-    atomic_write(album.folder / "index.html", page(report).encode())
+    about = f"{report.run}, contract {report.contract[:16]}"
+    html = draw.page(f"Inside {report.network}", about, sections)
+    atomic_write(album.folder / "index.html", html.encode())
     atomic_write(album.folder / "report.json", to_json(report, indent=2) + b"\n")
     return report
 
@@ -143,15 +166,24 @@ def _sections(
                 title=path.name,
                 methods=wish.methods,
                 target=target,
+                layer=gallery.placed(net, wish.layers),
                 seed=wish.seed,
             )
-    layers = gallery.spread_layers(net, _LAYERS)
+    layers = tuple(wish.layers) or gallery.spread_layers(net, _LAYERS)
     simple: dict[str, Callable[[], Section | None]] = {
-        "filters": lambda: gallery.filter_section(net, contract, album),
+        "filters": lambda: gallery.filter_section(net, contract, images[0], album, wish.layers),
         "activations": lambda: gallery.activation_section(
             net, contract, images[0], album, layers, "activations"
         ),
-        "classes": lambda: gallery.class_section(net, contract, album, seed=wish.seed),
+        "classes": lambda: gallery.class_section(
+            net, contract, album, style=wish.style, seed=wish.seed
+        ),
+        "inversion": lambda: remade.inversion_section(
+            net, contract, images[0], album, layers, seed=wish.seed
+        ),
+        "dream": lambda: remade.dream_section(
+            net, contract, images[0], album, layers, seed=wish.seed
+        ),
     }
     samples = _samples(run, wish)
     if samples is not None:
@@ -162,6 +194,7 @@ def _sections(
             samples[0].samples,
             _units(net, contract, images[0], wish),
             album,
+            style=wish.style,
             seed=wish.seed,
         )
         simple["layers"] = lambda: gallery.layer_section(
@@ -234,13 +267,3 @@ def _unit(text: str) -> Unit:
     if not colon or not layer or not channel.isdecimal():
         raise UsageError(f"Expected a unit as layer:channel (conv2:17), received {text!r}.")
     return Unit(layer=layer, channel=int(channel))
-
-
-def _class(contract: Contract, wanted: str | None) -> int | None:
-    if wanted is None:
-        return None
-    for index, one in enumerate(contract.classes):
-        if wanted in (one.id, one.label):
-            return index
-    known = [name for one in contract.classes for name in (one.id, one.label)]
-    raise UnknownName("class", wanted, nearest(wanted, known))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from striate import draw, progress
 from striate.contract import Contract
+from striate.draw import Album, Picture, Section
 from striate.explain.attribution import Attribution, Floats
+from striate.explain.grad_cam import grad_cam
 from striate.explain.methods import INSIDE, method
-from striate.explain.report import Album, Picture, Section
 from striate.explain.validity import Validity, validity
 from striate.explain.walk import looking
 from striate.inference import PixelNet, to_picture
@@ -28,6 +31,7 @@ def map_section(
     title: str,
     methods: Sequence[str],
     target: int | None = None,
+    layer: str | None = None,
     seed: int = 0,
 ) -> Section:
     """Draw the maps of one image, and test each.
@@ -39,6 +43,7 @@ def map_section(
         title: what the image is called.
         methods: names of methods; those that look inside are left out for a module that is no Net.
         target: the class to explain; the likeliest unless given.
+        layer: where Grad-CAM reads; the last that has places unless given.
         seed: of the tests.
     """
     with looking(net), torch.no_grad():
@@ -61,14 +66,15 @@ def map_section(
         )
     ]
     for each in progress.track(possible, f"maps of {title}", "maps", len(possible)):
-        made = method(each)(net, contract, image, chosen)
-        tested = validity(method(each), net, contract, image, chosen, found=made, seed=seed)
+        verb = partial(grad_cam, layer=layer) if each == "grad_cam" else method(each)
+        made = verb(net, contract, image, chosen)
+        tested = validity(verb, net, contract, image, chosen, found=made, seed=seed)
         shown = draw.overlay(plain, made.map, signed=made.signed, greyed=not tested.believable)
         pictures.append(
             Picture(
                 file=album.put(f"{name}/{each}", shown),
                 title=each.replace("_", " ") + (f" at {made.layer}" if made.layer else ""),
-                note=_note(tested),
+                note=_note(made, tested),
                 reasons=tested.reasons,
                 measures=_measures(made, tested),
             )
@@ -100,8 +106,15 @@ def _probability(
     ]
 
 
-def _note(tested: Validity) -> str:
-    parts = []
+def _strongest(made: Attribution) -> tuple[int, int]:
+    """Return the pixel (row, column) that counts most."""
+    row, column = np.unravel_index(int(made.map.argmax()), made.map.shape)
+    return int(row), int(column)
+
+
+def _note(made: Attribution, tested: Validity) -> str:
+    row, column = _strongest(made)
+    parts = [f"strongest at row {row}, column {column}"]
     if tested.sensitivity is not None:
         parts.append(f"depends on the weights {tested.sensitivity:.2f}")
     parts.append(f"better than chance by {tested.faithfulness:+.2f}")
@@ -111,8 +124,11 @@ def _note(tested: Validity) -> str:
 
 
 def _measures(made: Attribution, tested: Validity) -> dict[str, float]:
+    row, column = _strongest(made)
     found = {
         "score": made.score,
+        "strongest_row": row,
+        "strongest_column": column,
         "deletion": tested.deletion.area,
         "insertion": tested.insertion.area,
         "faithfulness": tested.faithfulness,

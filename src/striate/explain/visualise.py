@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from striate.layers import Net
 from striate.randomness import stream
 
 Style = Literal["fourier", "simonyan", "yosinski"]
+STYLES: tuple[Style, ...] = get_args(Style)
 
 
 class Goal(Protocol):

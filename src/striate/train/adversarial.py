@@ -37,6 +37,8 @@ class Adversarial(Softmax, frozen=True, kw_only=True):
         steps: of the attack. One is fast adversarial training, seven are Madry's.
         step: length of each, in full pixels; 1.25 eps for one step, 2.5 eps / steps for several,
             unless given.
+        ramp: steps of training over which the box, and the attack's steps with it, grow to their
+            full size; a network that meets seven steps of the full box at once may learn nothing.
         random: start at a random point of the box, also beyond the range of pixels: on black paper
             half of a start that was cut off would be no start. Without it one step collapses.
         probe: images of the validation part on which each epoch's end is probed.
@@ -49,6 +51,7 @@ class Adversarial(Softmax, frozen=True, kw_only=True):
     eps: float = 8 / 255
     steps: int = 1
     step: float | None = None
+    ramp: int = 0
     random: bool = True
     probe: int = 512
 
@@ -57,6 +60,7 @@ class Adversarial(Softmax, frozen=True, kw_only=True):
         expect(0 < self.eps <= 1, "0 < eps <= 1 (full pixels)", eps=self.eps)
         expect(self.steps >= 1, "steps of at least 1", steps=self.steps)
         expect(self.step is None or self.step > 0, "a step above 0", step=self.step)
+        expect(self.ramp >= 0, "a ramp of at least 0 steps", ramp=self.ramp)
         expect(self.probe >= 1, "a probe of at least 1 image", probe=self.probe)
 
     @property
@@ -74,17 +78,19 @@ class Adversarial(Softmax, frozen=True, kw_only=True):
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Return the cross-entropy of the attacked images, summed over the rows."""
         pixels = rows.to_pixels(rows.images)
-        start = pixels
+        share = min(1.0, (rows.address[0] + 1) / self.ramp) if self.ramp else 1.0
+        eps, start = share * self.eps, pixels
         if self.random:
             places = np.arange(rows.offset, rows.offset + len(pixels))
             chance = stream(rows.seed, "adversarial", *rows.address, places)
-            drawn = chance.uniform("start", -self.eps, self.eps, tuple(pixels.shape[1:]))
+            drawn = chance.uniform("start", -eps, eps, tuple(pixels.shape[1:]))
             start = pixels + torch.from_numpy(drawn).to(pixels)
 
         def climb(moved: Tensor) -> Tensor:
             return self.cross_entropy(forward(rows.from_pixels(moved)), network, rows.labels)
 
-        moved = ascend(climb, pixels, start, eps=self.eps, step=self.length, steps=self.steps)
+        length = share * self.length
+        moved = ascend(climb, pixels, start, eps=eps, step=length, steps=self.steps)
         return climb(moved)
 
     def count_robust(self, forward: Forward, network: Network, rows: Rows) -> Tensor:

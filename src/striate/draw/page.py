@@ -1,10 +1,11 @@
-"""The page: one HTML file beside its pictures, opened from disk, without a script."""
+"""A page of an album: one HTML file beside its pictures, opened from disk, without a script."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
-from striate.explain.report import Picture, Report, Section
+from striate.draw.album import Picture, Section
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2937; --muted: #6b7280; --paper: #ffffff;
@@ -29,25 +30,32 @@ figure img { width: 100%; height: auto; display: block; border-radius: .3rem; }
 figure.wide img { max-width: 100%; width: auto; background: #fff; }
 figure:not(.wide) img { image-rendering: pixelated; }
 figcaption { margin-top: .5rem; font-size: .85rem; color: var(--muted); }
+.table { overflow-x: auto; margin-bottom: 1rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
+th, td { text-align: left; padding: .3rem 1.25rem .3rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; }
+th { color: var(--muted); font-weight: 600; }
 figcaption strong { display: block; color: var(--ink); font-size: .95rem; }
 .no { color: var(--warn); }
 .no::before { content: "Not to be believed: "; font-weight: 600; }
 """
 
 
-def page(report: Report) -> str:
-    """Return the HTML of a report; its pictures are named relative to it."""
-    links = "".join(
-        f'<a href="#{escape(each.name)}">{escape(each.title)}</a>' for each in report.sections
-    )
-    body = "\n".join(_section(each) for each in report.sections)
-    title = f"Inside {report.network}"
+def page(title: str, about: str, sections: Sequence[Section]) -> str:
+    """Return the HTML of sections; their pictures are named relative to it.
+
+    Args:
+        title: what stands above.
+        about: one line below it.
+        sections: in order.
+    """
+    links = "".join(f'<a href="#{escape(each.name)}">{escape(each.title)}</a>' for each in sections)
+    body = "\n".join(_section(each) for each in sections)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style></head>\n<body><main>\n"
-        f"<h1>{escape(title)}</h1>\n<p>{escape(report.run)}, contract "
-        f"{escape(report.contract[:16])}</p>\n"
+        f"<h1>{escape(title)}</h1>\n<p>{escape(about)}</p>\n"
         f'<nav aria-label="Sections">{links}</nav>\n{body}\n</main></body></html>\n'
     )
 
@@ -56,7 +64,22 @@ def _section(section: Section) -> str:
     pictures = "\n".join(_picture(each) for each in section.pictures)
     return (
         f'<section id="{escape(section.name)}"><h2>{escape(section.title)}</h2>\n'
-        f'<p>{escape(section.text)}</p>\n<div class="grid">\n{pictures}\n</div></section>'
+        f"<p>{escape(section.text)}</p>\n{_table(section.table)}"
+        f'<div class="grid">\n{pictures}\n</div></section>'
+    )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    head, *others = (
+        "".join(f"<{kind}>{escape(cell)}</{kind}>" for cell in row)
+        for kind, row in zip(["th", *["td"] * len(rows)], rows, strict=False)
+    )
+    body = "".join(f"<tr>{row}</tr>\n" for row in others)
+    return (
+        f'<div class="table"><table><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>{body}</tbody></table></div>\n"
     )
 
 
