@@ -117,7 +117,7 @@ def test_many_strangers_are_counted() -> None:
         ({"std": (0.5, 0.5)}, "3 values of std for channels='rgb', received 2"),
         ({"std": (0.5, 0.0, 0.5)}, "positive scale and std"),
         ({"scale": 0.0}, "positive scale and std"),
-        ({"mean_image": "mean"}, "which then has to be zero"),
+        ({"whitening": "matrix"}, "without the mean image: name that too"),
         ({"background": (0, 0, 256)}, "levels of 0 to 255"),
         ({"resize": Resize(rule="short_side", size=(32, 48))}, "needs crop='centre'"),
         ({"resize": Resize(rule="exact", size=(64, 64))}, "Without a crop the resize has to meet"),

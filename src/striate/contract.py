@@ -89,8 +89,11 @@ class Contract(Record, frozen=True, kw_only=True):
         std: what each channel is divided by in the end.
         order: `scale_first` is (pixel * scale - mean) / std; `mean_first` is
             (pixel - mean) * scale / std.
-        mean_image: name of a tensor (channels, height, width) beside the weights, subtracted where
-            `mean` would be, which is then zero.
+        mean_image: name of a tensor (channels, height, width) among the network's weights: its
+            first layer takes that off the input that is made here.
+        whitening: name of a matrix among them, (values, values) for channels*height*width values,
+            that the next layer multiplies the input with. Both were measured in training; as the
+            network does it, nobody who feeds one has to.
     """
 
     version: int = VERSION
@@ -108,6 +111,7 @@ class Contract(Record, frozen=True, kw_only=True):
     std: tuple[float, ...]
     order: Literal["scale_first", "mean_first"] = "scale_first"
     mean_image: str | None = None
+    whitening: str | None = None
 
     def __post_init__(self) -> None:
         if self.version > VERSION:
@@ -240,8 +244,8 @@ def _check_arithmetic(contract: Contract) -> None:
             f"Expected a positive scale and std, received scale={contract.scale}, "
             f"std={contract.std}."
         )
-    if contract.mean_image is not None and any(contract.mean):
-        raise ContractError("A mean image takes the place of the mean, which then has to be zero.")
+    if contract.whitening is not None and contract.mean_image is None:
+        raise ContractError("A whitening is of what is left without the mean image: name that too.")
     if not all(0 <= level <= 255 for level in contract.background):
         raise ContractError(f"Expected levels of 0 to 255, received {contract.background=}.")
 

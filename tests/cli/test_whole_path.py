@@ -49,8 +49,9 @@ def test_every_station_says_the_same(
     image.parent.mkdir(parents=True)
     shutil.copy(photos / "rust" / "3.jpg", image)
     trained = striate(
-        "train", photos, "--net", "lenet", "--epochs", 2, "--set", "workers=0", "--out", folder
-    )
+        "train", photos, "--net", "lenet", "--epochs", 2, "--set", "workers=0",
+        "--set", "preprocessing.whitening=mean_image", "--out", folder,
+    )  # fmt: skip
     assert trained["run"] == str(folder)
 
     (predicted,) = striate("predict", folder, image)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from striate.contract import Class, Contract, Resize
-from striate.data.prepare import fit, fits, normalisation, prepare, resample, resized_size
+from striate.data.prepare import fit, fits, prepare, resample, resized_size
 from striate.errors import ContractError
 
 FILTERS: dict[str, Image.Resampling] = {
@@ -109,12 +109,6 @@ def test_mean_before_scale() -> None:
     )
     exact = (picture() - np.array(to.mean)) * 0.017
     assert np.abs(prepare(picture(), to) - exact.transpose(2, 0, 1)).max() < 1e-6
-
-
-def test_a_mean_image_is_refused_for_now() -> None:
-    to = contract((45, 60), mean=(0.0,) * 3, mean_image="mean")
-    with pytest.raises(ContractError, match="mean image 'mean' is not supported"):
-        normalisation(to)
 
 
 @pytest.mark.parametrize(("height", "width"), [(45, 60), (60, 45), (33, 33), (20, 100)])

@@ -186,6 +186,7 @@ def test_a_mean_image_is_the_first_layer(tmp_path: Path, older: bool) -> None:
     file.write_bytes(shape + field(5, mean.tobytes()) if older else blob(mean))
     opened = weights.open(path)
     assert opened.contract().mean == (0.0, 0.0, 0.0)
+    assert opened.contract().mean_image == "mean_image.weight"
     assert "mean_image" in opened.notes[0]
     pixels = random.integers(0, 256, (2, 3, 4, 4)).astype(np.float32)
     slope, offset = opened.contract().forward

@@ -68,8 +68,13 @@ def augment(
         seed=chosen.seed,
         images=images,
         epochs=epochs,
+        whitening=prepared.whitening,
     )
     if output.first_process():
         sheet.save(out)
-    document = {"file": str(out), "augmentation": to_builtins(chosen.augmentation)}
+    document = {
+        "file": str(out),
+        "augmentation": to_builtins(chosen.augmentation),
+        "whitening": chosen.preprocessing.whitening,
+    }
     output.show(document, str(out), as_json)

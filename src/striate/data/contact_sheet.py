@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from striate import draw
 from striate.contract import Class, Contract
 from striate.data.augmentation import Augmentation
 from striate.data.loader import Loader
 from striate.data.samples import Samples
+from striate.data.whitening import Whitening
 
 Pixels = npt.NDArray[np.uint8]
+
+_GREY, _CONTRAST = 128, 50  # of what is left without its mean, a deviation of 1 to 50 levels
 
 
 def contact_sheet(
@@ -24,6 +28,7 @@ def contact_sheet(
     seed: int = 0,
     images: int = 6,
     epochs: int = 7,
+    whitening: Whitening | None = None,
 ) -> draw.Figure:
     """Draw some images and their augmentations, those that a training with this seed makes.
 
@@ -34,6 +39,7 @@ def contact_sheet(
         seed: of the training.
         images: how many, spread evenly over the samples: a row each.
         epochs: how many of the first epochs are shown.
+        whitening: what the network takes off an image first; the epochs are shown without it.
     """
     places = np.unique(np.linspace(0, len(samples) - 1, min(images, len(samples))).astype(int))
     chosen = places.tolist()
@@ -46,9 +52,16 @@ def contact_sheet(
     for row, place in enumerate(chosen):
         label = contract.classes[int(samples.labels[place])]
         for number, column in enumerate(columns):
-            tiles.append(visible(column[row], contract))
+            if number and whitening is not None:
+                left = whitening(torch.from_numpy(column[row : row + 1])).numpy()[0]
+                tiles.append(departures(left, contract))
+            else:
+                tiles.append(visible(column[row], contract))
             captions.append(f"epoch {number}" if number else _caption(label, samples.ids[place]))
-    what = ", ".join(type(each).__name__ for each in augmentation) or "nothing"
+    changes = [type(each).__name__ for each in augmentation]
+    if whitening is not None:
+        changes.append("mean image" if whitening.matrix is None else "whitening (ZCA)")
+    what = ", ".join(changes) or "nothing"
     return draw.grid(tiles, captions, title=f"What is changed: {what}", columns=epochs + 1)
 
 
@@ -59,6 +72,12 @@ def visible(image: npt.NDArray[np.float32], contract: Contract) -> Pixels:
     """
     slope, offset = (np.array(each)[:, None, None] for each in contract.inverse)
     levels = np.rint(image * slope + offset).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return np.ascontiguousarray(levels[..., ::-1] if contract.channels == "bgr" else levels)
+
+
+def departures(image: npt.NDArray[np.float32], contract: Contract) -> Pixels:
+    """Turn what is left of an input without its mean into pixels, grey where nothing is left."""
+    levels = np.rint(_GREY + _CONTRAST * image).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
     return np.ascontiguousarray(levels[..., ::-1] if contract.channels == "bgr" else levels)
 
 

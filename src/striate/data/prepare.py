@@ -50,13 +50,7 @@ def prepare(pixels: Pixels, contract: Contract) -> Floats:
 
 
 def normalisation(contract: Contract) -> tuple[Floats, Floats]:
-    """Return slope and offset per channel, float32: input = pixel * slope + offset.
-
-    Raises:
-        ContractError: the contract subtracts a mean image.
-    """
-    if contract.mean_image is not None:
-        raise ContractError(f"The mean image {contract.mean_image!r} is not supported here.")
+    """Return slope and offset per channel, float32: input = pixel * slope + offset."""
     slope, offset = contract.forward
     return np.array(slope, np.float32), np.array(offset, np.float32)
 

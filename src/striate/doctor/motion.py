@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from striate.design import BatchNorm, Conv, Linear
+from striate.design.centred import WHITENING
 from striate.design.pointwise import Dropout
 from striate.doctor.layers import dead_share
 from striate.doctor.story import Finding, Story
@@ -59,6 +60,7 @@ def not_trained(story: Story) -> Finding | None:
         if (recipe.start is None or each.name in anew)
         and (not each.trainable or (story.probes and each.name not in watched))
         and each.shares is None
+        and f"{each.name}.weight" != WHITENING
     ]
     if not idle or recipe.network.answer == "distances":
         return None

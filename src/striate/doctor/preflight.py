@@ -60,7 +60,7 @@ def preflight(
     prepared = prepared or prepare(recipe)
     images, labels = _first(_plain(recipe, prepared, "train"), _LOOKED_AT)
     subject = Subject(
-        net=begin(build(recipe.network, seed=recipe.seed), recipe.start),
+        net=begin(build(recipe.network, seed=recipe.seed), recipe.start, prepared.whitening),
         images=images,
         labels=labels,
         classes=len(prepared.contract.classes),

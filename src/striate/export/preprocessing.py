@@ -55,10 +55,8 @@ def preprocess(graph: Pen[V], pixels: V, contract: Contract) -> V:
         (batch, channels, *contract.size) float32.
 
     Raises:
-        UsageError: a resize that cannot be written as a graph, or a mean image.
+        UsageError: a resize that cannot be written as a graph.
     """
-    if contract.mean_image is not None:
-        raise UsageError("A mean image cannot be exported yet.")
     image = graph.op("Transpose", pixels, perm=[0, 3, 1, 2])
     image = _channels(graph, image, contract)
     rows, columns = _axes(graph, pixels, contract)

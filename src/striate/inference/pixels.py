@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from striate import data
 from striate.contract import Contract
-from striate.errors import ContractError
 
 Picture = npt.NDArray[np.uint8]
 
@@ -36,9 +35,6 @@ class PixelNet(nn.Module):
     Input shape: (batch, channels, height, width), 0 to 1, in the contract's channels
     Output shape: (batch, classes), larger for likelier classes: logits, negative distances, or
         logarithms of probabilities
-
-    Raises:
-        ContractError: the contract subtracts a mean image.
     """
 
     slope: Tensor
@@ -46,8 +42,6 @@ class PixelNet(nn.Module):
 
     def __init__(self, net: nn.Module, contract: Contract) -> None:
         super().__init__()
-        if contract.mean_image is not None:
-            raise ContractError(f"The mean image {contract.mean_image!r} is not supported here.")
         self.net, self.meaning = net, contract.output
         like = next(net.parameters(), torch.empty(0))
         slope, offset = (torch.tensor(each)[:, None, None] for each in contract.forward)

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import get_args, get_origin
 
+from striate.design.centred import centred
 from striate.errors import RecordError, UnknownName, UsageError
 from striate.records import Family, Record, field_hints, kinds, nearest, with_settings
 from striate.train import Recipe
@@ -94,6 +95,9 @@ def apply(recipe: Recipe, settings: Iterable[str]) -> Recipe:
             f"recipe: expected a warm-up within epochs={recipe.epochs}, "
             f"received warmup_epochs={recipe.warmup_epochs:g}."
         )
+    if recipe.start is None:
+        network = centred(recipe.network, recipe.preprocessing.whitening)
+        recipe = recipe if network == recipe.network else recipe.replace(network=network)
     return recipe
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from striate import design, progress, zoo
 from striate.data import Dataset
 from striate.design import Network
+from striate.design.centred import centred
 from striate.errors import DesignError, RecordError, StriateError, UnknownName, UsageError
 from striate.records import digest, with_settings
 from striate.search.slot import Outcome
@@ -187,7 +188,9 @@ class Problem:
         if text is not None:
             network = _read_network(text, network)
         if WIDTH in values:
-            network = design.widened(network, float(values[WIDTH]))
+            network = design.widened(centred(network, "none"), float(values[WIDTH]))
+        if recipe.start is None:
+            network = centred(network, recipe.preprocessing.whitening)
         return recipe if network is recipe.network else recipe.replace(network=network)
 
 

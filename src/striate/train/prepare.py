@@ -7,6 +7,8 @@ from typing import NamedTuple
 from striate import data
 from striate.contract import Contract
 from striate.data import Dataset, Split
+from striate.data.whitening import Whitening, measure_whitening
+from striate.design import centred
 from striate.errors import ContractError, DataError, RunError
 from striate.records import to_builtins
 from striate.runs import Run
@@ -20,11 +22,13 @@ class Prepared(NamedTuple):
         dataset: open.
         split: training, validation and test samples.
         contract: what their images go through, and what the outputs mean.
+        whitening: what the network's first layers take off them, where the recipe has that.
     """
 
     dataset: Dataset
     split: Split
     contract: Contract
+    whitening: Whitening | None = None
 
 
 def prepare(recipe: Recipe, dataset: Dataset | None = None) -> Prepared:
@@ -50,7 +54,9 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None) -> Prepared:
     mean, std = data.measure(split.train, plain)
     answer = recipe.network.answer
     contract = recipe.preprocessing.contract(dataset.classes, mean, std, answer)
-    return Prepared(dataset, split, contract)
+    mean_image, matrix = centred.tensors(recipe.network)
+    contract = contract.replace(mean_image=mean_image, whitening=matrix)
+    return Prepared(dataset, split, contract, _whitening(recipe, split, contract))
 
 
 def lit(recipe: Recipe, prepared: Prepared) -> Recipe:
@@ -82,7 +88,14 @@ def prepare_again(recipe: Recipe, run: Run, dataset: Dataset | None = None) -> P
             f"The data at {recipe.data.path} is not what {run.path} was trained on: its sample "
             "ids or contents differ from data.json."
         )
-    return Prepared(dataset, split, run.contract())
+    contract = run.contract()
+    return Prepared(dataset, split, contract, _whitening(recipe, split, contract))
+
+
+def _whitening(recipe: Recipe, split: Split, contract: Contract) -> Whitening | None:
+    """Measure on the training part what the recipe wants taken off its images."""
+    asked = recipe.preprocessing
+    return measure_whitening(split.train, contract, asked.whitening, asked.epsilon)
 
 
 def _open(recipe: Recipe, dataset: Dataset | None) -> tuple[Dataset, Split]:
@@ -100,7 +113,17 @@ def _open(recipe: Recipe, dataset: Dataset | None) -> tuple[Dataset, Split]:
 
 
 def _check_fit(recipe: Recipe, contract: Contract) -> None:
-    network = recipe.network
+    network, asked = recipe.network, recipe.preprocessing.whitening
+    if asked != "none" and (recipe.start is not None or centred.centred(network, asked) != network):
+        raise ContractError(
+            f"Expected {network.name} to begin with the layers of whitening={asked} "
+            "(`recipes.make` adds them, `design.centred` by hand) and no weights to start from, "
+            "which were trained otherwise: say --set preprocessing.whitening=none"
+        )
+    if asked != "none" and recipe.sizes:
+        raise ContractError(
+            f"Expected images of one size for whitening={asked}, received sizes: say --set sizes=[]"
+        )
     if network.answer != recipe.objective.answer:
         objective = str(type(recipe.objective).__struct_config__.tag)
         fitting = "distance_loss" if network.answer == "distances" else "cross_entropy"

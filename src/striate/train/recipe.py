@@ -13,6 +13,7 @@ from typing import Literal
 from striate.contract import Class, Contract, Resize
 from striate.data import Augmentation, Sampling
 from striate.design import Network
+from striate.design.centred import Centring
 from striate.design.layer import Answer
 from striate.records import Record, expect
 from striate.train.average import Ema
@@ -56,6 +57,10 @@ class Preprocessing(Record, frozen=True, kw_only=True):
         mean: per channel, in units of 0..1; None measures it on the training part.
         std: the same.
         scale, order: as the contract has them; for weights that were trained otherwise.
+        whitening: `mean_image` takes the training images' mean off each pixel, `zca` makes what is
+            left uncorrelated; both as the first layers of the network (`design.centred`).
+        epsilon: of `zca`, beside a pixel's variance of 1: less of it brings out finer detail, and
+            more noise.
     """
 
     channels: Literal["rgb", "bgr", "grey"]
@@ -69,9 +74,12 @@ class Preprocessing(Record, frozen=True, kw_only=True):
     std: tuple[float, ...] | None = None
     scale: float = 1 / 255
     order: Literal["scale_first", "mean_first"] = "scale_first"
+    whitening: Centring = "none"
+    epsilon: float = 0.1
 
     def __post_init__(self) -> None:
         expect(min(self.size) >= 1, "a size of at least 1x1 pixels", size=self.size)
+        expect(self.epsilon > 0, "an epsilon above 0", epsilon=self.epsilon)
 
     @property
     def channel_count(self) -> int:

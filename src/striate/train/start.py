@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from striate import inference, runs
+from striate.data.whitening import Whitening
 from striate.errors import WeightsError
 from striate.files import sha256
 from striate.inference import Model
@@ -32,12 +33,22 @@ def start_from(model: Model | Path | str, anew: Sequence[str] = ()) -> Start:
     return Start(path=place, identity=_identity(opened), anew=tuple(anew))
 
 
-def begin(net: Net, start: Start | None) -> Net:
+def begin(net: Net, start: Start | None, whitening: Whitening | None = None) -> Net:
     """Give a net the values it starts with, but for the layers that are drawn anew.
+
+    Args:
+        net: with random values.
+        start: somebody's weights.
+        whitening: what was measured on the training images, for the first layers.
 
     Raises:
         RunError, WeightsError: they are gone, are others than the recipe says, or do not fit.
     """
+    if whitening is not None:
+        own = net.state_dict()
+        with torch.no_grad():
+            for name, value in whitening.tensors().items():
+                own[name].copy_(value)
     if start is None:
         return net
     opened = inference.open_model(start.path)

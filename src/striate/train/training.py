@@ -94,7 +94,7 @@ class Training:
         self.course = Course(
             recipe.schedule, self.steps_per_epoch, recipe.epochs, recipe.warmup_epochs
         )
-        net = begin(build(recipe.network, seed=recipe.seed), recipe.start)
+        net = begin(build(recipe.network, seed=recipe.seed), recipe.start, prepared.whitening)
         self.net = place(net, recipe, together.device)
         self.average = Average(recipe.ema, self.net) if recipe.ema else None
         self.stepper = Stepper(

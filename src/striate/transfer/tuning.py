@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from striate.design import AdaptiveAvgPool, BatchNorm, Flatten, Layer, Linear, Network, Output
+from striate.design.centred import centred
 from striate.errors import UsageError
 from striate.records import nearest
 
@@ -116,6 +117,7 @@ def _moved(layer: Layer, rate_of: dict[str, float], head: float, freeze_norm: bo
 
 def thawed(network: Network) -> Network:
     """Return a network all of whose layers move at the full rate, for training from scratch."""
+    network = centred(network, "none")  # which was measured on other images
     layers = tuple(each.replace(trainable=True, rates=(1.0, 1.0)) for each in network.layers)
     return network.replace(layers=layers)
 

@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 
 from striate.contract import Contract
-from striate.design import BatchNorm, Combine, Network
+from striate.design import BatchNorm, Network
+from striate.design.centred import MEAN_IMAGE, centred
 from striate.design.pointing import Text
 from striate.design.prototxt import parse_named
 from striate.design.prototxt.message import Message, read_message
 from striate.errors import WeightsError
 from striate.weights.caffe.wire import Stored, blob, stored_layers
 from striate.weights.published import classes_named, contract_named
-
-MEAN = "mean_image"
 
 
 def read_caffe(
@@ -66,9 +65,10 @@ def read_caffe(
     )
     contract, image = _transform(text, paper, place)
     if image is not None and network is None:
-        tensors[f"{MEAN}.weight"] = torch.from_numpy(image)
-        paper = _centred(paper, image.shape)
-        notes += (f"The mean image is the first layer, {MEAN}.",)
+        tensors[MEAN_IMAGE] = torch.from_numpy(image)
+        paper = centred(paper, "mean_image")
+        contract = None if contract is None else contract.replace(mean_image=MEAN_IMAGE)
+        notes += ("The mean image is the first layer, mean_image.",)
     return tensors, network or paper, contract, notes
 
 
@@ -170,16 +170,3 @@ def _mean_file(path: Path, network: Network) -> np.ndarray | None:
         return np.asarray(image.mean((1, 2)))
     top, left = ((have - want) // 2 for have, want in zip(image.shape[1:], size, strict=True))
     return np.ascontiguousarray(image[:, top : top + size[0], left : left + size[1]])
-
-
-def _centred(network: Network, shape: tuple[int, ...]) -> Network:
-    """Return a network that takes a mean image off its input first."""
-    (entry,) = network.inputs
-    first = Combine(
-        name=MEAN, inputs=(entry.name,), operation="subtract", shape=shape, constant=True
-    )
-    layers = tuple(
-        each.replace(inputs=tuple(MEAN if name == entry.name else name for name in each.inputs))
-        for each in network.layers
-    )
-    return network.replace(layers=(first, *layers))
