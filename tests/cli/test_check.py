@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 FIELDS = {"check", "measured", "expected", "band", "verdict", "meaning", "fix"}
@@ -28,3 +29,16 @@ def test_a_fault_fails_and_says_what_to_do(run: Callable[..., Any]) -> None:
 def test_wrong_usage_is_a_sentence(run: Callable[..., Any]) -> None:
     ended = run("check", "digits", "--net", "resnet21x")
     assert ended.code == 2 and "Did you mean" in ended.err
+
+
+def test_a_run_is_checked_by_its_own_recipe(run: Callable[..., Any], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    made = ("digits", "--net", "softmax", "--epochs", 1, "--no-check", "--out", folder)
+    assert run("train", *made).code == 0
+    ended = run("check", "--run", folder, "--json", "--folds", 2)
+    document = json.loads(ended.out)
+    assert {"run", "folds", "preflight"} <= document.keys()
+    assert "with softmax" in ended.err and "2 times softmax" in ended.err
+    assert document["folds"]["images"] == 1797  # those of all parts
+    refused = run("check", "--run", folder, "--net", "lenet")
+    assert refused.code == 2 and "leave out --recipe, --net and --size" in refused.err

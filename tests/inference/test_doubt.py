@@ -63,8 +63,9 @@ def test_other_data_than_the_runs_is_refused(trained: runs.Run) -> None:
 
 def test_check_asks_a_run(trained: runs.Run, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["check", "--run", str(trained.path), "--json"])
+        main(["check", "--run", str(trained.path), "--json", "--only-data"])
     document = json.loads(capsys.readouterr().out)
+    assert document["data"]["health"]["findings"][-1]["check"] == "labels_in_doubt"
     assert document["run"]["images"] == document["run"]["restated"][0]["n"] + 15
     assert "preflight" not in document
     assert set(document["data"]["images"]) == {"train", "validation", "test"}

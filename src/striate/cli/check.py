@@ -10,15 +10,18 @@ import typer
 
 from striate.cli import output
 from striate.cli.options import Device, Json, Strict, numbers
+from striate.errors import UsageError
 
 if TYPE_CHECKING:
     from striate.data import Dataset
     from striate.data.health import Health
     from striate.doctor import Check
+    from striate.doctor.folds import CrossDoubt
     from striate.inference import Doubt
+    from striate.inference.doubt import Suspect
+    from striate.train import Recipe
 
 _SHOWN = 5
-_SUSPECTS = 10
 
 
 def check(
@@ -62,6 +65,15 @@ def check(
             help="Ask a trained run: labels it doubts, its accuracy without what leaked.",
         ),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            "--folds",
+            metavar="K",
+            min=2,
+            help="Train K networks, each without a K-th of the images; name labels they doubt.",
+        ),
+    ] = None,
     only_data: Annotated[
         bool, typer.Option("--only-data", help="Leave the network alone.")
     ] = False,
@@ -73,19 +85,16 @@ def check(
 
     Bad files, duplicates, leaks between the parts, wrong labels; then each check of the network
     says what it measured, what it expected, what that means and what to do. Exit code 1 where one
-    fails. With --run the data is looked at in the parts that the run was trained with, and the run
-    is asked about those it has not seen.
+    fails. With --run the data is looked at in the parts that the run was trained with, the run is
+    asked about those it has not seen, and its own recipe is checked.
     """
     from striate import data as sources
     from striate.data import health
 
     sides = None if size is None else numbers(size, "--size as HxW or one side", most=2)
     changes = [*(settings or ()), *([f"seed={seed}"] if seed is not None else [])]
-    preflight = not only_data and run is None
-    if preflight:
-        from striate import recipes
-
-        recipes.check(recipe, network=net, device=device, settings=changes)
+    asked = Asked(recipe, net, sides, changes, device, run)
+    asked.refuse()
     if run is None:
         dataset = sources.open("digits" if data is None else data, strict=strict)
     else:
@@ -93,19 +102,24 @@ def check(
 
         dataset = inference.split_as_trained(run, data, strict=strict)
     found = health.examine(dataset)
-    verdict: str = found.verdict
-    document: dict[str, Any] = {"data": facts(dataset, found)}
-    text = f"{dataset.name}: {found.verdict}\n\n{health_text(found)}"
+    document: dict[str, Any] = {}
+    texts = []
     if run is not None:
         doubted = inference.doubt(run, dataset, found.leaked, device=device)
         document["run"] = doubted
-        text += f"\n\n{_doubt_text(doubted)}"
-    if preflight:
-        asked = Asked(recipe, net, sides, changes, device)
+        found = _with_suspects(found, doubted.suspects)
+        texts.append(_doubt_text(doubted))
+    if folds is not None:
+        document["folds"] = crossed = _crossed(dataset, found, asked, folds)
+        found = _with_suspects(found, crossed.suspects)
+        texts.append(_crossed_text(crossed))
+    verdict: str = found.verdict
+    if not only_data:
         document["preflight"], said, about = _preflight(dataset, asked)
         verdict = max(verdict, said, key=("pass", "warn", "fail").index)
-        text += f"\n\n{about}"
-    document = {"verdict": verdict, **document}
+        texts.append(about)
+    text = "\n\n".join([f"{dataset.name}: {found.verdict}", health_text(found), *texts])
+    document = {"verdict": verdict, "data": facts(dataset, found), **document}
     if out is not None and output.first_process():
         text += f"\n\n{_write(document, health.page(found, dataset), out)}"
     output.show(document, text, as_json)
@@ -114,31 +128,84 @@ def check(
 
 
 class Asked(NamedTuple):
-    """What the command line says of the training to come."""
+    """What the command line says of the training that is to come, or of the one that was."""
 
     recipe: str
     net: str
     sides: tuple[int, ...] | None
     changes: list[str]
     device: str
+    run: Path | None
+
+    def refuse(self) -> None:
+        """Refuse what cannot be, before anybody waits for the data."""
+        if self.run is None:
+            from striate import recipes
+
+            recipes.check(self.recipe, network=self.net, device=self.device, settings=self.changes)
+        elif self.recipe != "auto" or self.net != "auto" or self.sides:
+            raise UsageError(
+                f"{self.run} fixes the recipe, the network and its size: leave out --recipe, --net "
+                "and --size."
+            )
+
+    def made(self, dataset: Dataset) -> Recipe:
+        """Return the recipe: the run's own, or the one that suits the data."""
+        from striate import recipes
+
+        if self.run is None:
+            sides = None if self.sides is None else (self.sides[0], self.sides[-1])
+            return recipes.make(
+                self.recipe,
+                dataset,
+                network=self.net,
+                size=sides,
+                device=self.device,
+                settings=self.changes,
+            )
+        return recipes.make(str(self.run), dataset, device=self.device, settings=self.changes)
 
 
 def _preflight(dataset: Dataset, asked: Asked) -> tuple[tuple[Check, ...], str, str]:
     """Return the checks of network and data together, their verdict, and the text."""
-    from striate import doctor, recipes
+    from striate import doctor
     from striate.train.prepare import prepare
 
-    chosen = recipes.make(
-        asked.recipe,
-        dataset,
-        network=asked.net,
-        size=None if asked.sides is None else (asked.sides[0], asked.sides[-1]),
-        device=asked.device,
-        settings=asked.changes,
-    )
+    chosen = asked.made(dataset)
     found = doctor.preflight(chosen, prepare(chosen, dataset))
     said = doctor.verdict(found)
     return found, said, f"with {chosen.network.name}: {said}\n\n{checks_text(found)}"
+
+
+def _crossed(dataset: Dataset, found: Health, asked: Asked, folds: int) -> CrossDoubt:
+    """Ask networks about the images that each has not seen; twins are in one fold."""
+    from striate.doctor.folds import cross_doubt
+
+    alike = [
+        group
+        for each in found.findings
+        if each.check in ("exact_duplicates", "near_duplicates", "series_across_parts")
+        for group in each.items
+    ]
+    return cross_doubt(asked.made(dataset), dataset, folds=folds, alike=alike)
+
+
+def _with_suspects(found: Health, suspects: Sequence[Suspect]) -> Health:
+    """Add labels in doubt to what was found, so that the page shows them."""
+    from striate.inference.doubt import as_finding
+
+    doubts = as_finding(suspects)
+    verdict = "warn" if found.verdict == "pass" and suspects else found.verdict
+    return found.replace(findings=(*found.findings, doubts), verdict=verdict)
+
+
+def _crossed_text(found: CrossDoubt) -> str:
+    low, high = (output.percent(each) for each in found.interval)
+    return (
+        f"{found.folds} times {found.network}, each on the other folds: "
+        f"{output.percent(found.accuracy)} right on images it has not seen ({low} to {high}), "
+        f"{output.count(len(found.suspects), 'label')} in doubt"
+    )
 
 
 def _doubt_text(found: Doubt) -> str:
@@ -153,21 +220,12 @@ def _doubt_text(found: Doubt) -> str:
         )
         for each in found.restated
     ]
-    lines = [
-        f"asked {found.run}",
-        "",
-        output.table(("part", "images", "accuracy", "leaked", "without them"), rows),
-        "",
+    table = output.table(("part", "images", "accuracy", "leaked", "without them"), rows)
+    doubts = (
         f"{output.count(len(found.suspects), 'label')} in doubt, of "
-        f"{output.count(found.images, 'image')} that it was not trained on",
-    ]
-    lines += [
-        f"  {each.sample}  labelled {each.id} ({output.percent(each.probability_of_label, 0)}), "
-        f"looks like {each.likelier} ({output.percent(each.probability, 0)})"
-        for each in found.suspects[:_SUSPECTS]
-    ]
-    beyond = len(found.suspects) - _SUSPECTS
-    return "\n".join([*lines, *([f"  and {beyond:,} more: --json has all"] if beyond > 0 else [])])
+        f"{output.count(found.images, 'image')} that it was not trained on"
+    )
+    return f"asked {found.run}\n\n{table}\n\n{doubts}"
 
 
 def _write(document: dict[str, Any], page: str, out: Path) -> Path:

@@ -21,6 +21,7 @@ from striate import data as sources
 from striate import runs
 from striate.contract import Class
 from striate.data import Dataset
+from striate.data.health import Finding
 from striate.errors import UsageError
 from striate.inference import metrics
 from striate.inference.evaluate import _loader
@@ -195,6 +196,23 @@ def suspects(
             probability_of_label=float(likely[row, labels[row]]),
         )
         for row in found[np.argsort(-lead[found], kind="stable")].tolist()
+    )
+
+
+def as_finding(found: Sequence[Suspect]) -> Finding:
+    """Return labels in doubt as the data doctor tells them, with their pictures on its page."""
+    return Finding(
+        check="labels_in_doubt",
+        verdict="warn" if found else "pass",
+        count=len(found),
+        meaning="networks that have not seen these images take them for another class",
+        fix="look at them, and correct or leave out those that are wrong",
+        items=tuple((each.sample,) for each in found),
+        notes=tuple(
+            f"labelled {each.id} ({100 * each.probability_of_label:.0f}%), "
+            f"looks like {each.likelier} ({100 * each.probability:.0f}%)"
+            for each in found
+        ),
     )
 
 
