@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,3 +135,75 @@ def test_batches_on_a_gpu_are_those_of_the_cpu() -> None:
     moved = data.onto(pinned.epoch(0), torch.device("cuda"))
     for one, other in zip(loader.epoch(0), moved, strict=True):
         assert other.images.is_cuda and torch.equal(one.images, other.images.cpu())
+
+
+class _Gpu:
+    """What happens on a GPU, in order; a copy is over when another one has begun."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.marks = 0
+
+    def event(self, enable_timing: bool) -> _Event:
+        assert enable_timing
+        return _Event(self)
+
+
+class _Event:
+    def __init__(self, gpu: _Gpu) -> None:
+        self.gpu, self.number = gpu, -1
+
+    def record(self, stream: object) -> None:
+        self.number, self.gpu.marks = self.gpu.marks, self.gpu.marks + 1
+
+    def query(self) -> bool:
+        return self.gpu.marks > self.number + 1
+
+    def elapsed_time(self, other: _Event) -> float:
+        return 250.0 * (other.number - self.number)
+
+
+class _Moving:
+    """A tensor on its way to the GPU."""
+
+    def __init__(self, gpu: _Gpu, name: str) -> None:
+        self.gpu, self.name = gpu, name
+
+    def to(self, device: torch.device, non_blocking: bool) -> _Moving:
+        assert device.type == "cuda" and non_blocking
+        self.gpu.log.append(f"copy {self.name}")
+        return self
+
+    def record_stream(self, stream: object) -> None:
+        self.gpu.log.append(f"keep {self.name}")
+
+
+def test_a_batch_is_waited_for_but_not_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of what a GPU is told; what it then does is tested where there is one."""
+    gpu = _Gpu()
+
+    class Stream:
+        def wait_event(self, event: _Event) -> None:
+            gpu.log.append(f"wait for mark {event.number}")
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream())
+    monkeypatch.setattr(torch.cuda, "Event", gpu.event)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream())
+    none = np.zeros(0, np.int64)
+    batches: list[Any] = [
+        data.Batch(_Moving(gpu, f"images {k}"), _Moving(gpu, f"labels {k}"), none, 0, 0)  # type: ignore[arg-type]
+        for k in range(3)
+    ]
+    tally = Tally()
+    for k, _ in enumerate(data.onto(iter(batches), torch.device("cuda"), tally)):
+        gpu.log.append(f"use {k}")
+    one = ["copy images 0", "copy labels 0", "copy images 1", "copy labels 1"]
+    two = ["wait for mark 1", "keep images 0", "keep labels 0", "use 0"]
+    assert gpu.log[:8] == one + two
+    assert gpu.log[8:14] == [
+        "copy images 2", "copy labels 2",
+        "wait for mark 3", "keep images 1", "keep labels 1", "use 1",
+    ]  # fmt: skip
+    assert gpu.log[14] == "wait for mark 5"
+    assert tally.take().copy == pytest.approx(0.5)

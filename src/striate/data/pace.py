@@ -114,6 +114,11 @@ class Tally:
                 for name, seconds in own.items():
                     self.seconds[name] += seconds
 
+    def copied(self, seconds: float) -> None:
+        """Count a copy to the device, which ran by itself."""
+        with self._lock:
+            self.seconds["copy"] += seconds
+
     def take(self) -> Pace:
         """Return what was counted since the last call."""
         with self._lock:

@@ -30,6 +30,26 @@ def proposal(recipe: Recipe, loader: Loader) -> str | None:
     )
 
 
+def last_batch(recipe: Recipe, loader: Loader) -> str | None:
+    """Say what becomes of an epoch's last images, where they do not fill a batch."""
+    batch, images = recipe.batch // recipe.accumulate, len(loader.samples)
+    over = images % batch
+    if not over:
+        return None
+    what = {
+        "keep": f"the last has {batch + 1 if over == 1 and images > 1 else over}",
+        "drop": f"{over} images are left out, others each epoch",
+        "pad": f"the last is filled up with {batch - over} images of the same epoch",
+    }[recipe.sampling.last]
+    if recipe.sampling.last == "keep" and images < batch:
+        what = f"the only one has {images}"
+    ways = ", ".join(way for way in ("keep", "drop", "pad") if way != recipe.sampling.last)
+    return (
+        f"An epoch is {loader.batches:,} batch{'es' * (loader.batches > 1)} of {batch}; {what} "
+        f"(sampling.last={recipe.sampling.last}; or: {ways})."
+    )
+
+
 def advice(pace: Pace, loader: Loader) -> str | None:
     """Say what a training waited for and what would help, where the waiting is worth a word."""
     samples = loader.samples

@@ -22,7 +22,7 @@ from striate.runs import Run
 from striate.train import checkpoint
 from striate.train.adversarial import Robustness, collapsed, probe
 from striate.train.average import Average
-from striate.train.feeding import advice, grouped, proposal
+from striate.train.feeding import advice, grouped, last_batch, proposal
 from striate.train.interrupt import Interrupt
 from striate.train.loading import loaders
 from striate.train.optimiser import Stepper
@@ -144,12 +144,13 @@ class Training:
     def batches(self) -> Iterator[list[Batch]]:
         """Yield the epoch's remaining steps, each as its micro-batches."""
         if not self.done and self.run is not None and self.together.first:
-            if text := proposal(self.recipe, self.loaders[self.recipe.size_at(0)]):
-                progress.say(text)
+            for say in (last_batch, proposal):
+                if text := say(self.recipe, self.loaders[self.recipe.size_at(0)]):
+                    progress.say(text)
         start = self.done % self.steps_per_epoch
         loader = self.loaders[self.recipe.size_at(self.epoch)]
         parts = loader.epoch(self.epoch, start * self.recipe.accumulate)
-        parts = onto(parts, self.together.device)
+        parts = onto(parts, self.together.device, loader.tally)
         return progress.track(
             grouped(parts, self.recipe.accumulate),
             f"epoch {self.epoch + 1} of {self.recipe.epochs}",
