@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from striate import runs, train
+from striate import data, progress, recipes, runs, train
 from striate.contract import Affine
 from striate.design import Network
 from striate.errors import RecordError
@@ -103,7 +103,9 @@ def test_a_collapse_is_told_from_learning() -> None:
     assert not collapsed(healthy[:1]) and not collapsed(healthy)
     assert collapsed([*healthy, Robustness(0.97, 0.9, 0.05)])
     assert not collapsed([*healthy, Robustness(0.1, 0.1, 0.1)])  # it broke, but not in this way
-    assert not collapsed([Robustness(0.97, 0.5, 0.01)])  # never robust: an ordinary network
+    assert not collapsed([Robustness(0.97, 0.5, 0.01)])  # never robust: it may have just begun
+    assert collapsed([Robustness(0.97, 0.5, 0.01)] * 5)
+    assert not collapsed([Robustness(0.99, 0.05, 0.0)] * 9)  # an ordinary network
 
 
 def test_a_run_probes_chooses_and_says(
@@ -119,3 +121,33 @@ def test_a_run_probes_chooses_and_says(
     chosen = [line["epoch"] for line in run.history("validation") if line["best"]][-1]
     assert probes[chosen - 1]["more_steps"] == best["more_steps"]
     assert result.test is not None
+
+
+def test_a_run_that_collapses_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One step without a random start: the network learns to look right along that step only."""
+    said: list[str] = []
+    monkeypatch.setattr(progress, "say", said.append)
+    recipe = recipes.make("fast_adversarial", data.open("digits"), device="cpu")
+    objective = recipe.objective.replace(random=False, probe=128)
+    recipe = recipe.replace(objective=objective, epochs=6, workers=0)
+    train.train(recipe, out=tmp_path / "run", plan="default")
+    events = [line for line in runs.open(tmp_path / "run").history("event")]
+    found = [line for line in events if line.get("event") == "catastrophic overfitting"]
+    assert found and found[-1]["one_step"] - found[-1]["more_steps"] > 0.2
+    assert len([text for text in said if text.startswith("Catastrophic overfitting")]) == 1
+
+
+def test_the_box_grows_along_the_ramp(
+    batch: tuple[torch.Tensor, torch.Tensor], make_network: Callable[..., Network]
+) -> None:
+    network = make_network(norm=False, dropout=0.0)
+    net = build(network, seed=0).double()
+    images, labels = batch[0].double(), batch[1]
+    at_once = train.Adversarial(eps=0.1)
+    growing = train.Adversarial(eps=0.4, ramp=20)  # the fifth of twenty steps: a quarter
+    expected = at_once.loss(net, network, rows(images, labels))
+    assert float(growing.loss(net, network, rows(images, labels)).detach()) == pytest.approx(
+        float(expected.detach()), rel=1e-6
+    )

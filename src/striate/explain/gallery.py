@@ -201,7 +201,7 @@ def class_section(
     album: Album,
     *,
     style: Style = "fourier",
-    most: int = 12,
+    most: int = 24,
     steps: int = 128,
     seed: int = 0,
 ) -> Section:

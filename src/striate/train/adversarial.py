@@ -25,6 +25,8 @@ from striate.train.objective import Forward, Rows, Softmax
 from striate.train.step import Step
 
 _PROBE_STEPS = 10
+_ROBUST = 0.1  # accuracy under more steps that a network has to have had to lose it
+_PATIENCE = 5  # epochs after which it should have had
 
 
 class Adversarial(Softmax, frozen=True, kw_only=True):
@@ -157,10 +159,13 @@ def collapsed(probes: Sequence[Robustness]) -> bool:
     """Tell whether the last probe shows catastrophic overfitting.
 
     One step is survived and more steps are not: the gap between them is over 20 points, and
-    accuracy under more steps has fallen by half from its best.
+    accuracy under more steps has fallen by half from its best, or has been next to nothing for
+    epochs. An ordinary network survives neither, and one that has just begun is given time.
 
     Source: Wong, Rice, Kolter, ICLR 2020, section 5.4 (they stop where accuracy under a few steps
     falls by 20 points).
     """
     best, last = max(each.more_steps for each in probes), probes[-1]
-    return last.one_step - last.more_steps > 0.2 and last.more_steps < 0.5 * best
+    fallen = best >= _ROBUST and last.more_steps < 0.5 * best
+    never = best < _ROBUST and len(probes) >= _PATIENCE
+    return last.one_step - last.more_steps > 0.2 and (fallen or never)

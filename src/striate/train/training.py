@@ -240,12 +240,12 @@ class Training:
         self._note({"kind": "probe", "probe": "robustness", "epoch": self.epoch, **found._asdict()})
         if collapsed(self.probes):
             self.note_event("catastrophic overfitting", **found._asdict())
-            if self.together.first:
+            if self.together.first and not (self.probes[:-1] and collapsed(self.probes[:-1])):
                 progress.say(
                     f"Catastrophic overfitting: one step is survived by "
                     f"{100 * found.one_step:.0f}%, ten steps by {100 * found.more_steps:.0f}%. "
-                    "Weights of earlier epochs are kept; try more steps "
-                    "(--set objective.steps=7) or a shorter one."
+                    "The weights of the best epoch are kept; try more steps "
+                    "(--set objective.steps=7), a shorter one, or a random start."
                 )
         return found.more_steps
 
