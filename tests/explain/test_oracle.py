@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from captum import attr
+from PIL import Image
 from tests.explain.nets import contract_for, image_of
 from torch import Tensor, nn
 
 import striate
 from striate import explain
-from striate.inference import PixelNet
+from striate.inference import PixelNet, read_pixels, to_picture
 from striate.layers import build
+from striate.weights import Weights
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Setting .*backward hooks:UserWarning"),
@@ -165,6 +168,22 @@ def test_every_spelling_of_a_relu_gives_the_same_map(
     for other in maps[1:]:
         assert np.array_equal(maps[0], other)
     assert np.abs(maps[0]).max() > 0
+
+
+def test_a_module_of_ones_own_is_looked_into_like_a_run(tmp_path: Path) -> None:
+    contract, image = contract_for((3, 16, 16), 5), image_of((3, 16, 16)).float()
+    file = tmp_path / "image.png"
+    Image.fromarray(to_picture(image, contract)).save(file)
+    module = Modules("reused").train()
+    model = Weights.of(module, contract)
+    wish = explain.Wish(parts=("maps", "activations"), methods=("grad_cam", "guided_backprop"))
+    report = explain.look_inside(model, [file], out=tmp_path / "explained", wish=wish)
+    assert "grad cam at relu" in " ".join(each.title for each in report.sections[0].pictures)
+    assert module.training and (tmp_path / "explained" / "index.html").is_file()
+    with torch.no_grad():
+        expected = PixelNet(module.eval(), contract)(read_pixels(file, contract)[None]).softmax(1)
+    measured = report.sections[0].pictures[0].measures
+    assert measured["c0"] == pytest.approx(float(expected[0, 0]), rel=1e-4)
 
 
 def test_captum_fails_or_differs_where_ours_does_not(spelled: dict[str, nn.Module]) -> None:

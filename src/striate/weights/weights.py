@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from striate.contract import Contract
 from striate.design import Network
 from striate.files import sha256
-from striate.layers import Net
+from striate.layers import Net, build, describe
 from striate.weights.fit import fit
 from striate.weights.published import Published
 
@@ -36,6 +36,24 @@ class Weights:
     meaning: Contract = field(repr=False)
     published: Published | None = None
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, module: nn.Module, contract: Contract) -> Weights:
+        """Take a module of one's own for what a run is elsewhere: explained, attacked, exported.
+
+        It is described and rebuilt on its own tensors, as they are now.
+
+        Args:
+            module: a Net, or any module that `striate.describe` can describe.
+            contract: what its inputs and outputs are.
+
+        Raises:
+            DesignError: a part of it cannot be described; names it.
+        """
+        net = module
+        if not isinstance(net, Net):
+            net = build(describe(module, contract.shape), parameters=module)
+        return cls(Path(net.network.name), net.network, net.state_dict(), contract)
 
     @property
     def name(self) -> str:
