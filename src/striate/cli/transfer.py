@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,6 +86,8 @@ def transfer(
 
     Rates fall with depth: a new head at the full rate, the later half of the blocks at a tenth, the
     earlier half at a hundredth. What does not move keeps its batch normalisation to the bit.
+
+    The same command with the same --out goes on after an interruption.
     """
     from striate import transfer as moving
 
@@ -109,6 +113,8 @@ def transfer(
         out=out,
     )
     output.show(found, _text(found), as_json)
+    if found.state == "interrupted":
+        sys.exit(output.INTERRUPTED)
 
 
 _SPELLED = {
@@ -145,5 +151,9 @@ def _text(found: TransferResult) -> str:
         for each in found.rows
     ]
     titles = ("way", "accuracy", "95% interval", "trained", "time")
-    parts += [output.table(titles, rows), f"run  {found.run}"]
+    parts += [output.table(titles, rows)] if rows else []
+    if found.state == "interrupted":
+        parts += [f"Interrupted. Go on with the same command and --out {shlex.quote(found.run)}"]
+    else:
+        parts += [f"run  {found.run}"]
     return "\n\n".join([*parts, *(f"Note: {note}" for note in found.notes)])

@@ -42,7 +42,7 @@ def leave(
         RunError: there is a run at `out` already, or the disk is full.
     """
     with processes(recipe.device) as together:
-        prepared = prepare(recipe, dataset)
+        prepared = prepare(recipe, dataset, chooses=False)
         run = runs.create(
             out,
             network=recipe.network,

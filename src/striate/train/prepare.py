@@ -31,19 +31,20 @@ class Prepared(NamedTuple):
     whitening: Whitening | None = None
 
 
-def prepare(recipe: Recipe, dataset: Dataset | None = None) -> Prepared:
+def prepare(recipe: Recipe, dataset: Dataset | None = None, *, chooses: bool = True) -> Prepared:
     """Open and split the data, measure it, and write the contract.
 
     Args:
         recipe: says which data and what its images go through.
         dataset: the recipe's data, where it is open already.
+        chooses: whether weights are chosen by the validation part, so that there has to be one.
 
     Raises:
         DataError: the data cannot be used, or the recipe leaves no image to choose weights by.
         ContractError: classes or image shape are not those of the recipe's network.
     """
     dataset, split = _open(recipe, dataset)
-    if not len(split.validation):
+    if chooses and not len(split.validation):
         raise DataError(
             f"{dataset.spec} has no image in its validation part, by which the weights are chosen: "
             f"expected a share above 0, received data.validation={recipe.data.validation:g}."

@@ -1,7 +1,7 @@
 """Features off the shelf: what layers answer to images, as vectors, kept on disk.
 
 A map of features becomes its mean over the places, as global pooling makes it. What was computed
-once is read again, as long as weights, contract, layers and images are the same.
+once is read again, as long as network, weights, contract, layers and images are the same.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from striate.records import digest
 Floats = npt.NDArray[np.float32]
 
 _PIXELS_A_BATCH = 1 << 20
+_FORMAT = 2  # of what is kept; another one where features are computed otherwise
 
 
 def features(
@@ -49,13 +51,14 @@ def features(
     """
     weights = sha256(model.weights) if isinstance(model, runs.Run) else model.identity
     hashes = [samples.content_hash(index) for index in range(len(samples))]
-    key = digest([weights, model.contract().digest, list(layers), hashes])
+    paper = digest(model.network())
+    key = digest([_FORMAT, weights, paper, model.contract().digest, list(layers), hashes])
     path = cache_folder() / "features" / f"{key[:32]}.npz"
     if keep and path.is_file():
         try:
             with np.load(path, allow_pickle=False) as held:
                 return {name: held[str(index)] for index, name in enumerate(layers)}
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             progress.say(f"{path} is damaged; its features are computed again.")
     found = _compute(model, samples, layers, torch.device(device))
     if keep:

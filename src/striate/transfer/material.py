@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from striate import data as sources
@@ -14,11 +16,8 @@ from striate.train import Preprocessing
 
 def few(dataset: Dataset, per_class: int | None, seed: int) -> Dataset:
     """Return the data as a train and a test part, with so many training images of each class."""
-    parts = dict(dataset.parts)
-    if "train" not in parts:
-        held = sources.split(dataset, validation=0.0)
-        parts = {"train": held.train, "test": held.test}
-    training = parts["train"]
+    held = sources.split(dataset, validation=0.0)  # the test part, where the source has none
+    training = held.train
     if per_class is not None:
         if per_class < 2:
             raise UsageError(f"Expected 2 images a class or more, received {per_class}.")
@@ -31,14 +30,16 @@ def few(dataset: Dataset, per_class: int | None, seed: int) -> Dataset:
                 taken[label] += 1
                 chosen.append(index)
         training = training.subset(sorted(chosen))
-    kept = {name: part for name, part in parts.items() if name in ("validation", "test")}
+    kept = {"test": held.test}
+    if "validation" in dataset.parts:
+        kept["validation"] = held.validation
     return Dataset(
         dataset.name,
         dataset.spec,
         dataset.classes,
         {"train": training, **kept},
         dataset.skipped,
-        dataset.notes,
+        (*dataset.notes, *held.notes),
     )
 
 
@@ -59,9 +60,18 @@ def preprocessing(contract: Contract) -> Preprocessing:
     )
 
 
+def layout(contract: Contract) -> Literal["channels_last", "contiguous"]:
+    """Return the memory order of images and weights: channels innermost for photographs."""
+    return "channels_last" if _photographs(contract) else "contiguous"
+
+
+def _photographs(contract: Contract) -> bool:
+    return min(contract.size) >= 64
+
+
 def augmentation(contract: Contract) -> tuple[Augmentation, ...]:
     """Return crops and flips for photographs, shifts and flips for small images."""
-    if min(contract.size) >= 64:
+    if _photographs(contract):
         return (RandomResizedCrop(scale=(0.4, 1.0)), Flip())
     if contract.channels == "grey":
         return (PadAndCrop(pad=2),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from striate.records import Record
 from striate.transfer.choose import How
@@ -19,7 +19,7 @@ class Row(Record, frozen=True, kw_only=True):
         interval: Wilson's, at 95%.
         n: test images.
         moving: parameters that were trained.
-        seconds: of training, features included.
+        seconds: of training, features included and the test left out.
         run: the run folder it left.
     """
 
@@ -46,6 +46,7 @@ class TransferResult(Record, frozen=True, kw_only=True):
         probes: linear probes by depth, where they were measured.
         rows: the table.
         notes: what a reader should know.
+        state: finished, or interrupted after the rows that there are; the same command goes on.
     """
 
     data: str
@@ -58,6 +59,7 @@ class TransferResult(Record, frozen=True, kw_only=True):
     probes: tuple[Probe, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    state: Literal["finished", "interrupted"] = "finished"
 
 
 class Settings(NamedTuple):
@@ -74,6 +76,7 @@ class Settings(NamedTuple):
         gradual: begin with the head alone, then the last blocks, then what was asked for, each
             stage taking its share of the epochs.
         seed: of all chance.
+        precision: what convolutions and products are computed in.
         device: where.
     """
 
@@ -86,4 +89,5 @@ class Settings(NamedTuple):
     freeze_norm: bool = False
     gradual: bool = False
     seed: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
     device: str = "auto"
