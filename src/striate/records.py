@@ -233,6 +233,7 @@ def field_hints(type_: type[Record]) -> dict[str, Any]:
     return {name: hints[name] for name in type_.__struct_fields__}
 
 
+@cache
 def required(type_: type[Record]) -> frozenset[str]:
     """Return the names of the fields that have no default."""
     return frozenset(field.name for field in msgspec.structs.fields(type_) if field.required)

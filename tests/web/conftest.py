@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("page")
     (place / "secret.txt").write_text(SECRET)
     (place / "secret.json").write_text(f'{{"name": "{SECRET}"}}')
-    recipe = recipes.make("auto", data.open("digits"), settings=("epochs=4",))
+    recipe = recipes.make("auto", data.open("digits"), settings=("epochs=3",))
     train.train(recipe, out=place / "runs" / "digits-001")
     shutil.copytree(place / "runs" / "digits-001", place / "runs" / "below" / "digits-002")
     return place

@@ -35,7 +35,7 @@ def test_runs_are_found_below_the_folder(client: httpx.Client) -> None:
     assert set(found) == {"digits-001", "below~digits-002"}
     assert found["digits-001"]["state"] == "finished"
     assert found["digits-001"]["test"]["accuracy"] > 0.9
-    assert len(found["digits-001"]["curve"]) == 4
+    assert len(found["digits-001"]["curve"]) == 3
 
 
 def test_a_run_brings_its_figures_and_settings(client: httpx.Client, folder: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_run_brings_its_figures_and_settings(client: httpx.Client, folder: Pat
     results = runs.open(folder / "runs" / "digits-001").results()
     assert results is not None
     assert told["results"] == results["test"]
-    assert told["settings"]["epochs"] == 4
+    assert told["settings"]["epochs"] == 3
     assert len(told["labels"]) == 10
 
 
@@ -53,7 +53,7 @@ def test_the_whole_history_comes_as_events(client: httpx.Client) -> None:
     events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
     lines = [line for event in events for line in event.get("lines", [])]
     assert text.endswith("event: end\ndata: {}\n\n")
-    assert sum(line["kind"] == "validation" for line in lines) == 4
+    assert sum(line["kind"] == "validation" for line in lines) == 3
     assert not {"probe"} & {line["kind"] for line in lines}
     assert events[0]["state"] == "finished"
 

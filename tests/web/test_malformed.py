@@ -20,11 +20,11 @@ _RUNS = ("digits-001", "below~digits-002", "..", "../secret.txt", "%2e%2e", "not
 _ENDS = (
     "", "/events", "/findings", "/network", "/samples", "/sample", "/filters", "/gabor",
     "/activations", "/fields", "/patches", "/wish", "/answer", "/map", "/validity", "/attack",
-    "/resume", "/../../secret.txt", "/..%2f..%2fsecret.txt", "/none",
+    "/methods", "/resume", "/../../secret.txt", "/..%2f..%2fsecret.txt", "/none",
 )  # fmt: skip
 _PLACES = (
     "/", "/static/main.js", "/static/../app.py", "/static/..%2f..%2fapp.py", "//etc/passwd",
-    "/static/%00", "/api/methods", "/api/training", "/api/pictures", "/api/design",
+    "/static/%00", "/api/training", "/api/pictures", "/api/design",
     "/api/training/pause", "/%2e%2e/%2e%2e/etc/passwd", "/api/runs",
 )  # fmt: skip
 _KEYS = ("layer", "channel", "image", "method", "class", "kind", "eps", "part", "index", "id",
@@ -152,9 +152,9 @@ def warm(served: Served) -> Served:
     return served
 
 
-def test_five_hundred_malformed_requests(warm: Served) -> None:
+def test_two_hundred_malformed_requests(warm: Served) -> None:
     before = _resident()
-    _malformed(warm, 500)
+    _malformed(warm, 200)
     assert _resident() - before < 300 << 20
 
 

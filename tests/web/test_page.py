@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,24 +53,6 @@ def tab(browser: Any, served: Served) -> Iterator[Any]:
     elsewhere = [url for url in asked if not url.startswith((served.url, "data:", "blob:"))]
     assert not elsewhere
     assert not wrong
-
-
-def test_the_first_paint_comes_within_a_second(tab: Any) -> None:
-    tab.goto("/#/runs/digits-001")
-    tab.locator(".confusion").wait_for()
-    tab.goto("about:blank")
-    painted = []
-    for _ in range(3):  # the best of three: others work on this machine too
-        tab.goto("/")
-        painted.append(
-            tab.evaluate(
-                "new Promise(done => new PerformanceObserver(list => "
-                "done(list.getEntriesByName('first-contentful-paint')[0]?.startTime))"
-                ".observe({type: 'paint', buffered: true}))"
-            )
-        )
-        tab.reload()
-    assert min(painted) < 1000
 
 
 def test_runs_are_opened_and_compared(tab: Any) -> None:
@@ -174,22 +155,22 @@ def test_a_convolution_goes_step_by_step(tab: Any) -> None:
     assert tab.locator(".numbers.input .tap").count() == 9
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("screen", ["runs", "network", "image", "design", "train"])
-def test_everybody_can_use_it(tab: Any, screen: str, theme: str) -> None:
+def test_everybody_can_use_it(tab: Any, screen: str) -> None:
     axe = Path(pytest.importorskip("axe_playwright_python").__file__).parent
-    tab.emulate_media(color_scheme=theme)
     tab.goto(f"/#/{screen}")
     ready = {"runs": ".confusion", "network": ".cells", "image": ".top", "design": ".sheet"}
     tab.locator(ready.get(screen, "form")).first.wait_for()
     tab.evaluate(next(axe.rglob("axe.min.js")).read_text())
-    found = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    serious = [
-        (each["id"], [node["html"][:120] for node in each["nodes"][:3]])
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
-    assert not serious
+    for theme, rules in (("light", ""), ("dark", ", runOnly: ['color-contrast']")):
+        tab.emulate_media(color_scheme=theme)
+        found = tab.evaluate(f"axe.run(document, {{resultTypes: ['violations']{rules}}})")
+        serious = [
+            (theme, each["id"], [node["html"][:120] for node in each["nodes"][:3]])
+            for each in found["violations"]
+            if each["impact"] in ("serious", "critical")
+        ]
+        assert not serious
     tab.set_viewport_size({"width": 360, "height": 740})
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
 
@@ -203,13 +184,3 @@ def test_all_is_reached_by_the_keyboard(tab: Any) -> None:
         tab.keyboard.press("Tab")
     tab.keyboard.press("Enter")
     tab.locator(".frame").wait_for()
-
-
-def test_the_scripts_are_sound(browser: Any) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("needs node")
-    folder = Path(__file__).parents[2] / "src" / "striate" / "web" / "static"
-    for path in sorted(folder.glob("*.js")):
-        command = [node, "--input-type=module", "--check"]
-        subprocess.run(command, input=path.read_bytes(), check=True, capture_output=True)

@@ -1,18 +1,19 @@
 """The page's server: what can be asked, and that every mistake is one sentence.
 
-Nothing here computes: what takes time goes to the bench, and ends when its client leaves.
+Nothing here computes: what takes time goes to the bench, and ends when its client leaves. Nothing
+here imports torch either, so that the page opens at once; what looks into networks is loaded behind
+it.
 """
 
 from __future__ import annotations
 
-import re
+import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,24 +22,25 @@ from starlette.routing import Route
 
 from striate import progress
 from striate.errors import StriateError
-from striate.explain import METHODS
-from striate.records import to_builtins
 from striate.serve.bodies import Gone, read
 from striate.serve.refusal import Refusal
-from striate.web import asking, given, inside, paper, telling
-from striate.web.bench import Bench, Cancelled, Lane
-from striate.web.guard import Guard, refused
-from striate.web.opened import Opened, check_picture
-from striate.web.pictures import png
+from striate.web import given, paper, telling
+from striate.web.bench import Bench, Cancelled
+from striate.web.guard import Guard, answered, refused
+from striate.web.pictures import check_picture
 from striate.web.school import School
-from striate.web.shelf import Shelf
+from striate.web.shelf import Shelf, reading
+
+if TYPE_CHECKING:
+    from striate.web.looking import Looking
 
 _STATIC = Path(__file__).with_name("static")
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _MOST_PICTURE = 16 << 20
 _SECONDS = 20.0  # for a body to arrive
 _MOST_STREAMS = 24
-_KEYS = re.compile(r"[0-9a-f]{24}")
+_GOING = ("running",)  # states in which there is more to come
+_BEHIND = 0.5  # seconds after the first list of runs, which torch would hold up while it loads
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -54,26 +56,15 @@ class Page:
     def __init__(self, shelf: Shelf, token: str | None = None) -> None:
         self.shelf, self.bench, self.school = shelf, Bench(), School(shelf)
         self._streams = 0
+        self._looking: Future[Looking] | None = None
         self._files = {each.name: each for each in _STATIC.iterdir() if each.suffix in _KINDS}
         get: dict[str, Answer] = {
             "/api/runs": self._runs,
             "/api/runs/{name}": self._run,
             "/api/runs/{name}/events": self._events,
-            "/api/runs/{name}/findings": self._findings,
             "/api/runs/{name}/network": self._network,
-            "/api/runs/{name}/samples": self._samples,
-            "/api/runs/{name}/sample": self._sample,
-            "/api/runs/{name}/filters": self._filters,
-            "/api/runs/{name}/gabor": self._gabor,
-            "/api/runs/{name}/activations": self._activations,
             "/api/runs/{name}/fields": self._fields,
-            "/api/runs/{name}/patches": self._patches,
-            "/api/runs/{name}/wish": self._wish,
-            "/api/runs/{name}/answer": self._answer,
-            "/api/runs/{name}/map": self._map,
-            "/api/runs/{name}/validity": self._validity,
-            "/api/runs/{name}/attack": self._attack,
-            "/api/methods": self._methods,
+            "/api/runs/{name}/{look}": self._look,
             "/api/training": self._training,
         }
         post: dict[str, Answer] = {
@@ -120,25 +111,31 @@ class Page:
     # -- runs
 
     async def _runs(self, request: Request) -> Response:
-        return _json(await self.bench.do(request, "quick", telling.everyone, self.shelf))
+        found = await self.bench.do(request, "quick", telling.everyone, self.shelf)
+        asyncio.get_running_loop().call_later(_BEHIND, self._load)
+        return answered(found)
 
     async def _run(self, request: Request) -> Response:
         name = given.name(request)
 
         def tell() -> dict[str, Any]:
-            return {"name": name, **telling.whole(self.shelf.model(name))}
+            with reading(name):
+                return {"name": name, **telling.whole(self.shelf.model(name))}
 
-        return _json(await self.bench.do(request, "quick", tell))
+        return answered(await self.bench.do(request, "quick", tell))
 
     async def _events(self, request: Request) -> Response:
         run = self.shelf.run(given.name(request))
+        lasting = (
+            _GOING if request.query_params.get("paused") == "end" else (*_GOING, "interrupted")
+        )
         if self._streams >= _MOST_STREAMS:
             raise Refusal(503, "Too many curves are being watched.", retry_after=5)
 
         async def stream() -> Any:
             self._streams += 1
             try:
-                async for event in telling.events(run.path):
+                async for event in telling.events(run.path, lasting):
                     yield event
             finally:
                 self._streams -= 1
@@ -146,10 +143,6 @@ class Page:
         return StreamingResponse(
             stream(), media_type="text/event-stream", headers={"cache-control": "no-store"}
         )
-
-    async def _findings(self, request: Request) -> Response:
-        run = self.shelf.run(given.name(request))
-        return _json(await self.bench.do(request, "slow", telling.findings, run))
 
     # -- networks
 
@@ -159,23 +152,9 @@ class Page:
         def show() -> dict[str, Any]:
             model = self.shelf.model(name)
             own = (name, "network", model.identity)
-            return self.shelf.keep(own, lambda: inside.network(model.network()))
+            return self.shelf.keep(own, lambda: paper.document(model.network()))
 
-        return _json(await self.bench.do(request, "quick", show))
-
-    async def _filters(self, request: Request) -> Response:
-        return await self._look(request, "quick", inside.filters, given.text(request, "layer"))
-
-    async def _gabor(self, request: Request) -> Response:
-        return await self._look(request, "slow", inside.gabor, kept=True)
-
-    async def _activations(self, request: Request) -> Response:
-        layer, image = given.text(request, "layer"), given.text(request, "image")
-
-        def show(opened: Opened) -> dict[str, Any]:
-            return inside.activations(opened, self._pixels(opened, image), layer)
-
-        return await self._look(request, "quick", show)
+        return answered(await self.bench.do(request, "quick", show))
 
     async def _fields(self, request: Request) -> Response:
         name, layer = given.name(request), given.text(request, "layer")
@@ -183,104 +162,14 @@ class Page:
         def show() -> dict[str, Any]:
             model = self.shelf.model(name)
             key = (name, "fields", layer, model.identity)
-            return self.shelf.keep(key, lambda: inside.fields(model.network(), layer))
+            return self.shelf.keep(key, lambda: paper.fields(model.network(), layer))
 
-        return _json(await self.bench.do(request, "quick", show))
-
-    async def _patches(self, request: Request) -> Response:
-        unit = given.text(request, "layer"), given.whole(request, "channel")
-        return await self._look(request, "slow", inside.patches, *unit, kept=True)
-
-    async def _wish(self, request: Request) -> Response:
-        unit = given.text(request, "layer"), given.whole(request, "channel")
-        return await self._look(request, "slow", inside.wish, *unit, kept=True)
-
-    # -- images
-
-    async def _samples(self, request: Request) -> Response:
-        part, first = given.part(request), given.whole(request, "first", 0)
-
-        def show(opened: Opened) -> dict[str, Any]:
-            images = opened.images(part)
-            end = min(first + given.whole(request, "count", 48, most=200), len(images.samples))
-            labels = [images.classes[at].label for at in images.samples.labels[first:end].tolist()]
-            ids = [str(each) for each in images.samples.ids[first:end]]
-            return {"part": part, "count": len(images.samples), "first": first, "labels": labels,
-                    "ids": ids}  # fmt: skip
-
-        return await self._look(request, "quick", show)
-
-    async def _sample(self, request: Request) -> Response:
-        part, index = given.part(request), given.whole(request, "index", -1)
-        named = request.query_params.get("id")
-
-        def show(opened: Opened) -> bytes:
-            at = index
-            if named is not None:
-                ids = [str(each) for each in opened.images(part).samples.ids]
-                if named not in ids:
-                    raise Refusal(404, f"The data has no image {named[:100]!r}.")
-                at = ids.index(named)
-            pixels = opened.stored(part, at)
-            step = max(1, max(pixels.shape[:2]) // 512)
-            return png(np.asarray(pixels[::step, ::step]))
-
-        opened = await self._opened(request)
-        content = await self.bench.do(request, "quick", show, opened)
-        return Response(content, media_type="image/png", headers={"cache-control": "max-age=600"})
-
-    async def _answer(self, request: Request) -> Response:
-        image = given.text(request, "image")
-        return await self._look(
-            request, "quick", lambda at: asking.answer(at, self._pixels(at, image))
-        )
-
-    async def _map(self, request: Request) -> Response:
-        return await self._judge(request, asking.map_of)
-
-    async def _validity(self, request: Request) -> Response:
-        return await self._judge(request, asking.validity)
-
-    async def _judge(self, request: Request, work: Callable[..., dict[str, Any]]) -> Response:
-        image, method = given.text(request, "image"), given.text(request, "method")
-        target = given.whole(request, "class")
-
-        def show(opened: Opened) -> dict[str, Any]:
-            key = (opened.name, opened.stamp, work.__name__, image, method, target)
-            return self.shelf.keep(
-                key, lambda: work(opened, self._pixels(opened, image), method, target)
-            )
-
-        return await self._look(request, "slow", show)
-
-    async def _attack(self, request: Request) -> Response:
-        image, kind = given.text(request, "image"), given.text(request, "kind")
-        try:
-            eps = float(given.text(request, "eps"))
-        except ValueError:
-            raise Refusal(422, "Expected eps as a number of 0 to 1.") from None
-
-        def show(opened: Opened) -> dict[str, Any]:
-            return asking.attacked(opened, self._pixels(opened, image), kind, eps)
-
-        return await self._look(request, "quick", show)
-
-    async def _methods(self, request: Request) -> Response:
-        return _json({"maps": list(METHODS), "attacks": asking.ATTACKS})
+        return answered(await self.bench.do(request, "quick", show))
 
     async def _drop(self, request: Request) -> Response:
         content = await read(request.receive, _MOST_PICTURE, _SECONDS)
         await self.bench.do(request, "quick", check_picture, content)
-        return _json({"image": f"dropped:{self.shelf.put_picture(content)}"})
-
-    def _pixels(self, opened: Opened, image: str) -> Any:
-        """Return an image as the network takes it: `test:12`, or `dropped:KEY`."""
-        kind, _, place = image.partition(":")
-        if kind == "dropped" and _KEYS.fullmatch(place):
-            return opened.dropped(self.shelf.picture(place))
-        if kind in given.PARTS and place.isascii() and place.isdecimal() and len(place) < 10:
-            return opened.sample(given.PARTS[given.PARTS.index(kind)], int(place))
-        raise Refusal(422, f"Expected an image as test:12 or dropped:KEY, received {image[:60]!r}.")
+        return answered({"image": f"dropped:{self.shelf.put_picture(content)}"})
 
     # -- design and training
 
@@ -294,13 +183,13 @@ class Page:
         if classes is not None and not (given.is_whole(classes) and 1 <= classes <= 100_000):
             raise Refusal(422, "Expected classes of 1 to 100,000.")
         size = None if shape is None else tuple(shape)
-        return _json(await self.bench.do(request, "quick", paper.design, text, size, classes))
+        return answered(await self.bench.do(request, "quick", paper.design, text, size, classes))
 
     async def _training(self, request: Request) -> Response:
         def show() -> dict[str, Any]:
             return {**self.school.status(), **self.school.choices()}
 
-        return _json(await self.bench.do(request, "quick", show))
+        return answered(await self.bench.do(request, "quick", show))
 
     async def _start(self, request: Request) -> Response:
         asked = await given.body(request)
@@ -316,46 +205,42 @@ class Page:
             if asked.get(name) is not None
         )  # fmt: skip
         begin = partial(self.school.start, data, network, settings)
-        return _json(await self.bench.do(request, "quick", begin))
+        return answered(await self.bench.do(request, "quick", begin))
 
     async def _pause(self, request: Request) -> Response:
         await given.body(request)
-        return _json(self.school.pause())
+        return answered(self.school.pause())
 
     async def _resume(self, request: Request) -> Response:
         asked = await given.body(request)
         rate = given.number(asked, "rate", 1e-9, 100.0) if asked.get("rate") is not None else None
         name = given.name(request)
-        return _json(await self.bench.do(request, "quick", self.school.resume, name, rate))
+        return answered(await self.bench.do(request, "quick", self.school.resume, name, rate))
 
     # --
 
-    async def _opened(self, request: Request) -> Opened:
-        return await self.bench.do(request, "quick", self.shelf.open, given.name(request))
+    # -- what is asked of a network itself
 
-    async def _look(
-        self,
-        request: Request,
-        lane: Lane,
-        work: Callable[..., Any],
-        *more: Any,
-        kept: bool = False,
-    ) -> Response:
-        """Answer with what some work finds in a run's network; `kept`, once for all."""
-        opened = await self._opened(request)
-        if not kept:
-            return _json(await self.bench.do(request, lane, work, opened, *more))
-        key = (opened.name, opened.stamp, work.__name__, *more)
-        found = partial(self.shelf.keep, key, partial(work, opened, *more))
-        return _json(await self.bench.do(request, lane, found))
+    async def _look(self, request: Request) -> Response:
+        looking = await asyncio.shield(asyncio.wrap_future(self._load()))
+        return await looking.answer(request.path_params["look"], request)
+
+    def _load(self) -> Future[Looking]:
+        """Begin to load what needs torch, in a thread of its own, unless that has begun."""
+        if self._looking is None:
+            thread = ThreadPoolExecutor(1, "page-behind")
+            self._looking = thread.submit(_looking, self.shelf, self.bench)
+            thread.shutdown(wait=False)
+        return self._looking
+
+
+def _looking(shelf: Shelf, bench: Bench) -> Looking:
+    from striate.web.looking import Looking
+
+    return Looking(shelf, bench)
 
 
 # -- what is answered ------------------------------------------------------------------------------
-
-
-def _json(document: Any) -> Response:
-    content = msgspec.json.encode(to_builtins(document))  # NaN and infinity become null
-    return Response(content, media_type="application/json", headers={"cache-control": "no-store"})
 
 
 async def _refused(request: Request, error: Exception) -> Response:

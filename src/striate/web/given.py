@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from starlette.requests import Request
 
 from striate.serve.bodies import read
 from striate.serve.refusal import Refusal
-from striate.web.opened import Part
 
+Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 _MOST_JSON = 1 << 17
 _SECONDS = 20.0  # for a body to arrive

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hmac
 from http.cookies import CookieError, SimpleCookie
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from striate.records import to_builtins
 from striate.serve.door import allows, is_loopback
 from striate.serve.refusal import Refusal
 
@@ -116,6 +118,12 @@ def urlsplit_host(origin: str) -> str:
 def _is_here(host: str) -> bool:
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
     return is_loopback((name or host).strip("[]"))
+
+
+def answered(document: Any) -> Response:
+    """Return an answer in JSON; NaN and infinity become null."""
+    content = msgspec.json.encode(to_builtins(document))
+    return Response(content, media_type="application/json", headers={"cache-control": "no-store"})
 
 
 def refused(refusal: Refusal) -> Response:

@@ -1,4 +1,4 @@
-"""What the page shows of a network's inside: filters, activations, units, receptive fields."""
+"""What the page shows of a network's inside: filters, activations, units."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from striate import design, draw, explain
-from striate.design import Conv, Network
-from striate.design.drawing import drawing
+from striate import draw, explain
+from striate.design import Conv
 from striate.errors import DesignError
 from striate.inference import to_picture
 from striate.records import to_builtins
@@ -18,21 +17,9 @@ from striate.web.opened import Opened
 from striate.web.pictures import atlas, tiled, uri
 
 _MOST_MAPS = 256  # that one answer shows
-_MOST_FIELDS = 600  # rows, or columns, of a layer whose fields are sent
 _SEARCHED = 1000  # training images that top patches are found in
 _PATCHES = 9
 _STEPS = 128  # of a picture made for a unit
-
-
-def network(model_network: Network) -> dict[str, Any]:
-    """Return a network's sheet and its drawing."""
-    sheet = design.sheet(model_network)
-    rows = {each.name: each for each in model_network.layers}
-    document = sheet.document()
-    for row in document["layers"]:
-        layer = rows[row["name"]]
-        row["filters"] = isinstance(layer, Conv) and len(layer.kernel) == 2
-    return {**document, "drawing": drawing(sheet, every=len(rows) <= 40)}
 
 
 def filters(opened: Opened, layer: str) -> dict[str, Any]:
@@ -76,21 +63,6 @@ def activations(opened: Opened, image: Tensor, layer: str) -> dict[str, Any]:
     if values.ndim == 1:
         return {**document, "values": values[:1000].tolist()}
     return {**document, "values": values.reshape(-1)[:1000].tolist()}
-
-
-def fields(net: Network, layer: str) -> dict[str, Any]:
-    """Return the receptive field of every place of a layer: a table for rows, one for columns."""
-    shape = net.shapes().get(layer)
-    if shape is None:
-        raise DesignError(f"{net.name} has no layer {layer[:100]!r}.")
-    if len(shape) != 3 or len(net.input_shape) != 3 or max(shape[1:]) > _MOST_FIELDS:
-        return {"layer": layer, "rows": [], "columns": []}
-    return {
-        "layer": layer,
-        "rows": [design.crop(net, layer, (at, 0))[0] for at in range(shape[1])],
-        "columns": [design.crop(net, layer, (0, at))[1] for at in range(shape[2])],
-        "size": net.input_shape[1:],
-    }
 
 
 def patches(opened: Opened, layer: str, channel: int) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from striate import data, inference, runs
@@ -20,11 +18,10 @@ from striate.inference import Model, of_levels
 from striate.layers import Net, build
 from striate.serve.refusal import Refusal
 from striate.web import bench
-
-Part = Literal["train", "validation", "test"]
-
-LIVE = "live.safetensors"  # what a training that the page started shows of itself, in figures/
-_MOST_PIXELS = 40_000_000
+from striate.web.given import Part
+from striate.web.pictures import check_picture
+from striate.web.school import LIVE
+from striate.web.shelf import reading
 
 
 class Opened:
@@ -73,7 +70,8 @@ class Opened:
         """
         with self._lock:
             if part not in self._images:
-                self._images[part] = inference.find_images(self.model, None, part)
+                with reading(self.name):
+                    self._images[part] = inference.find_images(self.model, None, part)
             found: inference.Images = self._images[part]
             return found
 
@@ -102,24 +100,6 @@ class Opened:
         if len(samples) <= most:
             return samples
         return samples.subset(np.linspace(0, len(samples) - 1, most).round().astype(np.int64))
-
-
-def check_picture(content: bytes) -> None:
-    """Refuse what is no image, or unpacks to too much, by its header.
-
-    Raises:
-        Refusal: 413 or 422.
-    """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
-    except Image.DecompressionBombError as error:
-        raise Refusal(413, f"{error}") from None
-    except Exception:
-        raise Refusal(422, "That is not an image: its content is of no known format.") from None
-    if width * height > _MOST_PIXELS:
-        said = f"Expected an image of at most {_MOST_PIXELS:,} pixels, received {width}x{height}."
-        raise Refusal(413, said)
 
 
 def _within(index: int, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Design as one types: a name or notation in, sheet and drawing out, or where the mistake is.
+"""Networks on paper: sheet, drawing and receptive fields; and design as one types.
 
 Only registered names and notation are read here, never a path: what the page sends is somebody's
 typing, and no typing opens a file.
@@ -9,17 +9,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from striate import design as on_paper
 from striate import zoo
-from striate.design import Network, notation
+from striate.design import Conv, Network, notation
+from striate.design.drawing import drawing
 from striate.errors import DesignError, NotationError, StriateError
 from striate.records import nearest
 from striate.serve.refusal import Refusal
-from striate.web.inside import network as document_of
 
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*(\(.*\))?\s*", re.DOTALL)
 _MOST_TEXT = 20_000
 _MOST_SIDE = 4096
 _MOST_DRAWN = 700  # layers
+_MOST_FIELDS = 600  # rows, or columns, of a layer whose fields are sent
 
 
 def read(text: str, shape: tuple[int, ...] | None = None, classes: int | None = None) -> Network:
@@ -46,7 +48,7 @@ def design(
         network = read(text, shape, classes)
         if len(network.layers) > _MOST_DRAWN:
             raise DesignError(f"This has {len(network.layers):,} layers: too many for the page.")
-        return {"network": document_of(network)}
+        return {"network": document(network)}
     except StriateError as error:
         said, _, _ = str(error).partition("\n")
         line, column = None, None
@@ -63,3 +65,29 @@ def design(
                 "near": nearest(word, zoo.names()) if word else (),
             }
         }
+
+
+def document(network: Network) -> dict[str, Any]:
+    """Return a network's sheet and its drawing."""
+    sheet = on_paper.sheet(network)
+    rows = {each.name: each for each in network.layers}
+    shown = sheet.document()
+    for row in shown["layers"]:
+        layer = rows[row["name"]]
+        row["filters"] = isinstance(layer, Conv) and len(layer.kernel) == 2
+    return {**shown, "drawing": drawing(sheet, every=len(rows) <= 40)}
+
+
+def fields(net: Network, layer: str) -> dict[str, Any]:
+    """Return the receptive field of every place of a layer: a table for rows, one for columns."""
+    shape = net.shapes().get(layer)
+    if shape is None:
+        raise DesignError(f"{net.name} has no layer {layer[:100]!r}.")
+    if len(shape) != 3 or len(net.input_shape) != 3 or max(shape[1:]) > _MOST_FIELDS:
+        return {"layer": layer, "rows": [], "columns": []}
+    return {
+        "layer": layer,
+        "rows": [on_paper.crop(net, layer, (at, 0))[0] for at in range(shape[1])],
+        "columns": [on_paper.crop(net, layer, (0, at))[1] for at in range(shape[2])],
+        "size": net.input_shape[1:],
+    }

@@ -12,10 +12,12 @@ from PIL import Image
 
 from striate.draw import colours
 from striate.records import Record
+from striate.serve.refusal import Refusal
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[Any]
 
+_MOST_PIXELS = 40_000_000  # of a picture dropped on the page
 _MOST_SIDE = 96  # pixels of one map in an atlas
 
 
@@ -38,6 +40,24 @@ class Atlas(Record, frozen=True, kw_only=True):
     low: float
     high: float
     signed: bool
+
+
+def check_picture(content: bytes) -> None:
+    """Refuse what is no image, or unpacks to too much, by its header.
+
+    Raises:
+        Refusal: 413 or 422.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+    except Image.DecompressionBombError as error:
+        raise Refusal(413, f"{error}") from None
+    except Exception:
+        raise Refusal(422, "That is not an image: its content is of no known format.") from None
+    if width * height > _MOST_PIXELS:
+        said = f"Expected an image of at most {_MOST_PIXELS:,} pixels, received {width}x{height}."
+        raise Refusal(413, said)
 
 
 def png(pixels: Pixels) -> bytes:

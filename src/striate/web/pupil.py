@@ -20,30 +20,12 @@ from striate import data, recipes, train
 from striate.errors import StriateError
 from striate.files import atomic_write
 from striate.layers import Net
-from striate.records import Record, from_json
-from striate.web.opened import LIVE
+from striate.records import from_json
+from striate.web.school import LIVE, Task
 
 _EVERY = 0.7  # seconds between two snapshots
 _MOST_PARAMETERS = 5_000_000  # larger nets show themselves after each epoch only
 _MISTAKE = 2
-
-
-class Task(Record, frozen=True, kw_only=True):
-    """What the page wants of a training.
-
-    Args:
-        run: the folder, new or there already.
-        resume: go on with it.
-        data: what to train on.
-        network: a name, notation, or auto.
-        settings: changes of the recipe.
-    """
-
-    run: str
-    resume: bool = False
-    data: str = "digits"
-    network: str = "auto"
-    settings: tuple[str, ...] = ()
 
 
 class Snapshots:

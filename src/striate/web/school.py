@@ -13,18 +13,34 @@ from pathlib import Path
 from typing import IO, Any
 
 from striate import runs
-from striate.data.named import NAMES
 from striate.errors import StriateError, UsageError
 from striate.files import Lock
-from striate.records import to_json
+from striate.records import Record, to_json
 from striate.serve.refusal import Refusal
-from striate.train.fork import fork
 from striate.web import paper
-from striate.web.pupil import Task
-from striate.web.shelf import Shelf
+from striate.web.shelf import Shelf, reading
 
+LIVE = "live.safetensors"  # what a training shows of itself while it goes on, in figures/
 _SAID = 2000  # characters of what a failed process wrote
 _PATIENCE = 15.0  # seconds for a process to save and end
+
+
+class Task(Record, frozen=True, kw_only=True):
+    """What the page wants of a training.
+
+    Args:
+        run: the folder, new or there already.
+        resume: go on with it.
+        data: what to train on.
+        network: a name, notation, or auto.
+        settings: changes of the recipe.
+    """
+
+    run: str
+    resume: bool = False
+    data: str = "digits"
+    network: str = "auto"
+    settings: tuple[str, ...] = ()
 
 
 class School:
@@ -54,9 +70,9 @@ class School:
     def choices(self) -> dict[str, Any]:
         """Return what can be trained on: the digits, sets that are on this machine, runs' data."""
         found = dict.fromkeys(("digits", *_here()))
-        for name in list(self.shelf.found())[:200]:
-            with suppress(StriateError, Refusal, KeyError):
-                found[self.shelf.run(name).recipe_document()["data"]["path"]] = None
+        for path in list(self.shelf.found().values())[:200]:
+            with suppress(StriateError), reading(path.name):
+                found[runs.open(path).recipe_document()["data"]["path"]] = None
         return {"data": list(found), "possible": self.shelf.root is not None}
 
     def start(self, chosen: str, network: str, settings: tuple[str, ...]) -> dict[str, Any]:
@@ -94,6 +110,8 @@ class School:
         if rate is not None and rate != run.recipe_document()["optimiser"]["rate"]:
             base = run.path.name.rpartition("-")[0] or run.path.name
             path = runs.new_path(run.path.parent, base)
+            from striate.train.fork import fork
+
             fork(run, path, (f"optimiser.rate={rate}",))
         return self._begin(path, Task(run=str(path), resume=True))
 
@@ -153,6 +171,8 @@ class School:
 
 def _here() -> list[str]:
     """Return the named sets that are on this machine, so that nothing has to be downloaded."""
+    from striate.data.named import NAMES
+
     folder = os.environ.get("STRIATE_DATA")
     if not folder:
         return []

@@ -10,15 +10,18 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from striate import inference, runs
+from striate import runs
 from striate.errors import DataError, RunError
-from striate.inference import Model
 from striate.serve.refusal import Refusal
-from striate.web.opened import Opened
+
+if TYPE_CHECKING:
+    from striate.inference import Model
+    from striate.web.opened import Opened
 
 T = TypeVar("T")
 
@@ -43,7 +46,8 @@ class Shelf:
         self.places = [Path(each) for each in places]
         for place in self.places:
             if not place.is_dir():
-                inference.open_model(place)  # says what is wrong with it
+                open_place(place)  # says what is wrong with it
+        self.lines: dict[str, tuple[Hashable, dict[str, Any]]] = {}  # of the list, as last told
         self._lock = threading.RLock()
         self._open: OrderedDict[str, Opened] = OrderedDict()
         self._pictures: OrderedDict[str, bytes] = OrderedDict()
@@ -81,7 +85,7 @@ class Shelf:
 
     def model(self, name: str) -> Model:
         """Open a run's documents, without its weights."""
-        return inference.open_model(self.path(name))
+        return open_place(self.path(name))
 
     def run(self, name: str) -> runs.Run:
         """Open a run's documents.
@@ -106,7 +110,9 @@ class Shelf:
             if held is not None and held.is_current():
                 self._open.move_to_end(name)
                 return held
-        fresh = Opened(name, inference.open_model(path), held)
+        from striate.web.opened import Opened
+
+        fresh = Opened(name, open_place(path), held)
         with self._lock:
             self._open[name] = fresh
             self._open.move_to_end(name)
@@ -156,6 +162,33 @@ class Shelf:
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
         return made
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Say as a mistake what a damaged document makes of those who read it.
+
+    Raises:
+        RunError: a document of the run is not what it should be.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, OSError) as error:
+        raise RunError(
+            f"{name} has a damaged document: {type(error).__name__}, {error}. Restore its folder "
+            "from a copy, or train it again."
+        ) from error
+
+
+def open_place(path: Path) -> Model:
+    """Open a run's documents, a bundle's, or weights; torch is needed for the last only."""
+    if runs.is_bundle(path):
+        return runs.open_bundle(path)
+    if (path / "run.json").is_file():
+        return runs.open(path)
+    from striate import inference
+
+    return inference.open_model(path)
 
 
 def _is_model(path: Path) -> bool:

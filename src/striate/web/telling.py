@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from striate import doctor, runs
+from striate import runs
 from striate.errors import StriateError
-from striate.inference import Model
-from striate.records import to_builtins
-from striate.web.shelf import Shelf
+from striate.web.shelf import Shelf, open_place, reading
 
+if TYPE_CHECKING:
+    from striate.inference import Model
+
+_DOCUMENTS = ("run.json", "network.json", "contract.json", "recipe.json", "history.jsonl",
+              "results.json", "bundle.json")  # fmt: skip
+_MOVING = ("running", "crashed")  # states that change with nothing but the lock
 _PAUSE = 0.4  # seconds between two looks at a history
 _CHUNK = 1 << 22  # bytes of it that are read at a time
 _KEPT = ("kind", "step", "epoch", "loss", "rate", "gradient_norm", "accuracy", "best", "event",
@@ -23,14 +27,36 @@ _KEPT = ("kind", "step", "epoch", "loss", "rate", "gradient_norm", "accuracy", "
 
 def everyone(shelf: Shelf) -> list[dict[str, Any]]:
     """Return a line for each run; one that cannot be read says why."""
-    return [_line(name, path, shelf) for name, path in shelf.found().items()]
+    told = []
+    for name, path in shelf.found().items():
+        stamp = _stamp(path)
+        known, line = shelf.lines.get(name, (None, {}))
+        if known != stamp:
+            line = _line(name, path)
+        if line["state"] not in _MOVING:
+            shelf.lines[name] = stamp, line
+        told.append(line)
+    return told
 
 
-def _line(name: str, path: Path, shelf: Shelf) -> dict[str, Any]:
+def _line(name: str, path: Path) -> dict[str, Any]:
     try:
-        return {"name": name, **summary(shelf.model(name))}
+        with reading(name):
+            return {"name": name, **summary(open_place(path))}
     except StriateError as error:
         return {"name": name, "state": "unreadable", "error": str(error)}
+
+
+def _stamp(path: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Return the time and size of everything that a run's line is made of."""
+    found: list[tuple[int, int] | None] = []
+    for each in (path, *(path / name for name in _DOCUMENTS)):
+        try:
+            status = each.stat()
+            found.append((status.st_mtime_ns, status.st_size))
+        except OSError:
+            found.append(None)
+    return tuple(found)
 
 
 def summary(model: Model) -> dict[str, Any]:
@@ -79,16 +105,11 @@ def whole(model: Model) -> dict[str, Any]:
     return document | {"results": results.get("test"), "settings": recipe}
 
 
-def findings(run: runs.Run) -> list[dict[str, Any]]:
-    """Return what the doctor finds."""
-    found: list[dict[str, Any]] = to_builtins(doctor.diagnose(run))
-    return found
-
-
-async def events(path: Path) -> AsyncIterator[bytes]:
+async def events(path: Path, lasting: Collection[str]) -> AsyncIterator[bytes]:
     """Yield a run's history as server-sent events: what there is, then what comes.
 
-    Each event is `{"lines": [...], "state": ...}`; the stream ends when the run does.
+    Each event is `{"lines": [...], "state": ...}`; the stream lasts while the run is in one of some
+    states.
     """
     place, rest, state = 0, b"", ""
     while True:
@@ -100,7 +121,7 @@ async def events(path: Path) -> AsyncIterator[bytes]:
         if lines or now != state:
             state = now
             yield b"data: " + msgspec.json.encode({"lines": lines, "state": state}) + b"\n\n"
-        elif not content and state not in ("running", "interrupted"):
+        elif not content and state not in lasting:
             yield b"event: end\ndata: {}\n\n"
             return
         if len(content) < _CHUNK:

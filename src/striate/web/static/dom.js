@@ -28,7 +28,9 @@ export class Refused extends Error {
 }
 
 async function ask(address, options) {
-  const answer = await fetch(address, options);
+  const answer = await fetch(address, options).catch((error) => {
+    throw error.name === "AbortError" ? error : new Refused(0, "The page's server does not answer: is striate view still running?");
+  });
   const kind = answer.headers.get("content-type") || "";
   const document_ = kind.startsWith("application/json") ? await answer.json() : {};
   if (!answer.ok) throw new Refused(answer.status, document_.error?.message || `The server answered ${answer.status}.`);

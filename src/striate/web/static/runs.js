@@ -4,6 +4,7 @@ import { COLOURS, chart, follow, spark } from "./chart.js";
 import { api, brief, get, h, percent, short, show, waiting, whole, words, wrong } from "./dom.js";
 import { go, refresh, state } from "./main.js";
 
+const MANY = 12, MOST = COLOURS.length; // runs that are looked through by eye, and compared
 const PERCENT = (value) => `${Math.round(100 * value)}%`;
 
 export async function open(main, [chosen]) {
@@ -17,17 +18,30 @@ export async function open(main, [chosen]) {
   let ends = [];
   const leave = () => { ends.forEach((end) => end()); ends = []; };
   const list = h("ul", { className: "runs" });
-  const redraw = () => {
+  const note = h("p", { className: "quiet", role: "status" }, "Tick several to compare.");
+  const wanted = h("input", { type: "search", placeholder: "Find a run", "aria-label": "Find a run by name, network or data", hidden: state.runs.length <= MANY, oninput: () => relist() });
+  const relist = () => {
+    const asked = wanted.value.trim().toLowerCase();
+    const found = state.runs.filter((run) => [run.name, run.network, run.data, run.state].join(" ").toLowerCase().includes(asked));
+    show(list, found.map((run) => card(run, picked, redraw)));
+    if (asked) note.textContent = `${whole(found.length)} of ${whole(state.runs.length)} found.`;
+  };
+  const redraw = (said = "Tick several to compare.") => {
     leave();
-    show(list, state.runs.map((run) => card(run, picked, redraw)));
+    note.textContent = said;
+    relist();
     if (picked.size === 1) { state.run = [...picked][0]; ends.push(one(detail, [...picked][0])); } else ends.push(several(detail, [...picked]));
   };
-  show(main, h("h1", { className: "unseen" }, "Runs"), h("div", { className: "split" }, h("aside", {}, h("h2", {}, `${whole(state.runs.length)} ${state.runs.length === 1 ? "run" : "runs"}`), h("p", { className: "quiet" }, "Tick several to compare."), list), detail));
+  show(main, h("h1", { className: "unseen" }, "Runs"), h("div", { className: "split" }, h("aside", {}, h("h2", {}, `${whole(state.runs.length)} ${state.runs.length === 1 ? "run" : "runs"}`), note, wanted, list), detail));
   redraw();
+  list.querySelector(".on")?.scrollIntoView({ block: "nearest", inline: "start" });
+  const going = () => state.runs.filter((each) => picked.has(each.name) && each.state === "running").map((each) => each.name).join();
   const timer = setInterval(async () => {
-    if (!state.runs.some((each) => each.state === "running")) return;
+    if (document.hidden) return;
+    const before = going();
     await refresh().catch(() => null);
-    show(list, state.runs.map((run) => card(run, picked, redraw)));
+    const new_ = going().split(",").some((name) => name && !before.split(",").includes(name));
+    if (new_) redraw(); else if (!list.contains(document.activeElement)) relist();
   }, 4000);
   return () => { clearInterval(timer); leave(); };
 }
@@ -35,9 +49,11 @@ export async function open(main, [chosen]) {
 function card(run, picked, redraw) {
   const on = picked.has(run.name), figure = run.test?.accuracy ?? run.validation;
   return h("li", { className: on ? "on" : "" },
-    h("input", { type: "checkbox", checked: on, "aria-label": `Compare ${run.name}`, disabled: run.state === "unreadable", onchange: (event) => {
-      if (event.target.checked) picked.add(run.name); else if (picked.size > 1) picked.delete(run.name);
-      redraw();
+    h("input", { type: "checkbox", value: run.name, checked: on, "aria-label": `Compare ${run.name}`, disabled: run.state === "unreadable", onchange: (event) => {
+      const full = event.target.checked && picked.size >= MOST;
+      if (event.target.checked && !full) picked.add(run.name); else if (!event.target.checked && picked.size > 1) picked.delete(run.name);
+      redraw(full ? `${MOST} are compared at most: untick one first.` : undefined);
+      [...document.querySelectorAll(".runs input")].find((each) => each.value === run.name)?.focus();
     } }),
     h("button", { type: "button", "aria-current": on ? "true" : null, onclick: () => { picked.clear(); picked.add(run.name); redraw(); } },
       h("b", {}, run.name), h("span", { className: "quiet" }, run.error || `${run.network} · ${brief(run.parameters)} parameters`),
@@ -63,7 +79,8 @@ function one(detail, name) {
   const cards = h("dl", { className: "cards" }), rest = h("div", {}), findings = h("section", { className: "panel" }, h("h3", {}, "The doctor"), waiting("Reading the history"));
   const loss = chart("Loss", { below: "epoch" }), accuracy = chart("Accuracy", { below: "epoch", format: PERCENT }), rate = chart("Learning rate", { below: "epoch" });
   const charts = h("div", { className: "charts" }, loss.box, accuracy.box, rate.box);
-  show(detail, head, cards, known.state === "weights" ? null : charts, known.state === "weights" ? null : findings, rest);
+  const told = !["weights", "unreadable"].includes(known.state); // it has a history
+  show(detail, head, cards, told ? charts : null, told ? findings : null, rest);
   let closed = false, stop = () => {};
   const diagnose = () => get(api(name, "findings")).then((found) => closed || show(findings, h("h3", {}, "The doctor"), doctor(found))).catch((error) => closed || show(findings, h("h3", {}, "The doctor"), wrong(error)));
   const fetchAll = () => get(api(name)).then((run) => {
@@ -73,7 +90,7 @@ function one(detail, name) {
     show(rest, results(run));
   }).catch((error) => closed || show(rest, wrong(error)));
   fetchAll();
-  if (known.state !== "weights" && known.state !== "unreadable") {
+  if (told) {
     diagnose();
     let last = known.state;
     stop = follow(api(name, "events"), (story) => {
@@ -109,8 +126,8 @@ function results(run) {
   if (!run.results) return h("div", {});
   const { confusion, classes, mistakes } = run.results;
   return h("div", { className: "results" },
-    h("section", { className: "panel" }, h("h3", {}, "What it takes for what"), matrix(confusion, classes.map((each) => each.label))),
-    h("section", { className: "panel" }, h("h3", {}, mistakes.length ? "Worst mistakes" : "No mistakes"), worst(run, mistakes.slice(0, 24))));
+    h("section", { className: `panel ${classes.length > MANY ? "all" : ""}` }, h("h3", {}, "What it takes for what"), matrix(confusion, classes.map((each) => each.label))),
+    h("section", { className: `panel ${classes.length > MANY ? "all" : ""}` }, h("h3", {}, mistakes.length ? "Worst mistakes" : "No mistakes"), worst(run, mistakes.slice(0, classes.length > MANY ? 20 : 12))));
 }
 
 function matrix(counts, labels) {
@@ -143,7 +160,7 @@ function several(detail, names) {
     accuracy.set(all((each) => each.accuracy[0].points)); loss.set(all((each) => each.loss[1].points));
     training.set(all((each) => each.loss[0].points).map((each) => ({ ...each, dots: false, kind: "thin" })));
   };
-  const stops = names.filter((name) => !["weights", "unreadable"].includes(state.runs.find((each) => each.name === name)?.state)).map((name) => follow(api(name, "events"), (story) => { stories[name] = story; draw(); }));
+  const stops = names.filter((name) => !["weights", "unreadable"].includes(state.runs.find((each) => each.name === name)?.state)).map((name) => follow(`${api(name, "events")}?paused=end`, (story) => { stories[name] = story; draw(); }));
   Promise.all(names.map((name) => get(api(name)))).then((found) => show(table, h("h3", {}, "Side by side"), compared(found))).catch((error) => show(table, wrong(error)));
   return () => stops.forEach((stop) => stop());
 }
