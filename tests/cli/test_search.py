@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 Run = Callable[..., Any]
 TINY = (
@@ -76,14 +75,3 @@ def test_without_optuna_the_line_that_installs_it(
     ended = run("search", "digits", "--out", tmp_path / "s")
     assert ended.code == 2
     assert "pip install 'striate[search]'" in ended.err
-
-
-def test_two_images_are_too_few_and_that_is_said(run: Run, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        folder = tmp_path / "photos" / name
-        folder.mkdir(parents=True)
-        Image.new("RGB", (8, 8)).save(folder / "1.png")
-    ended = run("search", tmp_path / "photos", "--out", tmp_path / "s", "--trials", 1)
-    assert ended.code == 2, ended.out
-    assert "has too few images to hold out a test part" in ended.err
-    assert not (tmp_path / "s").exists()

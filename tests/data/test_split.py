@@ -101,7 +101,7 @@ def test_nothing_to_train_on() -> None:
 
 
 def test_one_class_is_too_few() -> None:
-    with pytest.raises(DataError, match=r"at least two classes to train on, received 1 in made\.$"):
+    with pytest.raises(DataError, match=r"at least two classes to train on, received 1 in made: "):
         data.split(dataset(all=[1] * 9))
 
 

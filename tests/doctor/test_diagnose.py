@@ -238,6 +238,26 @@ def test_every_rule_has_a_story() -> None:
     assert speaking == set(RULES)
 
 
+UNSAID: dict[str, dict[str, Any]] = {
+    "class_order": {"results": shifted, "losses": flat},  # it has learnt nothing to be right in
+    "data_starved": {"probes": (probe(waiting=0.8),) * 5, "waited": 0.5},  # nobody noticed
+}
+
+
+@pytest.mark.parametrize("name", UNSAID)
+def test_a_rule_is_silent_where_its_sign_means_nothing(name: str) -> None:
+    assert name in names(story(**STORIES[name]))
+    assert name not in names(story(**UNSAID[name]))
+
+
+def test_classes_answered_at_random_are_in_no_order() -> None:
+    chance = np.random.default_rng(0)
+    for _ in range(50):
+        table = np.zeros((3, 3), int)
+        np.add.at(table, (np.arange(18) % 3, chance.integers(0, 3, 18)), 1)
+        assert "class_order" not in names(story(results={"test": {"confusion": table.tolist()}}))
+
+
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_short_and_empty_histories_are_no_error(steps: int) -> None:
     short = np.full(steps, 2.3)

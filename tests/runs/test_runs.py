@@ -212,11 +212,12 @@ def test_a_contract_of_a_later_version_is_refused(tmp_path: Path, network: Netwo
 
 def test_history_is_kept_by_kind_and_with_its_time(run: runs.Run) -> None:
     run.append({"kind": "step", "step": 1, "loss": 0.1 + 0.2})
-    run.append({"kind": "validation", "step": 1, "loss": float("inf"), "time": 7.0})
+    checked = {"kind": "validation", "step": 1, "epoch": 1, "accuracy": 0.1, "time": 7.0}
+    run.append({**checked, "loss": float("inf")})
     run.sync()
     first, second = runs.open(run.path).history()
     assert first["loss"] == 0.1 + 0.2 and first["time"] > 1e9
-    assert second == {"kind": "validation", "step": 1, "loss": None, "time": 7.0}
+    assert second == {**checked, "loss": None}
     assert run.history("validation") == [second]
 
 
@@ -255,6 +256,21 @@ def test_a_cut_last_line_is_ignored_and_not_joined(run: runs.Run, cut: int) -> N
     with again.lock():
         again.append({"kind": "step", "step": 9})
     assert [line["step"] for line in again.history()] == [*kept, 9]
+
+
+def test_lines_that_are_none_of_ours_are_skipped(run: runs.Run) -> None:
+    run.append({"kind": "step", "step": 1, "time": 1.0})
+    run.sync()
+    odd = [
+        *('"step"', "[1]", '{"kind": "step"}', '{"kind": "step", "step": "1"}', "\0\0", "{"),
+        '{"kind": "step", "step": 2, "loss": "low"}',
+        '{"kind": "validation", "step": 1, "epoch": 1}',
+        '{"kind": "event"}',
+    ]
+    with (run.path / "history.jsonl").open("a") as file:
+        file.write("\n".join([*odd, '{"kind": "of later", "step": 2}', ""]))
+    found = runs.open(run.path).history()
+    assert [(line["kind"], line["step"]) for line in found] == [("step", 1), ("of later", 2)]
 
 
 # -- lock

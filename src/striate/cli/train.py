@@ -141,9 +141,11 @@ def train(
         progress.say(_opening(chosen, dataset))
     path = out or runs.new_path("runs", f"{dataset.name}-{chosen.network.name}")
     from striate import doctor
+    from striate.train.optimiser import check_trainable
     from striate.train.prepare import prepare
 
     prepared = prepare(chosen, dataset)
+    check_trainable(chosen.network)  # before checks say so at length
     failed = _checked(chosen, prepared) if check and output.first_process() else ()
     if heal:
         result = doctor.heal(chosen, path, dataset=dataset, overwrite=overwrite, plan=convolutions)
@@ -278,12 +280,8 @@ def _text(
     places.setdefault("mistakes", "none")
     lines += ["", *(f"{name.ljust(10)} {place}" for name, place in places.items())]
     again = shlex.quote(result.run)
-    steps = run.history("step")[-1]["step"]
-    lines += [
-        "",
-        "next",
-        f"  striate evaluate {again}",
-        f"  striate predict {again} IMAGES",
-        f"  striate replay {again} 1..{min(steps, 10)}",
-    ]
+    steps = run.history("step")
+    lines += ["", "next", f"  striate evaluate {again}", f"  striate predict {again} IMAGES"]
+    if steps:
+        lines.append(f"  striate replay {again} 1..{min(steps[-1]['step'], 10)}")
     return "\n".join(lines)

@@ -99,7 +99,7 @@ def split(
     if len(set(training.labels.tolist())) < 2:
         raise DataError(
             f"Expected images of at least two classes to train on, received "
-            f"{len(set(training.labels.tolist()))} in {dataset.spec}."
+            f"{len(set(training.labels.tolist()))} in {dataset.spec}: there is nothing to tell apart."
         )
     notes: list[str] = []
     parts: dict[str, Samples] = {}
@@ -131,7 +131,8 @@ def _hold_out(
     if share and not quotas.sum():
         raise DataError(
             f"{dataset.spec} has too few images to hold out a {part} part: {len(labels):,} of "
-            f"{wording.count(len(dataset.classes), 'class')}."
+            f"{wording.count(len(dataset.classes), 'class')}, and each keeps one to train on; add "
+            f"some, or a {part} part of its own."
         )
     held = []
     for label, quota in enumerate(quotas.tolist()):

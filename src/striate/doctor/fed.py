@@ -12,15 +12,16 @@ from striate.doctor.layers import DEAD, dead_share
 from striate.doctor.story import Finding, Story
 
 _WAITING = 0.5
+_SECONDS = 2.0  # of waiting in an epoch, below which nobody would notice
 _SHARED = 0.02  # of a part's images, beyond which they are no accident
 
 
 def starved(story: Story) -> Finding | None:
     """A device that waits for its data."""
     shares = [probe["waiting"] for probe in story.probes[2:] if probe.get("waiting") is not None]
-    if len(shares) < 2 or float(np.median(shares)) < _WAITING:
+    share = float(np.median(shares)) if len(shares) > 1 else 0.0
+    if share < _WAITING or (story.waited is not None and story.waited < _SECONDS):
         return None
-    share = float(np.median(shares))
     return Finding(
         finding="data_starved",
         confidence=0.9,
@@ -112,12 +113,14 @@ def not_shuffled(story: Story) -> Finding | None:
 def class_order(story: Story) -> Finding | None:
     """A network that is right, but in another order of classes."""
     table = _confusion(story)
-    if table is None or len(table) < 3:
+    if table is None or len(table) < 3 or not _learnt(story):
         return None
     rows, answers = table.sum(1), table.argmax(1)
     sure = float((table.max(1) / rows).mean())
     shifted = int((answers != np.arange(len(answers))).sum())
-    clear = sure > max(0.25, 2.0 / len(table))
+    luck = float((table.sum(0) / table.sum()).max())  # of whoever gives every row the same answers
+    error = math.sqrt(luck * (1 - luck) / float(table.sum()))
+    clear = sure > max(0.25, 2.0 / len(table), luck + 3 * error)
     wrong = float(np.trace(table) / table.sum())
     if len(set(answers.tolist())) < 0.8 * len(answers) or shifted < max(2, 0.3 * len(answers)):
         return None
@@ -194,6 +197,12 @@ def wrong_normalisation(story: Story) -> Finding | None:
         f"{theirs.channels} {_spell(theirs.mean)}, {_spell(theirs.std)} there",
         remedy="prepare images as the weights' contract says (preprocessing.mean, std, scale)",
     )
+
+
+def _learnt(story: Story) -> bool:
+    """Tell whether the training loss fell at all, or what was begun with may have known already."""
+    curve = story.smoothed()
+    return story.recipe.start is not None or (len(curve) > 1 and curve[-1] < 0.9 * curve[0])
 
 
 def _spell(values: tuple[float, ...]) -> str:

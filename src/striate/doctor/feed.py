@@ -32,9 +32,11 @@ def image_statistics(subject: Subject) -> Check:
         expected="channel means near 0 and spreads near 1 (off by at most 0.35)",
         band=(0.0, 0.35),
         verdict="pass" if good else "warn" if fair else "fail",
-        meaning=f"channels are {worst}",
+        meaning=f"channels are {worst}" if wide else "all pixels have one value: nothing is seen",
         fix=""
         if good
+        else "look at the images: they may have been read, scaled or clipped to nothing"
+        if not wide
         else "normalise with the mean and deviation of these images (preprocessing.mean, std)",
     )
 

@@ -59,6 +59,7 @@ class Story(NamedTuple):
         orders: what each epoch began with, oldest first.
         contract: the run's.
         start: that of the weights it began with.
+        waited: most seconds that an epoch spent waiting for images; None where nobody counted.
     """
 
     recipe: Recipe
@@ -76,6 +77,7 @@ class Story(NamedTuple):
     orders: tuple[Mapping[str, Any], ...] = ()
     contract: Contract | None = None
     start: Contract | None = None
+    waited: float | None = None
 
     @property
     def chance(self) -> float:
@@ -168,12 +170,12 @@ class Teller(NamedTuple):
             gradients=column("gradient_norm"),
             steps_per_epoch=max(1, -(-images // self.recipe.batch)),
             validations=np.array(
-                [[line["loss"], line["accuracy"]] for line in checks], np.float64
+                [[line.get("loss"), line["accuracy"]] for line in checks], np.float64
             ).reshape(-1, 2),
             probes=tuple(
                 line
                 for line in history
-                if line.get("kind") == "probe" and line.get("probe") == "layers"
+                if line.get("probe") == "layers" and line.keys() >= {"weights", "values", "norms"}
             ),
             failure=failures[-1] if failures else None,
             data=self.data,
@@ -182,4 +184,5 @@ class Teller(NamedTuple):
             orders=tuple(line for line in history if line.get("probe") == "order"),
             contract=self.contract,
             start=self.start,
+            waited=max((line["waited"] for line in history if "waited" in line), default=None),
         )

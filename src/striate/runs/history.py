@@ -1,7 +1,7 @@
 """The history of a run: one JSON object a line, only ever appended to.
 
 A crash can cut the last line, and a resume repeats the steps after its checkpoint. Neither is
-mended in place: readers skip what is no JSON object, and a line
+mended in place: readers skip what is no JSON object or lacks what its kind always has, and a line
 `{"kind": "event", "event": "resumed", "step": S}` says that earlier lines beyond step S no longer
 count.
 """
@@ -21,6 +21,8 @@ from striate.files import reporting
 from striate.records import to_builtins, to_json
 
 _SECONDS = 1.0
+_NUMBERS = {"step": ("step",), "validation": ("step", "epoch", "accuracy"), "probe": ("step",)}
+_NUMBERS_OR_NULL = ("loss", "rate", "gradient_norm")
 
 
 class History:
@@ -82,7 +84,16 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         entry = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return entry if isinstance(entry, dict) else None
+    return entry if isinstance(entry, dict) and _whole(entry) else None
+
+
+def _whole(entry: Mapping[str, Any]) -> bool:
+    """Say whether a line has what readers take for granted of its kind."""
+    kind = entry.get("kind")
+    known = kind != "event" or isinstance(entry.get("event"), str)
+    given = [entry.get(name) for name in _NUMBERS.get(str(kind), ())]
+    free = [entry[name] for name in _NUMBERS_OR_NULL if entry.get(name) is not None]
+    return known and all(isinstance(each, int | float) for each in (*given, *free))
 
 
 def _finite(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 from striate import wording
 from striate.records import Record
@@ -12,6 +12,10 @@ from striate.search.importance import Importance, importance
 from striate.search.leaders import TEST, compare
 from striate.search.slot import Entry
 from striate.search.space import Numbers, Parameter, Space, Value
+
+GUESSED: Final = (
+    "no run did better than guessing, so these settings tell nothing; striate check may"
+)
 
 
 class Best(Record, frozen=True, kw_only=True):
@@ -120,7 +124,7 @@ def summed_up(
         best=best,
         leaders=tuple(leaders),
         group=len(group),
-        verdict=_verdict(best, group, leaders),
+        verdict=GUESSED if best and _guessed(entries) else _verdict(best, group, leaders),
         noise=noise,
         extensions=() if ended is None else ended.extensions,
         edges=() if ended is None else _edges(ended, best),
@@ -163,6 +167,12 @@ def _unrepeated(ended: Ended | None) -> Best | None:
     if top is None or top.score is None:
         return None
     return Best(settings=top.values, mean=top.score, interval=None, scores=(), tied=True)
+
+
+def _guessed(entries: list[Entry]) -> bool:
+    """Tell whether no run did better than guessing."""
+    ends = [each.outcome for each in entries if each.outcome is not None]
+    return all(each.blind for each in ends if each.score is not None)
 
 
 def _verdict(best: Best | None, group: list[Best], leaders: list[Best]) -> str:

@@ -27,6 +27,7 @@ from striate.search.space import Space
 from striate.search.trainer import Problem, Trainer
 from striate.train import Recipe
 from striate.train.interrupt import interruptible
+from striate.train.optimiser import check_trainable
 from striate.train.processes import processes
 
 
@@ -87,11 +88,12 @@ def search(
 
     Raises:
         UsageError, UnknownName: no such range, key or storage.
-        DataError, ContractError: data and network cannot be trained together.
+        DataError, ContractError, DesignError: data and network cannot be trained together.
         RunError: the folder is something else, or asks something else.
         TrainingError: no run gave a score.
     """
     engine()
+    check_trainable(recipe.network)
     problem = Problem(recipe, network)
     question = Question(
         recipe=recipe,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.design import Network
+from striate.errors import DesignError
 from striate.records import Family, expect
 
 
@@ -178,6 +179,24 @@ def _check_moments(betas: tuple[float, float], epsilon: float) -> None:
     expect(epsilon > 0, "an epsilon above 0", epsilon=epsilon)
 
 
+def check_trainable(network: Network) -> None:
+    """Refuse a network in which there is nothing to train.
+
+    Raises:
+        DesignError: it has no parameters, or all of them are frozen.
+    """
+    parameters = network.parameters()
+    if any(parameter.trainable for parameter in parameters):
+        return
+    frozen = f"{len(parameters)}, all of them frozen" if parameters else "none"
+    raise DesignError(
+        f"Expected a network with parameters to train, {network.name} has {frozen}",
+        fixes=("let some layer train",)
+        if parameters
+        else (f"end it with a layer that learns, such as FC-{network.classes}",),
+    )
+
+
 class Stepper:
     """A torch optimiser whose parameters go by their names in the network.
 
@@ -186,11 +205,15 @@ class Stepper:
         network: says which parameters are trained, their roles and multipliers.
         net: the module that holds them; parameters that are not trained get no gradient.
         decay_norms_and_biases: whether decay spares no parameter.
+
+    Raises:
+        DesignError: there is nothing to train.
     """
 
     def __init__(
         self, record: Optimiser, network: Network, net: nn.Module, decay_norms_and_biases: bool
     ) -> None:
+        check_trainable(network)
         self.record = record
         tensors = dict(net.named_parameters())
         self.parameters: dict[str, nn.Parameter] = {}

@@ -19,6 +19,7 @@ from striate.runs import Run
 from striate.train import checkpoint
 from striate.train.interrupt import Interrupt, interruptible
 from striate.train.loop import fit
+from striate.train.optimiser import check_trainable
 from striate.train.plan import Choice, Plan, follow, make_plan, obeying
 from striate.train.prepare import Prepared, lit, prepare, prepare_again
 from striate.train.processes import Processes, processes
@@ -57,10 +58,12 @@ def train(
         parent: the run that this one takes the place of.
 
     Raises:
-        DataError, ContractError, DesignError: data and network cannot be trained together.
+        DataError, ContractError, DesignError: data and network cannot be trained together, or
+            the network has nothing to train.
         RunError: there is a run at `out` already, or the disk is full.
         NotFiniteError: a loss or gradient became NaN or infinite; the last checkpoint stays.
     """
+    check_trainable(recipe.network)
     with processes(recipe.device) as together:
         if out is not None:  # before anybody waits for the data
             together.decide(lambda: runs.check_free(out, overwrite))
@@ -138,16 +141,18 @@ def recorded(run: Run) -> TrainResult:
     """Return the result of a finished run, read from its folder."""
     recipe = decode(Recipe, run.recipe_document())
     validations = from_history(run.history("validation"))
-    ending = [line for line in run.history("event") if line["event"] == "finished"][-1]
+    endings = [line for line in run.history("event") if line["event"] == "finished"]
+    ending = endings[-1] if endings else {}
+    lost = () if endings else ("The history has lost its end.",)
     test = (run.results() or {}).get("test", {})
     return TrainResult(
         run=str(run.path),
         network=recipe.network.name,
-        epochs=ending["epoch"],
-        seconds=ending["seconds"],
+        epochs=ending.get("epoch", max((each.epoch for each in validations), default=0)),
+        seconds=ending.get("seconds", 0.0),
         validation=_figures(best(validations, recipe.choose_by)),
         test=HeldOut(**{name: test[name] for name in HeldOut.__struct_fields__}) if test else None,
-        notes=_notes(run),
+        notes=(*_notes(run), *lost),
     )
 
 

@@ -45,7 +45,11 @@ class Validation(Record, frozen=True, kw_only=True):
 def from_history(lines: Iterable[Mapping[str, Any]]) -> list[Validation]:
     """Return the validations that lines of a history tell of."""
     known = Validation.__struct_fields__
-    return [Validation(**{name: line[name] for name in known if name in line}) for line in lines]
+    return [
+        Validation(**{name: line[name] for name in known if name in line})
+        for line in lines
+        if line.get("loss") is not None
+    ]
 
 
 def best(validations: Sequence[Validation], by: Figure) -> Validation | None:
