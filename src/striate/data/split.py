@@ -99,7 +99,8 @@ def split(
     if len(set(training.labels.tolist())) < 2:
         raise DataError(
             f"Expected images of at least two classes to train on, received "
-            f"{len(set(training.labels.tolist()))} in {dataset.spec}: there is nothing to tell apart."
+            f"{len(set(training.labels.tolist()))} in {dataset.spec}: there is nothing to tell "
+            "apart."
         )
     notes: list[str] = []
     parts: dict[str, Samples] = {}
