@@ -125,11 +125,12 @@ def test_explain_writes_a_page_that_opens_from_disk(
 def test_explain_looks_at_the_layers_that_are_named(
     run: Callable[..., Any], trained: runs.Run, image: Path, tmp_path: Path
 ) -> None:
-    parts = [f"--part={each}" for each in ("maps", "filters", "inversion", "dream", "classes")]
+    parts = [f"--part={each}" for each in ("maps", "filters", "inversion", "dream", "units")]
     parts += ["--layer=relu1", "--layer=conv2", "--method=grad_cam", "--style=simonyan"]
+    parts += ["--unit=relu2:3", "--search=20"]
     ended = run("explain", trained.path, image, *parts, "--out", tmp_path, "--json")
     assert ended.code == 0, ended.err
-    maps, filters, classes, inversion, dream = json.loads(ended.out)["sections"]
+    maps, filters, units, inversion, dream = json.loads(ended.out)["sections"]
     assert maps["pictures"][1]["title"] == "grad cam at conv2"
     assert [each["title"] for each in filters["pictures"]] == [
         "filters of conv2",
@@ -138,7 +139,7 @@ def test_explain_looks_at_the_layers_that_are_named(
     assert set(inversion["pictures"][0]["measures"]) == {"error_relu1", "error_conv2"}
     assert inversion["pictures"][0]["measures"]["error_relu1"] < 0.5
     assert set(dream["pictures"][0]["measures"]) == {"strength_relu1", "strength_conv2"}
-    assert "sure" in classes["pictures"][0]["measures"]
+    assert [each["title"] for each in units["pictures"]] == ["relu2:3"]
 
 
 def test_explain_shows_the_mark_in_the_corner_that_decides(

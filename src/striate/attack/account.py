@@ -115,17 +115,12 @@ def _guards(found: Assault) -> Section:
         (
             "holds" if guard.passed else "FAILS",
             guard.name,
-            guard.found,
-            "" if guard.passed else guard.meaning,
+            guard.found if guard.passed else f"{guard.found}. {guard.meaning}",
         )
         for guard in found.table.guards
     ]
-    return Section(
-        name="guards",
-        title="Guards",
-        text=text,
-        table=(("", "what has to hold", "found", "what the failure means"), *rows),
-    )
+    header = ("", "what has to hold", "found")
+    return Section(name="guards", title="Guards", text=text, table=(header, *rows))
 
 
 def _distances(found: Assault) -> Section:

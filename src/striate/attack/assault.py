@@ -40,7 +40,7 @@ class Means:
         steps: of PGD.
         step: length of each; 2.5 eps / steps unless given.
         restarts: random starts of PGD.
-        files: images of one's own, each attacked once at the least eps and drawn.
+        files: images of one's own, each drawn as the least eps that fools the net makes it.
         target: id or label of the class that they are to be taken for; any but what they are,
             unless given.
         thorough: seek nearest images also by Carlini and Wagner's attack, and one perturbation for
@@ -100,6 +100,8 @@ def assault(
     inputs = _pixels(samples, contract, chosen)
     labels = torch.tensor(outputs, device=chosen)[torch.from_numpy(samples.labels).to(chosen)]
     radii = means.radii(contract)
+    own = opened.figures / "attack" if isinstance(opened, runs.Run) else Path("attack")
+    album = draw.Album(Path(out) if out is not None else own)
     table = robustness(
         net,
         contract,
@@ -113,11 +115,12 @@ def assault(
         inputs=inputs,
         expected=_recorded(opened, found),
     )
-    own = opened.figures / "attack" if isinstance(opened, runs.Run) else Path("attack")
-    album = draw.Album(Path(out) if out is not None else own)
     pictures = illustrate(net, contract, images, labels, table, radii, album, steps=means.steps)
     for number, (image, path) in enumerate(zip(own_images, means.files, strict=True), 1):
-        figure, hit = panda(net, contract, image.to(chosen), eps=min(radii), target=target)
+        for eps in sorted(radii):
+            figure, hit = panda(net, contract, image.to(chosen), eps=eps, target=target)
+            if hit.succeeded.all():
+                break
         pictures[f"own{number}"] = draw.Picture(
             file=album.put(f"own{number}", figure),
             title=Path(path).name,

@@ -28,6 +28,7 @@ from striate.inference import to_picture
 from striate.layers import Net
 from striate.wording import count as counted
 
+_SMALL = 64  # pixels of a side that are few
 _MANY = 64  # filters or maps that one picture shows
 
 
@@ -202,10 +203,20 @@ def class_section(
     *,
     style: Style = "fourier",
     most: int = 24,
-    steps: int = 128,
+    steps: int | None = None,
     seed: int = 0,
 ) -> Section:
-    """Draw a picture made for each class, and what the network makes of it."""
+    """Draw a picture made for each class, and what the network makes of it.
+
+    Args:
+        net, contract: as of `Method`.
+        album: where pictures go.
+        style: how they are kept pictures.
+        most: classes drawn; the first.
+        steps: of each; unless given 128, and 256 for small images, which have less to be moved.
+        seed: of the start and the shaking.
+    """
+    steps = steps or (256 if max(contract.size) <= _SMALL else 128)
     classes = list(range(min(len(contract.classes), most)))
     shown, captions, likely = [], [], []
     for target in progress.track(classes, "picturing classes", "classes", len(classes)):
