@@ -9,6 +9,8 @@ import pytest
 from tests.doctor.test_diagnose import recipe
 
 from striate import doctor, runs, train
+from striate.doctor.live import write, written
+from striate.doctor.story import Finding
 from striate.errors import NotFiniteError
 from striate.train import Recipe
 
@@ -58,6 +60,25 @@ def test_weights_that_are_spoilt_are_begun_anew(tmp_path: Path) -> None:
     healed = runs.open(result.run)
     assert healed.path != tmp_path / "run" and healed.info.parent is not None
     assert result.test is not None and result.test.accuracy > 0.5
+
+
+def test_damage_that_takes_long_is_waited_for(tmp_path: Path) -> None:
+    """Branches last as long as it took the run to be spoilt; a finding is written once."""
+    train.train(at(0.5), out=tmp_path / "run", plan="default")
+    run = runs.open(tmp_path / "run")
+    spoilt = Finding(
+        finding="dead_rectifiers",
+        confidence=1.0,
+        evidence={},
+        meaning="",
+        remedy="",
+        settings=("optimiser.rate=0.05",),
+    )
+    steps = [doctor.experiment(run, spoilt, steps=asked, seeds=(0,)).steps for asked in (1, 5, 200)]
+    write(run.path, spoilt, 12)
+    steps += [doctor.experiment(run, spoilt, steps=2, seeds=(0,)).steps]
+    assert steps == [10, 50, 200, 12]
+    assert [each["step"] for each in written(run)] == [12]
 
 
 def test_what_no_remedy_helps_is_still_an_error(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from striate import inference, runs
 from striate.data import Dataset
+from striate.doctor.live import written
 from striate.doctor.story import Finding
 from striate.errors import NotFiniteError, UsageError
 from striate.records import Record, decode, to_builtins, with_settings
@@ -34,6 +35,8 @@ SPOILING: Final = {  # findings after which the weights are not worth keeping
     "too_much_decay",
     "wrong_normalisation",
 }
+
+_LONGEST: Final = 10  # times the steps asked for, where damage takes longer to show
 
 
 class Arm(Record, frozen=True, kw_only=True):
@@ -83,7 +86,8 @@ def experiment(
     Args:
         run: the run folder; only read.
         finding: one with settings.
-        steps: of each branch; no more than the run has left.
+        steps: of each branch; no more than the run has left. Where weights were spoilt, as many
+            as it took until that was found, up to ten times as many: fewer would not show it.
         seeds: one pair of branches each.
         dataset: the run's data, where it is open already.
 
@@ -97,7 +101,10 @@ def experiment(
     own, plan = decode(Recipe, opened.recipe_document()), decode(Plan, opened.plan())
     treated = with_settings(own, list(finding.settings))
     found = opened.checkpoints() if opened.state != "finished" else []
-    fork = found[-1] if found and finding.finding not in SPOILING else None
+    spoilt = finding.finding in SPOILING
+    fork = found[-1] if found and not spoilt else None
+    if spoilt:
+        steps = max(steps, min(_found_at(opened, finding), _LONGEST * steps))
     with processes(plan.device if own.device == "auto" else own.device) as together, obeying(plan):
         prepared = prepare_again(own, opened, dataset)
 
@@ -126,6 +133,14 @@ def experiment(
 def with_experiment(finding: Finding, found: Experiment) -> Finding:
     """Return a finding that says what its experiment found."""
     return finding.replace(experiment=to_builtins(found))
+
+
+def _found_at(run: runs.Run, finding: Finding) -> int:
+    """Return the step at which a finding was first made, or else the run's last one."""
+    for told in written(run):
+        if told["finding"] == finding.finding:
+            return int(told["step"])
+    return int(max((line["step"] for line in run.history("step")), default=0))
 
 
 def _advance(training: Training, prepared: Prepared, steps: int) -> float:

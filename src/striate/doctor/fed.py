@@ -20,7 +20,7 @@ def starved(story: Story) -> Finding | None:
     """A device that waits for its data."""
     shares = [probe["waiting"] for probe in story.probes[2:] if probe.get("waiting") is not None]
     share = float(np.median(shares)) if len(shares) > 1 else 0.0
-    if share < _WAITING or (story.waited is not None and story.waited < _SECONDS):
+    if share < _WAITING or story.waited < _SECONDS:
         return None
     return Finding(
         finding="data_starved",

@@ -28,7 +28,8 @@ class Live:
 
     Args:
         path: of the run folder, which training makes before its first step.
-        told: called with each new finding.
+        told: called with each finding, once; also with what was written before a resume, which is
+            not said and not written again.
 
     Attributes:
         findings: so far.
@@ -42,6 +43,7 @@ class Live:
         self._teller: Teller | None = None
         self._lines: list[Mapping[str, Any]] = []
         self._next = _FIRST
+        self._written: set[str] = set()
 
     def see(self, line: Mapping[str, Any], net: Net) -> None:
         """Keep a line, and ask the rules now and then."""
@@ -59,6 +61,7 @@ class Live:
         """Read what a run was made of, and what was written before it was resumed."""
         recipe = decode(Recipe, run.recipe_document())
         self._teller = Teller(recipe, run.contract(), run.data_document(), start_contract(recipe))
+        self._written = {str(each["finding"]) for each in written(run)}
         here = first.items()  # it may have reached the file already
         self._lines = [each for each in run.history() if not here <= each.items()]
 
@@ -70,10 +73,18 @@ class Live:
         for each in diagnose_story(story, live=True):
             if each.finding not in known and each.confidence >= SURE:
                 self.findings.append(each)
-                write(self.path, each, int(self._lines[-1].get("step", 0)))
-                progress.say(f"Doctor: {each.finding.replace('_', ' ')}: {each.meaning}.")
-                progress.say(f"  To do: {each.remedy}.")
+                if each.finding not in self._written:
+                    write(self.path, each, int(self._lines[-1].get("step", 0)))
+                    progress.say(f"Doctor: {each.finding.replace('_', ' ')}: {each.meaning}.")
+                    progress.say(f"  To do: {each.remedy}.")
                 self.told(each)
+
+
+def written(run: Run) -> list[dict[str, Any]]:
+    """Return what a run's findings.jsonl holds, in order; a cut last line is left out."""
+    path = run.path / "findings.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def write(path: Path, finding: Finding, step: int) -> None:

@@ -59,7 +59,8 @@ class Story(NamedTuple):
         orders: what each epoch began with, oldest first.
         contract: the run's.
         start: that of the weights it began with.
-        waited: most seconds that an epoch spent waiting for images; None where nobody counted.
+        waited: most seconds that an epoch spent waiting for images; before the first has ended,
+            all that have passed.
     """
 
     recipe: Recipe
@@ -77,7 +78,7 @@ class Story(NamedTuple):
     orders: tuple[Mapping[str, Any], ...] = ()
     contract: Contract | None = None
     start: Contract | None = None
-    waited: float | None = None
+    waited: float = math.inf
 
     @property
     def chance(self) -> float:
@@ -158,6 +159,9 @@ class Teller(NamedTuple):
         failures = [line for line in history if line.get("event") == "not finite"]
         images = len(self.data.get("train", {}).get("ids", ()))
 
+        times = [line["time"] for line in steps if "time" in line]
+        passed = times[-1] - times[0] if times else 0.0
+
         def column(name: str) -> Floats:
             values = [line.get(name) for line in steps]
             return np.array([np.nan if each is None else each for each in values], np.float64)
@@ -184,5 +188,5 @@ class Teller(NamedTuple):
             orders=tuple(line for line in history if line.get("probe") == "order"),
             contract=self.contract,
             start=self.start,
-            waited=max((line["waited"] for line in history if "waited" in line), default=None),
+            waited=max((line["waited"] for line in history if "waited" in line), default=passed),
         )
