@@ -18,12 +18,13 @@ _TOGETHER = 8  # pictures of a group
 _SIDE = 96
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1f2937;max-width:70rem;margin:2rem auto}
+body{font:15px/1.5 system-ui,sans-serif;color:#1f2937}
+body{max-width:70rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
 table{border-collapse:collapse}td,th{padding:.15rem .8rem .15rem 0;text-align:left}
 .pass{color:#047857}.warn{color:#b45309}.fail{color:#b91c1c}
 .group{display:inline-block;border:1px solid #e5e7eb;border-radius:4px;padding:.4rem;margin:.3rem}
-figure{display:inline-block;margin:.2rem;max-width:8rem;vertical-align:top}
+figure{display:inline-block;margin:.2rem;max-width:9rem;vertical-align:top}
 figcaption,p.note{font-size:.7rem;color:#6b7280;overflow-wrap:anywhere;margin:0}
 """
 
@@ -41,7 +42,8 @@ def page(health: Health, dataset: Dataset) -> str:
         for index, id in enumerate(samples.ids)
     }
     counts = ", ".join(f"{part} {number:,}" for part, number in health.images.items())
-    sections = [_section(each, places, dataset) for each in health.findings]
+    sound = [each for each in health.findings if each.verdict == "pass" and not each.items]
+    sections = [_section(each, places, dataset) for each in health.findings if each not in sound]
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -50,6 +52,7 @@ def page(health: Health, dataset: Dataset) -> str:
             f"<h1>{escape(health.name)}: <span class={health.verdict}>{health.verdict}</span></h1>",
             f"<p>{escape(health.spec)}<br>Images: {counts}. "
             f"Looked at in {health.seconds:.0f} seconds.</p>",
+            f"<p><span class=pass>pass</span> {', '.join(map(_title, sound))}</p>" if sound else "",
             *sections,
             _classes(health),
             _table("How pixels are stored", health.modes),
@@ -61,11 +64,11 @@ def page(health: Health, dataset: Dataset) -> str:
 
 
 def _section(finding: Finding, places: dict[str, tuple[str, int]], dataset: Dataset) -> str:
-    title = finding.check.replace("_", " ")
-    lines = [f"<h2><span class={finding.verdict}>{finding.verdict}</span> {escape(title)}"]
+    lines = [f"<h2><span class={finding.verdict}>{finding.verdict}</span> {_title(finding)}"]
     lines.append(f": {finding.count:,}</h2>" if finding.count else "</h2>")
     if finding.verdict != "pass":
-        lines.append(f"<p>{escape(finding.meaning)}. To do: {escape(finding.fix)}.</p>")
+        said = f"{finding.meaning[:1].upper()}{finding.meaning[1:]}. To do: {finding.fix}."
+        lines.append(f"<p>{escape(said)}</p>")
     for number, group in enumerate(finding.items[:_SHOWN]):
         note = finding.notes[number] if finding.notes else ""
         lines.append(f"<div class=group><p class=note>{escape(note)}</p>")
@@ -75,6 +78,10 @@ def _section(finding: Finding, places: dict[str, tuple[str, int]], dataset: Data
     if beyond > 0:
         lines.append(f"<p>and {beyond:,} more: see the JSON document.</p>")
     return "".join(lines)
+
+
+def _title(finding: Finding) -> str:
+    return escape(finding.check.replace("_", " "))
 
 
 def _figure(name: str, places: dict[str, tuple[str, int]], dataset: Dataset) -> str:
