@@ -9,10 +9,10 @@ from torch import Tensor
 
 from striate.contract import Contract
 from striate.explain.attribution import Floats, to_array
+from striate.explain.painting import Fourier
 from striate.explain.walk import looking, walk
 from striate.inference import PixelNet
 from striate.layers import Net
-from striate.randomness import stream
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def invert(
     layer: str,
     *,
     steps: int = 300,
-    variation: float = 0.02,
+    variation: float = 0.1,
     norm: float = 1e-3,
     seed: int = 0,
 ) -> Inversion:
@@ -47,7 +47,8 @@ def invert(
 
     minimises |F(x) - F(x0)|^2 / |F(x0)|^2 + variation TV(x) + norm mean |x|^6
 
-    TV is the mean squared difference of neighbours, x in the network's own units.
+    TV is the mean squared difference of neighbours, x in the network's own units. x is painted in
+    frequencies (`painting.Fourier`): free pixels become noise behind any deep layer.
 
     Args:
         net: the net.
@@ -56,7 +57,7 @@ def invert(
         layer: F.
         steps: of Adam.
         variation, norm: weights.
-        seed: of the start, noise about the mean colour.
+        seed: of the start, faint noise.
 
     Raises:
         DesignError: no such layer.
@@ -66,24 +67,22 @@ def invert(
     """
     with looking(net):
         seen = PixelNet(net, contract)
+        shape = (1, image.shape[0], image.shape[1], image.shape[2])
+        painting = Fourier(shape, seed, contract.channels == "bgr", image.device)
+        optimiser = torch.optim.Adam([painting.parameters], lr=painting.rate)
         with torch.no_grad():
             wanted = walk(net, seen.normalise(image[None]), (layer,))[layer]
-        noise = stream(seed, "invert").normal("start", 0.0, 0.05, (1, *image.shape))
-        start = (seen.nothing + torch.from_numpy(noise).to(image)).clamp(0, 1)
-        pixels = start.clone().requires_grad_()
-        optimiser = torch.optim.Adam([pixels], lr=0.02)
         errors = []
         for _ in range(steps):
-            inputs = seen.normalise(pixels)
+            inputs = seen.normalise(painting.pixels().to(image))
             apart = walk(net, inputs, (layer,))[layer] - wanted
             error = apart.square().sum() / wanted.square().sum().clamp_min(1e-12)
             loss = error + variation * _variation(inputs) + norm * inputs.pow(6).mean()
-            (pixels.grad,) = torch.autograd.grad(loss, pixels)
+            (painting.parameters.grad,) = torch.autograd.grad(loss, painting.parameters)
             optimiser.step()
             errors.append(float(error.detach()))
-            with torch.no_grad():
-                pixels.clamp_(0, 1)
         with torch.no_grad():
+            pixels = painting.pixels().to(image)
             apart = walk(net, seen.normalise(pixels), (layer,))[layer] - wanted
             last = float(apart.norm() / wanted.norm().clamp_min(1e-12))
         return Inversion(layer, to_array(pixels[0]), last, errors[0] ** 0.5)

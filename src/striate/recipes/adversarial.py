@@ -10,6 +10,7 @@ from striate.train import Adam, Adversarial, Linear, Recipe
 
 # Two strided convolutions of 16 and 32 filters: the thin net of fast adversarial training.
 _THIN = "conv4-16/2p1 conv4-32/2p1 FC-100 FC-10"
+_BATCH = 100  # of the thin net
 _INKED, _PHOTOGRAPHED = 0.3, 8 / 255  # how far a pixel of a drawing, of a photograph, may move
 
 
@@ -66,13 +67,18 @@ def _adversarial(facts: DataFacts, wish: Wish, name: str, steps: int) -> Recipe:
     )
     if not thin:
         return recipe
-    return recipe.replace(
+    recipe = recipe.replace(
         preprocessing=recipe.preprocessing.replace(mean=(0.0,), std=(1.0,)),
         augmentation=(),
-        optimiser=Adam(rate=0.005),
         schedule=Linear(),
-        warmup_epochs=4.0,
-        epochs=12,
-        batch=100,
+        batch=_BATCH,
         ema=None,
     )
+    if steps == 1:
+        return recipe.replace(optimiser=Adam(rate=0.005), warmup_epochs=4.0, epochs=12)
+    # Three epochs for the box to grow: at its full size at once, and at the rate above, nothing was
+    # learnt in two epochs (docs/log.md).
+    ramp = round(2.75 * facts.count / _BATCH)
+    objective = Adversarial(eps=eps, steps=steps, ramp=ramp)
+    adam = Adam(rate=0.002)
+    return recipe.replace(objective=objective, optimiser=adam, warmup_epochs=1.0, epochs=8)
