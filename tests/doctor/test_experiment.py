@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from striate import doctor, train
+from striate import doctor, runs, train
 from striate.design import Sketch
 from striate.doctor.story import Finding
 from striate.errors import NotFiniteError, UsageError
+from striate.train.fork import fork
+from striate.train.interrupt import Interrupt
+from striate.train.training import Training
 
 
 def recipe(**changes: Any) -> train.Recipe:
@@ -73,6 +78,56 @@ def test_the_claim_is_what_a_full_rerun_shows(tmp_path: Path) -> None:
         again = train.train(recipe(seed=seed, epochs=2), out=tmp_path / f"again{seed}")
         assert again.validation is not None
         assert again.validation.loss == pytest.approx(loss, rel=1e-6)
+
+
+class Stop:
+    """Asks a training to end after some steps, as ctrl-C does."""
+
+    def __init__(self, interrupt: Interrupt, after: int) -> None:
+        self.interrupt, self.after = interrupt, after
+
+    def see(self, line: Mapping[str, Any], net: object) -> None:
+        if line["kind"] == "step" and line["step"] == self.after:
+            self.interrupt.asked_at = time.monotonic()
+
+
+def test_branches_from_a_checkpoint_are_what_resuming_shows(tmp_path: Path) -> None:
+    """In the middle of an epoch: control as the run resumed, remedy as its fork, to the digit."""
+    interrupt = Interrupt()
+    train.train(
+        recipe(optimiser=train.SGD(rate=0.01, momentum=0.9)),
+        out=tmp_path / "run",
+        observers=[Stop(interrupt, 25)],
+        interrupt=interrupt,
+        plan="default",
+    )
+    run = runs.open(tmp_path / "run")
+    asked = finding("optimiser.rate=0.1")
+    found = doctor.experiment(run, asked, steps=1000, seeds=(0,))
+    assert found.start == 25 and run.state == "interrupted"
+    forked = fork(run, tmp_path / "forked", asked.settings)
+    for path, arm in ((forked.path, found.remedy), (run.path, found.control)):
+        train.resume(path)
+        assert arm.losses == (runs.open(path).history("validation")[-1]["loss"],)
+
+
+def test_seeds_differ_and_share_their_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, bytes]] = []
+    take = Training.take_step
+
+    def watched(self: Training, parts: Any) -> Any:
+        seen.append((self.recipe.seed, parts[0].images.numpy().tobytes()))
+        return take(self, parts)
+
+    train.train(recipe(epochs=1), out=tmp_path / "run", plan="default")
+    monkeypatch.setattr(Training, "take_step", watched)
+    found = doctor.experiment(tmp_path / "run", finding("optimiser.rate=0.01"), steps=3)
+    assert found.seeds == (0, 1, 2)
+    branches = [tuple(seen[k : k + 3]) for k in range(0, len(seen), 3)]
+    assert len(branches) == 6 and len(set(branches)) == 3
+    assert all(branches[k] == branches[k + 1] for k in (0, 2, 4))
 
 
 def test_a_control_that_blows_up_loses(tmp_path: Path) -> None:
