@@ -121,6 +121,14 @@ def test_a_unit_has_patches_and_a_wish(page: Page, client: httpx.Client) -> None
     assert wish["answer"] > wish["start"]
 
 
+def test_a_class_has_whole_images_for_patches(page: Page, client: httpx.Client) -> None:
+    output = page.shelf.run("digits-001").network().outputs[0].source
+    told = ask(client, "patches", layer=output, channel=7)
+    assert len(told["patches"]) == 9
+    assert all(each["box"] == [[0, 8], [0, 8]] for each in told["patches"])
+    assert pixels(told["patches"][0]["pixels"]).shape[:2] == (8, 8)
+
+
 def test_a_class_may_be_wished_for(page: Page, client: httpx.Client) -> None:
     output = page.shelf.run("digits-001").network().outputs[0].source
     assert ask(client, "wish", layer=output, channel=7)["probability"] > 0.5

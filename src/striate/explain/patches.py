@@ -135,8 +135,8 @@ def _search(
             loader.epoch(0), "searching", "images", len(samples), lambda one: len(one.labels)
         )
         for batch in epoch:
-            maps = walk(net, batch.images.to(like), (layer,))[layer][:, own].flatten(2)
-            top, at = (maps if maps.dim() == 3 else maps[..., None]).max(2)
+            maps = walk(net, batch.images.to(like), (layer,))[layer][:, own]
+            top, at = maps.reshape(*maps.shape[:2], -1).max(2)
             values.append(top)
             places.append(at)
             images.append(torch.from_numpy(np.asarray(batch.indices))[:, None].expand_as(at.cpu()))

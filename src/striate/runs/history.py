@@ -61,7 +61,10 @@ class History:
         if self._waiting:
             self.write()
         lines: list[dict[str, Any]] = []
+        telling = (b'"resumed"', b"" if kind is None else f'"{kind}"'.encode())
         for line in self.path.read_bytes().splitlines() if self.path.exists() else ():
+            if not any(word in line for word in telling):
+                continue  # of another kind: not worth decoding
             entry = _parse(line)
             if entry is None:
                 continue

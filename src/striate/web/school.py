@@ -55,6 +55,7 @@ class School:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._path: Path | None = None
+        self._paused = False
         self._said: IO[bytes] | None = None
 
     def status(self) -> dict[str, Any]:
@@ -120,6 +121,7 @@ class School:
         with self._lock:
             if self._process is not None and self._process.poll() is None:
                 self._process.send_signal(signal.SIGINT)
+                self._paused = True
         return self.status()
 
     def close(self) -> None:
@@ -135,7 +137,12 @@ class School:
             self._said, self._process = None, None
 
     def _check_free(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        """Refuse a second training; wait for one that was paused, which has saved but not ended."""
+        process = self._process
+        if process is not None and self._paused:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE)
+        if process is not None and process.poll() is None:
             raise Refusal(409, "A training is under way: pause it first.")
 
     def _begin(self, path: Path, task: Task) -> dict[str, Any]:
@@ -154,7 +161,7 @@ class School:
                 start_new_session=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
-            self._path = path
+            self._path, self._paused = path, False
             if self._process.stdin is not None:
                 self._process.stdin.write(to_json(task))
                 self._process.stdin.close()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from striate import runs
+from striate.design import Network
 from striate.errors import StriateError
+from striate.records import from_json
 from striate.web.shelf import Shelf, open_place, reading
 
 if TYPE_CHECKING:
@@ -62,11 +65,8 @@ def _stamp(path: Path) -> tuple[tuple[int, int] | None, ...]:
 def summary(model: Model) -> dict[str, Any]:
     """Return what a list says of a run."""
     contract = model.contract()
-    network = model.network()
     found: dict[str, Any] = {
-        "network": network.name,
-        "parameters": network.parameter_count(),
-        "macs": network.macs(),
+        **_network(model),
         "classes": len(contract.classes),
         "channels": contract.channels,
         "size": contract.size,
@@ -88,6 +88,26 @@ def summary(model: Model) -> dict[str, Any]:
         "validation": max((each["accuracy"] for each in validations), default=None),
         "test": None if test is None else {key: test[key] for key in ("accuracy", "loss", "n")},
         "curve": [each["accuracy"] for each in validations],
+    }
+
+
+def _network(model: Model) -> dict[str, Any]:
+    if isinstance(model, runs.Run):
+        return _counted((model.path / "network.json").read_bytes())
+    return _count(model.network())
+
+
+@lru_cache(64)
+def _counted(document: bytes) -> dict[str, Any]:
+    """Count a network by its document: runs of one network are many."""
+    return _count(from_json(Network, document, "network.json"))
+
+
+def _count(network: Network) -> dict[str, Any]:
+    return {
+        "network": network.name,
+        "parameters": network.parameter_count(),
+        "macs": network.macs(),
     }
 
 

@@ -21,6 +21,7 @@ export async function open(main) {
   const name = state.run;
   show(main, waiting("Opening the network"));
   const [run, sheet, { maps }] = await Promise.all([get(api(name)), get(api(name, "network")), get(api(name, "methods"))]);
+  main.toggleAttribute("data-photos", run.size?.[0] >= 96); // else the pixels themselves are looked at
   const last = { answer: latest(), map: latest(), attack: latest(), field: latest() };
   const spaces = sheet.layers.filter((row) => row.output.length === 3 && row.output[1] * row.output[2] > 1);
   let layer = (spaces.find((row) => row.receptive_field.size?.[0] > 8) || spaces[0])?.name, table = null, target = null, unit = null;

@@ -1,7 +1,7 @@
 // Network: the drawing from paper; a layer's figures, filters and answers; a unit's patches and wish.
 
 import { picker } from "./picker.js";
-import { api, brief, by, get, h, latest, percent, s, short, show, slider, tabs, waiting, whole, wrong } from "./dom.js";
+import { api, brief, by, get, h, latest, percent, short, show, tabs, waiting, whole, wrong } from "./dom.js";
 import { state } from "./main.js";
 
 const sheets = new Map();
@@ -47,9 +47,14 @@ export function cells(atlas, label, choose, { most = 256, mark = () => "" } = {}
     }, style: { backgroundImage: `url(${atlas.png})`, backgroundSize: `${100 * atlas.columns}% ${100 * rows}%`,
       backgroundPosition: `${atlas.columns > 1 ? (100 * column) / (atlas.columns - 1) : 0}% ${rows > 1 ? (100 * row) / (rows - 1) : 0}%` } }));
   }
+  return walked(grid, () => Math.max(1, Math.round(grid.clientWidth / (side + 4))));
+}
+
+// One of many buttons is reached by the tab key, the others from it by the arrow keys.
+function walked(grid, wide = () => 1) {
   grid.addEventListener("keydown", (event) => {
-    const own = [...grid.children], at = own.indexOf(document.activeElement), wide = Math.max(1, Math.round(grid.clientWidth / (side + 4)));
-    const next = own[at + ({ ArrowRight: 1, ArrowLeft: -1, ArrowDown: wide, ArrowUp: -wide }[event.key] ?? 0)];
+    const own = [...grid.children], at = own.indexOf(document.activeElement);
+    const next = own[at + ({ ArrowRight: 1, ArrowLeft: -1, ArrowDown: wide(), ArrowUp: -wide() }[event.key] ?? 0)];
     if (!next || next === own[at]) return;
     own[at].tabIndex = -1; next.tabIndex = 0; next.focus(); event.preventDefault();
   });
@@ -63,8 +68,9 @@ export function scale(atlas) {
 export async function open(main, [, wanted]) {
   const name = state.run;
   show(main, waiting("Drawing the network"));
-  const sheet = await get(api(name, "network"));
+  const [sheet, run] = await Promise.all([get(api(name, "network")), get(api(name))]);
   if (!sheet.layers) throw new Error("There is nothing to draw.");
+  main.toggleAttribute("data-photos", run.size?.[0] >= 96);
   const inspector = h("section", { className: "inspector", "aria-label": "The layer chosen" }), place = h("div", { className: "place" }), weights = h("section", { className: "weights", "aria-label": "Filters" });
   const last = { layer: latest(), unit: latest() };
   let layer = null, channel = null, view = innerWidth < 760 ? "table" : "drawing", svg = null;
@@ -106,7 +112,7 @@ export async function open(main, [, wanted]) {
       show(units, waiting("Looking"));
       const [kernels, answers] = await Promise.all([row.filters ? get(api(name, "filters"), { layer }, signal) : null, get(api(name, "activations"), { layer, image: state.image }, signal)]);
       if (signal.aborted) return;
-      show(units, activations(answers, pick));
+      show(units, activations(answers, pick, layer === sheet.layers.at(-1).name ? run.labels : []));
       show(weights, kernels ? filters(kernels, pick) : null);
       if (kernels && row === sheet.layers.find((each) => each.filters)) {
         get(api(name, "gabor"), {}, signal).then((found) => signal.aborted || weights.append(h("p", { className: "quiet" }, classical(found)))).catch(() => null);
@@ -137,16 +143,26 @@ export async function open(main, [, wanted]) {
   return () => { last.layer(async () => null); last.unit(async () => null); };
 }
 
-export function activations(answers, pick) {
-  if (!answers.atlas) return h("div", {}, h("h3", {}, "Answers"), bars(answers.values, pick));
+export function activations(answers, pick, labels = []) {
+  if (!answers.atlas) {
+    const named = labels.length === answers.values.length ? labels : [], top = named[answers.values.indexOf(Math.max(...answers.values))];
+    return h("div", {}, h("h3", {}, "What each unit answers ", h("span", { className: "quiet" }, `${whole(answers.shape.reduce((all, each) => all * each, 1))} numbers${top ? `, the largest that of ${top}` : ""}`)), bars(answers.values, pick, named));
+  }
   return h("div", {}, h("h3", {}, "What each unit answers ", h("span", { className: "quiet" }, `${answers.shape[0]} maps of ${by(answers.shape.slice(1))}, ${percent(answers.idle, 0)} idle`)),
     cells(answers.atlas, "map", pick, { mark: (at) => `unit ${at}, at most ${short(answers.peaks[at])}` }), scale(answers.atlas));
 }
 
-function bars(values, pick) {
-  const top = Math.max(...values.map(Math.abs), 1e-12), wide = 6;
-  return h("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": "Answers" }, s("svg", { class: "bars", viewBox: `0 0 ${Math.max(values.length * wide, 120)} 90`, width: Math.max(values.length * wide, 120), height: 90, role: "img", "aria-label": `${values.length} answers, the largest that of unit ${values.indexOf(Math.max(...values))}` },
-    values.map((value, at) => s("rect", { class: value < 0 ? "minus" : "plus", x: at * wide, width: wide - 1.5, y: value < 0 ? 45 : 45 - (43 * value) / top, height: Math.max(0.5, (43 * Math.abs(value)) / top), onclick: () => pick(at) }, s("title", {}, `unit ${at}: ${short(value)}`)))));
+function bars(values, pick, labels) {
+  const size = Math.max(...values.map(Math.abs), 1e-12), named = labels.length && labels.length <= 40;
+  const grid = h("div", { className: `bars ${named ? "named" : ""}`, role: "group", "aria-label": "units" }, values.map((value, at) => {
+    const said = `unit ${at}${labels[at] ? `, ${labels[at]}` : ""}: ${short(value)}`;
+    return h("button", { type: "button", tabIndex: at ? -1 : 0, "aria-label": said, title: said, onclick: (event) => {
+      grid.querySelector("[aria-pressed]")?.removeAttribute("aria-pressed");
+      event.currentTarget.setAttribute("aria-pressed", "true");
+      pick(at);
+    } }, named && h("span", {}, labels[at]), h("i", { className: value < 0 ? "minus" : "plus", vars: { "--size": (Math.abs(value) / size).toFixed(4) } }), named && h("span", { className: "n" }, short(value)));
+  }));
+  return h("div", { className: "wide" }, walked(grid));
 }
 
 export function filters(kernels, pick) {

@@ -40,23 +40,25 @@ export async function open(main) {
   function attend(name) {
     leave();
     watched = name; state.run = name; state.image = "test:0";
-    leave = classroom(stage, name, rate, act);
+    leave = classroom(stage, name, act);
   }
+  show(stage, h("div", { className: "empty early" }, h("p", {}, "Press Start: the loss falls, filters form, and one image's answers change as they do."), h("p", { className: "quiet" }, "The digits need some ten seconds. Pause at any time, change the learning rate, and go on from there.")));
   if (status.error) show(mistake, wrong(new Error(status.error)));
   if (status.run) attend(status.run);
   else if (state.run && ["running", "interrupted"].includes(state.runs.find((each) => each.name === state.run)?.state)) attend(state.run);
   return () => { closed = true; leave(); };
 }
 
-function classroom(stage, name, rate, act) {
+function classroom(stage, name, act) {
   const loss = chart("Loss", { below: "step" }), accuracy = chart("Validation accuracy", { below: "step", format: (v) => `${Math.round(100 * v)}%` });
   const kernels = h("div", {}), answers = h("div", {}), line = h("p", { className: "now", role: "status" }), only = latest();
-  let wish = rate, layers = [], layer = null, first = null, last = "", closed = false, busy = false, due = null;
+  let wish = null, layers = [], layer = null, first = null, last = "", closed = false, busy = false, due = null;
   const pause = h("button", { className: "button first", onclick: () => { pause.disabled = true; post("/api/training/pause").catch((error) => { line.textContent = error.message; }); } }, "Pause");
   const on = h("button", { className: "button first", hidden: true, onclick: () => act(() => post(api(name, "resume"), wish ? { rate: wish } : {})) }, "Go on");
   const knob = slider("Learning rate", { id: "new-rate", min: -4, max: 0, step: 0.05, value: -1.5, text: (v) => `${Number((10 ** v).toPrecision(2))}` }, (v) => { wish = Number((10 ** v).toPrecision(3)); note.textContent = "Going on with another rate makes a run of its own, forked here."; });
   knob.hidden = true;
-  const note = h("span", { className: "quiet" });
+  const note = h("p", { className: "quiet note" });
+  get(api(name)).then((run) => { if (wish === null) knob.set(Math.log10(run.settings.optimiser.rate)); }).catch(() => null);
   const chooser = h("select", { "aria-label": "Layer", onchange: (event) => { layer = event.target.value; look(); } });
   show(stage, h("div", { className: "head" }, h("div", {}, h("h2", { className: "title" }, name), line), h("div", { className: "actions" }, knob, pause, on, h("button", { className: "button", onclick: () => go("runs", name) }, "All of it"))), note,
     h("div", { className: "charts two" }, loss.box, accuracy.box), h("div", { className: "forming" }, h("section", { className: "panel" }, h("h3", {}, "Filters, as they form"), kernels), h("section", { className: "panel" }, h("div", { className: "row" }, h("h3", {}, "Answers to one image"), chooser), answers)));
@@ -65,7 +67,7 @@ function classroom(stage, name, rate, act) {
     first = sheet.layers.find((row) => row.filters)?.name ?? null;
     layer = (layers.find((row) => row.kind.includes("relu")) || layers[0])?.name ?? null;
     show(chooser, layers.map((row) => h("option", { value: row.name, selected: row.name === layer }, row.name)));
-    look();
+    if (+stage.dataset.steps > 2) look();
   }).catch(() => null);
   async function look() {
     if (busy || closed) return;
