@@ -1,9 +1,8 @@
 """What each augmentation gives: ResNet-18 at 64 pixels on photographs, the same number of steps.
 
 Every arm is the same training (network, steps, rate, seeds) but for its augmentation; the first has
-none. Each finished training is written to `--out` as it ends, and what is there is not done again: 24
-trainings of some four minutes each on two idle cores (27 s of processor time an epoch, both of them
-busy with other work).
+none. Each finished training is written to `--out` as it ends, and what is there is not done again.
+There are 24, of some 400 steps of 57 GFLOP: an estimated 3 to 4 minutes each on two idle cores.
 Ctrl-C (or SIGTERM) saves where a training stands; the same command goes on from there.
 
     python benchmarks/augmentations.py FOLDER [--epochs 24] [--seeds 3] [--only ARM ...]
