@@ -14,7 +14,7 @@ from striate import design
 from striate.engine.activation import in_place, limits
 from striate.engine.kernel import Kernel, Plain, channels_last
 from striate.engine.node import Node
-from striate.ops import ALGORITHMS, Problem, conv2d, packed, windows, winograd
+from striate.ops import ALGORITHMS, Problem, conv2d, packed, separable, windows, winograd
 
 Direction = Literal["inference", "training"]
 
@@ -26,6 +26,9 @@ def algorithms(record: design.Layer, node: Node, direction: Direction) -> tuple[
     """Return the names of what may compute a node instead of torch's own."""
     if not isinstance(record, design.Conv) or len(record.kernel) != 2 or not node.native:
         return ()
+    if node.first is not None:
+        first, last = (problem(each.record, each, 1) for each in node.parts)
+        return _PAIRS if _can("depthwise", first) and _can("packed", last) else ()
     task = problem(record, node, 1)
     return tuple(name for name, worth in _CANDIDATES.items() if worth(task) and _can(name, task))
 
@@ -33,6 +36,8 @@ def algorithms(record: design.Layer, node: Node, direction: Direction) -> tuple[
 def kernel(record: design.Conv, node: Node, batch: int, algorithm: str) -> Kernel | None:
     """Return a fast convolution by its name; None for torch's own."""
     if algorithm not in _KERNELS or algorithm not in algorithms(record, node, "inference"):
+        return None
+    if node.first is not None and algorithm != "separable":  # one after the other
         return None
     if algorithm == "depthwise" and node.residual is not None:
         return None
@@ -60,8 +65,12 @@ def _wide(task: Problem) -> bool:
     return min(task.channels, task.features) >= _LEAST_CHANNELS
 
 
-def workspace(record: design.Conv, node: Node, batch: int, algorithm: str) -> int:
+def workspace(record: design.Layer, node: Node, batch: int, algorithm: str) -> int:
     """Return the bytes beside input, weights and output that an algorithm works in."""
+    if node.first is not None:
+        each = zip(node.parts, apart(algorithm), strict=True)
+        value = 0 if algorithm == "separable" else 4 * batch * math.prod(node.first.shape)
+        return value + sum(workspace(part.record, part, batch, name) for part, name in each)
     if algorithm not in ALGORITHMS:
         return 0
     return ALGORITHMS[algorithm].workspace_bytes(problem(record, node, batch))
@@ -82,8 +91,16 @@ def convolve(record: design.Conv, x: Tensor, weight: Tensor, algorithm: str) -> 
     )
 
 
-def problem(record: design.Conv, node: Node, batch: int) -> Problem:
+def apart(algorithm: str) -> tuple[str, str]:
+    """Return what computes filters of single channels and the 1x1 filters after them, by name."""
+    first = "default" if algorithm == "default" else "depthwise"
+    return first, "default" if algorithm in ("default", "depthwise") else "packed"
+
+
+def problem(record: design.Layer, node: Node, batch: int) -> Problem:
     """Return a node's convolution as `striate.ops` describes it."""
+    if not isinstance(record, design.Conv):
+        raise TypeError(f"{node.name} is no convolution")
     channels, high, wide = node.shapes[0]
     return Problem(
         batch=batch,
@@ -153,6 +170,26 @@ class Depthwise(_Writing):
         super().__init__(node, partial(run, limits=cut or _NO_LIMITS), cut is not None)
 
 
+class Pair(_Writing):
+    """Filters of single channels and the 1x1 filters after them, as one."""
+
+    def __init__(self, record: design.Conv, node: Node) -> None:
+        first, last = node.parts
+        cut = limits(node.activation)
+        if not isinstance(first.record, design.Conv):
+            raise TypeError(f"{first.name} is no convolution")
+        (high, wide), (down, across) = first.record.stride, first.record.padding
+        run = separable.prepare(
+            _weight(first),
+            _weight(last),
+            (high, wide),
+            (down, across),
+            between=first.bias,
+            cut=limits(first.activation) or _NO_LIMITS,
+        )
+        super().__init__(node, partial(run, limits=cut or _NO_LIMITS), cut is not None)
+
+
 class Spectral(Plain):
     """The product of spectra, with what follows done in place."""
 
@@ -177,12 +214,14 @@ def _weight(node: Node) -> Tensor:
 
 
 _NO_LIMITS = (-math.inf, math.inf)
+_PAIRS = ("depthwise", "packed", "separable")
 _KERNELS: dict[str, Callable[[design.Conv, Node], Kernel]] = {
     "winograd_2x2": partial(Winograd, outputs=2),
     "winograd_4x4": partial(Winograd, outputs=4),
     "winograd_6x6": partial(Winograd, outputs=6),
     "packed": Packed,
     "depthwise": Depthwise,
+    "separable": Pair,
     "fft": partial(Spectral, name="fft"),
     "fft_tiled": partial(Spectral, name="fft_tiled"),
 }
@@ -196,4 +235,5 @@ def _large(task: Problem) -> bool:
 _CANDIDATES: dict[str, Callable[[Problem], bool]] = {
     name: _wide if name.startswith("winograd") else _large if name.startswith("fft") else _any
     for name in _KERNELS
+    if name in ALGORITHMS
 }

@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from striate import design
+from striate.design import Shape
 from striate.engine import fast
+from striate.engine.activation import in_place
 from striate.engine.choice import DEFAULT, WORTH, Candidate, LayerPlan, Limits, choose
 from striate.engine.fast import Direction
 from striate.engine.kernel import channels_last
@@ -104,18 +106,30 @@ def error(record: design.Conv, node: Node, algorithm: str) -> float:
 
     Of one image's corner, without epilogue, since neither changes how sums are rounded.
     """
-    channels, *space = node.shapes[0]
-    small = [max(min(size, _CROP), _reach(record, axis)) for axis, size in enumerate(space)]
-    shape = (channels, *small)
-    part = replace(
-        node, shapes=(shape,), shape=record.output(shape), residual=None, activation=None
-    )
-    x = _images((1, *shape), 1)
+    first = node.parts[0]
+    channels, *space = first.shapes[0]
+    small = [max(min(size, _CROP), _reach(first, axis)) for axis, size in enumerate(space)]
+    part = _cropped(node, (channels, *small))
+    x = _images((1, channels, *small), 1)
     with torch.inference_mode():
         found = kernel(record, part, 1, algorithm)
         y = found([x], _target(part, 1) if found.into else None).double()
-        exact = _convolve(record, x.double(), _wide(node.weight), _wide(node.bias))
+        exact = x.double()
+        for each in part.parts:
+            exact = _convolve(each.record, exact, _wide(each.weight), _wide(each.bias))
+            exact = in_place(each.activation)(exact)
     return sqrt(float((y - exact).square().mean() / exact.square().mean().clamp(min=1e-300)))
+
+
+def _cropped(node: Node, shape: Shape) -> Node:
+    """Return a node for smaller images, without what follows its convolutions."""
+    first = None
+    between = shape
+    if node.first is not None:
+        between = node.first.record.output(shape)
+        first = replace(node.first, shapes=(shape,), shape=between)
+    last = node.record.output(between)
+    return replace(node, first=first, shapes=(shape,), shape=last, residual=None, activation=None)
 
 
 def _inference(record: design.Conv, node: Node, batch: int, algorithm: str, layout: str) -> Run:
@@ -159,8 +173,9 @@ def _drawn(node: Node) -> Node:
     shape = _known(node.weight).shape
     fan_in = max(1, shape[1:].numel())
     weight = torch.randn(shape, generator=source) * sqrt(2 / fan_in)
+    first = None if node.first is None else _drawn(node.first)
     bias = None if node.bias is None else torch.randn(node.bias.shape, generator=source) * 0.1
-    return replace(node, weight=weight, bias=bias)
+    return replace(node, first=first, weight=weight, bias=bias)
 
 
 def _images(shape: tuple[int, ...], seed: int) -> Tensor:
@@ -174,7 +189,11 @@ def _target(node: Node, batch: int) -> Tensor:
     return torch.empty(batch, *space, channels).permute(0, -1, *range(1, len(space) + 1))
 
 
-def _convolve(record: design.Conv, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+def _convolve(
+    record: design.Layer, x: Tensor, weight: Tensor | None, bias: Tensor | None
+) -> Tensor:
+    if not isinstance(record, design.Conv):
+        raise TypeError(f"{record.name} is no convolution")
     axes = len(record.kernel)
     functions: tuple[Callable[..., Tensor], ...] = (
         functional.conv1d,
@@ -190,8 +209,11 @@ def _convolve(record: design.Conv, x: Tensor, weight: Tensor | None, bias: Tenso
     return functions[axes - 1](x, weight, bias, *settings)
 
 
-def _reach(record: design.Conv, axis: int) -> int:
+def _reach(node: Node, axis: int) -> int:
     """Return the least size that a filter fits into along an axis."""
+    record = node.record
+    if not isinstance(record, design.Conv):
+        raise TypeError(f"{node.name} is no convolution")
     extent = record.dilation[axis] * (record.kernel[axis] - 1) + 1
     return extent - min(sum(record.padding[axis]), extent - 1)
 

@@ -84,6 +84,18 @@ class Padded(Plain):
         return self.inner([functional.pad(values[0], self.ends), *values[1:]], out)
 
 
+class Two(Plain):
+    """Filters of single channels, then the 1x1 filters after them."""
+
+    def __init__(self, first: Kernel, last: Kernel) -> None:
+        self.first, self.last = first, last
+        self.into, self.over, self.slices = last.into, last.over, first.slices
+
+    def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
+        """Convolve twice: (batch, channels, height, width) -> (batch, features, ...)."""
+        return self.last([self.first(values[:1], None), *values[1:]], out)
+
+
 class Linear(Plain):
     """torch's product, with what follows done in place; the weight is the net's own."""
 
@@ -136,6 +148,9 @@ def _(record: design.Conv, node: Node, batch: int, algorithm: str = "default") -
     own = fast.kernel(record, node, batch, algorithm)
     if own is not None:
         return own
+    if node.first is not None:
+        each = zip(node.parts, fast.apart(algorithm), strict=True)
+        return Two(*(kernel(part.record, part, batch, name) for part, name in each))
     if len(record.kernel) != 2 or not onednn.fits(node):
         return Convolution(record, node)
     record, node = _even(record, node)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,8 @@ class Node:
         residual: name of a value of the output's shape that is added to the result.
         activation: the function of each element that comes last.
         pooled: whether the largest of every 2 x 2 pixels is all that is left of the result.
+        first: filters of single channels right before a convolution of single pixels, whose result
+            nobody else reads; `inputs` and `shapes` are then theirs.
         layers: names of all layers that it stands for.
         native: whether it computes in float32 on a CPU.
     """
@@ -50,8 +52,17 @@ class Node:
     residual: str | None = None
     activation: design.Layer | None = None
     pooled: bool = False
+    first: Node | None = None
     layers: list[str] = field(default_factory=list)
     native: bool = True
+
+    @property
+    def parts(self) -> tuple[Node, ...]:
+        """The convolutions that it stands for, in order."""
+        if self.first is None:
+            return (self,)
+        own = replace(self, first=None, inputs=[self.first.name], shapes=(self.first.shape,))
+        return self.first, own
 
     @property
     def reads(self) -> list[str]:

@@ -211,6 +211,7 @@ def _convolutions(network: Network, direction: Direction) -> list[Node]:
 
 def _signature(node: Node) -> object:
     """Return what layers alike share; an epilogue changes no choice."""
-    record = node.record
-    plain = record.replace(name="_", inputs=("_",), note="", shares=None)
-    return (digest(plain), node.shapes[0])
+    plain = [
+        each.record.replace(name="_", inputs=("_",), note="", shares=None) for each in node.parts
+    ]
+    return (*(digest(each) for each in plain), node.shapes[0])

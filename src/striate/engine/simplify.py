@@ -8,12 +8,14 @@ writes its result. What training alone needs is gone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import singledispatch
 
 import torch
 from torch import Tensor, nn
 
 from striate import design
+from striate.engine.activation import limits
 from striate.engine.node import Graph, Node
 from striate.layers import BatchNorm as BatchNormModule
 from striate.layers import Convolution
@@ -46,6 +48,7 @@ def simplify(graph: Graph, pools: Callable[[Node], bool] = lambda node: False) -
     _fuse_activations(graph)
     _fuse_additions(graph)
     _fuse_pooling(graph, pools)
+    _fuse_single(graph)
     return graph
 
 
@@ -182,6 +185,32 @@ def _fuse_pooling(graph: Graph, pools: Callable[[Node], bool]) -> None:
         if not both or any(before for before, _ in record.padding) or node.shape != halves:
             return False
         host.pooled, host.shape = True, node.shape
+        return True
+
+    _absorb(graph, fuse)
+
+
+def _fuse_single(graph: Graph) -> None:
+    """Filters of single channels become the beginning of the 1x1 filters after them."""
+    places = {node.name: place for place, node in enumerate(graph.nodes)}
+
+    def fuse(host: Node, node: Node) -> bool:
+        first, last = host.record, node.record
+        if not isinstance(first, design.Conv) or not isinstance(last, design.Conv):
+            return False
+        if host.weight is None or node.weight is None or not host.native or node.pooled:
+            return False
+        single = first.groups == first.features == host.shapes[0][0] and len(first.kernel) == 2
+        plain = last.replace(kernel=(1, 1), stride=(1, 1), padding=((0, 0), (0, 0)), groups=1)
+        if not single or last != plain or limits(host.activation) is None:
+            return False
+        if host.residual is not None or host.first is not None or host.pooled:
+            return False
+        if node.residual is not None and places.get(node.residual, -1) > places[host.name]:
+            return False
+        host.first = replace(host)
+        host.record, host.weight, host.bias = last, node.weight, node.bias
+        host.residual, host.activation, host.shape = node.residual, node.activation, node.shape
         return True
 
     _absorb(graph, fuse)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from striate.ops.assembly import Function, Lanes, Variable
+from striate.ops.assembly import Function, Lanes, Variable, Word
 from striate.ops.native import Kernel, compile_functions
 
 ROWS = 6
@@ -119,6 +119,33 @@ def _finish(code: Function, sums: dict[tuple[int, int], Lanes], vectors: int) ->
             write(row, vectors - 1, mask)
 
 
+def panels(
+    code: Function, products: dict[int, Function], here: dict[str, Word], taps: Word, rows: Word
+) -> None:
+    """Write the loop over panels of features, and in each over rows of pixels.
+
+    Args:
+        code: has the parameters depth, filters, features, bias, floor, ceiling and panels' range.
+        products: by their numbers of vectors.
+        here: addresses of table, outs and residuals, and the step of a tap in the table.
+        taps: of a filter.
+        rows: pixels, in whole ROWS.
+    """
+    width = code.lanes * max(products)
+    with code.loop(code.last_panel, 1, code.first_panel) as panel:
+        begun = panel * width
+        features = (code.features - begun).least(width)
+        filters = code.filters + begun * (taps * code.depth * 4)
+        several = (features + code.lanes - 1) // code.lanes
+        for number, one in products.items():
+            with code.when((several - number).within(1)), code.loop(rows, ROWS) as row:
+                code.call(
+                    *(one, here["table"] + row * 8, here["tap_step"], taps, code.depth),
+                    *(filters, here["outs"] + row * 8, here["residuals"] + row * 8),
+                    *(begun * 4, code.bias, code.floor, code.ceiling, features),
+                )
+
+
 FORWARD = (
     "image image_step row_step pixel_step height width top left stride_y stride_x "
     "dilation_y dilation_x taps_y taps_x zeros residual r_image r_row r_pixel "
@@ -139,28 +166,12 @@ def forward(lanes: int, vectors: int) -> list[Function]:
     here["outs"] = code.room + taps * code.block * 8
     here["residuals"] = here["outs"] + code.block * 8
     here["waste"] = here["residuals"] + code.block * 8
-    width = lanes * vectors
     with code.loop(code.last, code.block, code.first) as first:
         count = (code.last - first).least(code.block)
         rows = (count + (ROWS - 1)) // ROWS * ROWS
         found = {**here, "first": first, "count": count, "rows": rows}
         code.call(look, *(found[name] for name in look.parameters))
-        with code.loop(code.last_panel, 1, code.first_panel) as panel:
-            begun = panel * width
-            features = (code.features - begun).least(width)
-            size = taps * code.depth * 4
-            filters = code.filters + begun * size
-            several = (features + lanes - 1) // lanes
-            for number, one in products.items():
-                with (
-                    code.when((several - number).within(1)),
-                    code.loop(rows, ROWS) as row,
-                ):
-                    code.call(
-                        *(one, here["table"] + row * 8, here["tap_step"], taps, code.depth),
-                        *(filters, here["outs"] + row * 8, here["residuals"] + row * 8),
-                        *(begun * 4, code.bias, code.floor, code.ceiling, features),
-                    )
+        panels(code, products, here, taps, rows)
     return [look, *products.values(), code]
 
 
