@@ -3,7 +3,7 @@
     python benchmarks/transfer.py FOLDER [--from mobilenet_v1_025_keras] [--json] [--quick]
                                   [--out results/transfer_2cores_202611.json]
                                   [--counts 10 50 all all:15] [--seeds 3] [--seen 3600]
-                                  [--precision bfloat16]
+                                  [--ways all scratch] [--precision bfloat16]
 
 A cell is one way, at so many training images a class, with one seed. Every cell of a row has the
 same images and the same budget: as many epochs as make `--seen` images, whatever the row, or those
@@ -38,11 +38,11 @@ RESULTS = Path(__file__).parent / "results" / "transfer_2cores_202611.json"
 Cells = dict[str, dict[str, Any]]
 
 
-def cells(counts: list[str], seeds: int) -> Iterator[tuple[str, int, str]]:
+def cells(counts: list[str], seeds: int, ways: list[str]) -> Iterator[tuple[str, int, str]]:
     """Yield (row, seed, way): a row after the other, in each a seed after the other."""
     for count in counts:
         for seed in range(seeds):
-            for way in ALL:
+            for way in ways:
                 yield count, seed, way
 
 
@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("--from", dest="start", default="mobilenet_v1_025_keras")
     parser.add_argument("--counts", nargs="+", default=["10", "50", "all"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--ways", nargs="+", choices=ALL, default=list(ALL))
     parser.add_argument("--seen", type=int, default=3600)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -133,7 +134,7 @@ def main() -> None:
 
 def fill(given: argparse.Namespace) -> Cells:
     """Measure every missing cell, writing the document after each."""
-    for cell in cells(given.counts, given.seeds):
+    for cell in cells(given.counts, given.seeds, given.ways):
         key = "/".join(map(str, cell))
         if key in known(given.out):
             continue

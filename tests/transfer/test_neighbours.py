@@ -67,6 +67,24 @@ def test_neighbours_are_the_nearest_of_all_parts(
     assert (colours[:, 0] - colours[:, 2] > 100).sum() > 6 * 100 * 100  # seven red tiles
 
 
+def test_a_folder_without_classes_and_with_copies(
+    published_weights: Path, folder: Path, tmp_path: Path
+) -> None:
+    """However often the image itself is among the data, as many others are found as are wanted."""
+    album, asked = tmp_path / "album", folder / "train" / "red" / "0.png"
+    album.mkdir()
+    for number in range(12):
+        (album / f"copy{number}.png").write_bytes(asked.read_bytes())
+    for number in range(3):
+        write(album / f"other{number}.png", number, (20, 40, 200))
+    found = similar("resnet20_cifar10", [asked], str(album), count=2, out=tmp_path, device="cpu")
+    (answer,) = found.answers
+    assert found.images == 15
+    assert len(answer.itself) == 12
+    assert [Path(each.file).name[:5] for each in answer.neighbours] == ["other", "other"]
+    assert {each.id for each in answer.neighbours} == {"album"}
+
+
 def test_mistakes_are_named(published_weights: Path, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"layer3\.0\.conv1"):
         similar("resnet20_cifar10", [folder], str(folder), layer="layer3.0.conv")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +14,17 @@ from safetensors.torch import load_file
 
 from striate import data, inference, runs, weights
 from striate.data import Dataset
-from striate.errors import UsageError, WeightsError
+from striate.errors import RunError, UsageError, WeightsError
 from striate.records import decode
 from striate.train import Recipe, resume
+from striate.train.interrupt import Interrupt
 from striate.transfer import Settings, features, transfer
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("striate.transfer.linear.STRENGTHS", (1e-2, 1.0))  # two are faster
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,7 @@ def digits() -> Dataset:
     return Dataset("digits", "digits", whole.classes[:4], {"train": train, "test": test})
 
 
-FAST = Settings(epochs=2, rate=0.02, batch=12, freeze_norm=True, device="cpu")
+FAST = Settings(epochs=1, rate=0.02, batch=12, freeze_norm=True, device="cpu")
 
 
 def test_features_are_the_layers_answers_and_are_kept(
@@ -56,9 +61,36 @@ def test_features_are_the_layers_answers_and_are_kept(
     again = features(model, part, ("layer1.0.relu", "linear"))
     assert np.array_equal(again["linear"], found["linear"])
     assert kept.stat().st_mtime_ns == before
-    kept.write_bytes(b"damaged")
-    assert np.array_equal(features(model, part, ("layer1.0.relu", "linear"))["linear"],
-                          found["linear"])  # fmt: skip
+    for damaged in (b"damaged", kept.read_bytes()[:-40]):
+        kept.write_bytes(damaged)
+        again = features(model, part, ("layer1.0.relu", "linear"))
+        assert np.array_equal(again["linear"], found["linear"])
+
+
+def test_features_are_computed_again_when_anything_changes(
+    published_weights: Path, digits: Dataset, tmp_path: Path
+) -> None:
+    """Weights, preprocessing, images: each has features of its own; the same ones are kept once."""
+    model = weights.open("resnet20_cifar10")
+    part = digits.parts["train"].subset(range(4))
+    other = copy.deepcopy(model.load())
+    torch.nn.init.zeros_(other.linear.weight)
+    mine = weights.Weights.of(other, model.contract())
+    darker = replace(model, meaning=model.contract().replace(mean=(0.4, 0.4, 0.4)))
+    seen = [
+        features(one, images, ("linear",))["linear"]
+        for one, images in (
+            (model, part),
+            (mine, part),
+            (darker, part),
+            (model, digits.parts["train"].subset(range(1, 5))),
+            (model, part),
+        )
+    ]
+    for changed in seen[1:4]:
+        assert not np.allclose(changed, seen[0], atol=1e-3)
+    assert np.array_equal(seen[4], seen[0])
+    assert len(list((tmp_path / "cache" / "striate" / "features").glob("*.npz"))) == 4
 
 
 def test_every_way(published_weights: Path, digits: Dataset, tmp_path: Path) -> None:
@@ -92,18 +124,15 @@ def test_every_way(published_weights: Path, digits: Dataset, tmp_path: Path) -> 
     assert not torch.equal(last["layer3.2.conv2.weight"], start["layer3.2.conv2.weight"])
     again = inference.evaluate(by_way["linear"].run, digits, device="cpu")
     assert again.test.accuracy == by_way["linear"].accuracy
-
-
-def test_the_choice_alone(published_weights: Path, digits: Dataset, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    found = transfer(digits, "resnet20_cifar10", compare=False, settings=FAST, out=out)
-    assert [row.how for row in found.rows] == [found.how]
-    assert found.why
-    assert found.probes
+    alone = transfer(
+        digits, "resnet20_cifar10", compare=False, settings=FAST, out=tmp_path / "run"
+    )  # the choice alone, which is there already and is not made again
+    assert alone.rows == (by_way[found.how],)
+    assert (alone.why, alone.probes) == (found.why, found.probes)
 
 
 def test_unfreezing_in_stages(published_weights: Path, digits: Dataset, tmp_path: Path) -> None:
-    settings = FAST._replace(epochs=4, gradual=True)
+    settings = FAST._replace(epochs=4, gradual=True, freeze_norm=False)
     found = transfer(digits, "resnet20_cifar10", how="all", settings=settings, out=tmp_path / "r")
     stages = [tmp_path / f"r-stage-{stage}" for stage in ("head", "last")]
     recipes = [decode(Recipe, runs.open(at).recipe_document()) for at in (*stages, found.run)]
@@ -113,6 +142,78 @@ def test_unfreezing_in_stages(published_weights: Path, digits: Dataset, tmp_path
     assert recipes[1].start.anew == ()
     moving = [sum(e.size for e in r.network.parameters() if e.trainable) for r in recipes]
     assert moving == sorted(moving)
+    start = weights.open("resnet20_cifar10").tensors
+    still = [_still(at, start) for at in (*stages, found.run)]
+    assert still[0] == {name for name in start if "running_" in name}
+    assert still[0] - still[1] == {
+        f"layer3.2.bn{at}.running_{what}" for at in (1, 2) for what in ("mean", "var")
+    }
+    assert still[2] == set()
+
+
+def _still(run: Path | str, start: Mapping[str, torch.Tensor]) -> set[str]:
+    """Return the statistics of batch normalisation that are what they were, to the bit."""
+    kept = load_file(runs.open(run).weights)
+    return {name for name in kept if "running_" in name and torch.equal(kept[name], start[name])}
+
+
+class Impatient(Interrupt):
+    """Asks for an end when it has been asked a few times whether it does."""
+
+    times = 0
+
+    @property
+    def asked(self) -> bool:
+        self.times += 1
+        return self.times > 3
+
+
+def test_an_interruption_is_gone_on_with(
+    published_weights: Path, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends all ways, not one; the same call again ends as if it had not come."""
+    settings, start = FAST._replace(epochs=2), "resnet20_cifar10"
+    with monkeypatch.context() as patch:
+        patch.setattr("striate.transfer.ways.Interrupt", Impatient)
+        cut = transfer(digits, start, how="head", compare=True, settings=settings,
+                       out=tmp_path / "r")  # fmt: skip
+    assert cut.state == "interrupted"
+    assert [row.how for row in cut.rows] == ["linear"]
+    assert runs.open(tmp_path / "r").state == "interrupted"
+    assert not (tmp_path / "r-last").exists()
+    whole = [
+        transfer(digits, start, how="head", settings=settings, out=tmp_path / out)
+        for out in ("r", "undisturbed")
+    ]
+    assert [each.state for each in whole] == ["finished", "finished"]
+    first, second = (load_file(runs.open(each.run).weights) for each in whole)
+    assert all(torch.equal(first[name], second[name]) for name in second)
+    with pytest.raises(RunError, match="another than this would leave: its seed differ"):
+        transfer(digits, start, how="head", settings=settings._replace(seed=1),
+                 out=tmp_path / "r")  # fmt: skip
+
+
+def test_no_test_image_is_learnt_from(
+    published_weights: Path, digits: Dataset, tmp_path: Path
+) -> None:
+    """Where there is a training part alone, the test part comes off it first."""
+    alone = Dataset("digits", "digits", digits.classes, {"train": digits.parts["test"]})
+    found = transfer(alone, "resnet20_cifar10", how="linear", settings=FAST, out=tmp_path / "r")
+    split = runs.open(found.run).data_document()
+    assert found.images == len(split["train"]["ids"]) == 64
+    assert len(split["test"]["ids"]) == found.rows[0].n == 16
+    assert not split["validation"]["ids"]
+    assert not set(split["train"]["ids"]) & set(split["test"]["ids"])
+
+
+def test_one_image_a_class(published_weights: Path, digits: Dataset, tmp_path: Path) -> None:
+    """A linear classifier wants no more: nothing has to be held out to choose by."""
+    parts = {**digits.parts, "train": digits.parts["train"].subset(range(0, 48, 12))}
+    one = Dataset("digits", "digits", digits.classes, parts)
+    found = transfer(one, "resnet20_cifar10", how="linear", settings=FAST, out=tmp_path / "r")
+    assert found.images == 4
+    assert found.rows[0].accuracy is not None
+    assert found.rows[0].accuracy > 0.4
 
 
 def test_a_start_that_has_changed_is_refused(

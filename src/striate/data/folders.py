@@ -47,13 +47,21 @@ class Listing(NamedTuple):
     notes: list[str]
 
 
-def list_folders(path: Path) -> Listing:
+def list_folders(path: Path, unsorted: bool = False) -> Listing:
     """List the images of a folder of class folders.
+
+    Args:
+        path: the folder.
+        unsorted: where it has no folders but images, they are of one class, called as it is.
 
     Raises:
         DataError: no class folders, one without images, or parts that differ in their classes.
     """
     notes: list[str] = []
+    if unsorted and not any(each.is_dir() and not _hidden(each.name) for each in _entries(path)):
+        loose = [File(each, each.name, 0, "all") for each in _images(path, notes)]
+        if loose:
+            return Listing([path.name], loose, notes)
     below = _folders(path, notes)
     parts = _parts(path, below, notes)
     found = {
@@ -75,10 +83,7 @@ def list_folders(path: Path) -> Listing:
 
 def _folders(path: Path, notes: list[str]) -> list[Path]:
     """Return the folders in a folder; what is no class folder is noted."""
-    try:
-        entries = sorted(path.iterdir())
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    entries = _entries(path)
     if not entries:
         raise DataError(f"The folder {path} is empty; expected a folder of images for each class.")
     folders = [entry for entry in entries if entry.is_dir() and not _leads_back(entry, notes)]
@@ -97,6 +102,13 @@ def _folders(path: Path, notes: list[str]) -> list[Path]:
     if loose:
         notes.append(f"Images ignored in {path}, beside the class folders: {loose:,}.")
     return shown
+
+
+def _entries(path: Path) -> list[Path]:
+    try:
+        return sorted(path.iterdir())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _parts(path: Path, below: Sequence[Path], notes: list[str]) -> dict[str, Path]:

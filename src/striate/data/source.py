@@ -23,7 +23,7 @@ from striate.records import nearest
 _SAID = 5  # files left out that are named one by one
 
 
-def open(spec: str | Path, *, strict: bool = False) -> Dataset:
+def open(spec: str | Path, *, strict: bool = False, unsorted: bool = False) -> Dataset:
     """Open a data set by name or path.
 
     Args:
@@ -31,6 +31,7 @@ def open(spec: str | Path, *, strict: bool = False) -> Dataset:
             of class folders (with or without train, val and test), of IDX files or of CIFAR (also
             the folder its archive was unpacked in), or of an npz, CSV or packed file.
         strict: a file that cannot be used is an error; otherwise it is left out, said and counted.
+        unsorted: take a folder of images without class folders, too, as one class.
 
     Raises:
         DataError: it is not there, or cannot be used; one sentence, with the path.
@@ -55,7 +56,7 @@ def open(spec: str | Path, *, strict: bool = False) -> Dataset:
     if source is not None:
         return _of_arrays(path.name if path.is_dir() else path.stem, str(path), source)
     if path.is_dir():
-        return _of_files(path, list_folders(path), strict)
+        return _of_files(path, list_folders(path, unsorted), strict)
     if path.suffix.lower() in (".csv", ".tsv"):
         return _of_files(path, list_manifest(path), strict)
     raise DataError(

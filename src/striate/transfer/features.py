@@ -56,7 +56,7 @@ def features(
     path = cache_folder() / "features" / f"{key[:32]}.npz"
     if keep and path.is_file():
         try:
-            with np.load(path, allow_pickle=False) as held:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
                 return {name: held[str(index)] for index, name in enumerate(layers)}
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             progress.say(f"{path} is damaged; its features are computed again.")

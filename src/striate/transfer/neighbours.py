@@ -12,7 +12,8 @@ neighbor search using hierarchical navigable small world graphs", 2016.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -37,7 +38,6 @@ Index = Literal["auto", "exact", "usearch"]
 
 MANY = 500_000  # images, from which on `auto` makes an index
 _WIDER = 4  # so many times the neighbours wanted are taken from an index, and measured anew
-_SPARE = 8  # neighbours beyond those wanted: some may be the image itself
 _BLOCK = 1 << 16  # images compared at a time
 
 
@@ -111,6 +111,12 @@ class Gallery(NamedTuple):
             place -= len(samples)
         raise IndexError(place)
 
+    def hashes(self) -> Iterator[str]:
+        """Yield the hash of each image's content."""
+        for samples in self.parts:
+            for at in range(len(samples)):
+                yield samples.content_hash(at)
+
     def name(self, place: int) -> str:
         """Return an image's path, or what it is called."""
         samples, at = self.find(place)
@@ -141,7 +147,7 @@ def similar(
     Args:
         model: a run folder, weights or a bundle.
         images: files, folders and globs.
-        among: the data to look in: all its parts.
+        among: the data to look in: all its parts; also a folder of images without classes.
         count: neighbours of each image.
         layer: whose features; those that the classifier reads unless given.
         index: exact, usearch, or auto: exact until there are very many images.
@@ -159,7 +165,7 @@ def similar(
     if index not in ("auto", "exact", "usearch"):
         raise UsageError(f"Expected index as auto, exact or usearch, received {index!r}.")
     queries = inference.find(images)
-    dataset = data.open(among) if isinstance(among, str) else among
+    dataset = data.open(among, unsorted=True) if isinstance(among, str) else among
     gallery = Gallery.of(dataset)
 
     def seen(samples: Samples, keep: bool = True) -> Floats:
@@ -171,7 +177,9 @@ def similar(
     asked = unit(seen(own, keep=False))
     kind = ("usearch" if len(known) >= MANY else "exact") if index == "auto" else index
     search = exact if kind == "exact" else approximate
-    places, likeness = search(asked, known, min(count + _SPARE, len(known)))
+    hashes = Counter(gallery.hashes())
+    copies = max(hashes[own.content_hash(at)] for at in range(len(own)))  # each is left out
+    places, likeness = search(asked, known, min(count + copies, len(known)))
     folder, answers = Path(out), []
     for number, path in enumerate(queries):
         ranked = zip(places[number].tolist(), likeness[number].tolist(), strict=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from striate.contract import Contract
@@ -62,8 +64,13 @@ class Weights:
 
     @property
     def identity(self) -> str:
-        """The file's sha256."""
-        return sha256(self.path)
+        """The sha256 of the file; of a module of one's own, that of its tensors."""
+        if self.path.is_file():
+            return sha256(self.path)
+        own = {
+            name: each.detach().cpu().contiguous().clone() for name, each in self.tensors.items()
+        }
+        return hashlib.sha256(save(own)).hexdigest()
 
     def network(self) -> Network:
         """Return the network, on paper."""
