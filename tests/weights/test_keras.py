@@ -124,6 +124,81 @@ def archive(
     return path
 
 
+@pytest.mark.parametrize("first", [False, True], ids=["channels_last", "channels_first"])
+def test_what_lies_between_flatten_and_a_linear_layer(tmp_path: Path, first: bool) -> None:
+    """It sees its vector in the file's order, where channels are last in either case."""
+    shape = [None, 3, 5, 7] if first else [None, 5, 7, 3]
+    order = {"data_format": "channels_first"} if first else {}
+    layers = [
+        layer("Activation", "a", batch_input_shape=shape, activation="tanh", **order),
+        layer("Flatten", "f", **order),
+        layer("BatchNormalization", "n", epsilon=0.01),
+        layer("Dropout", "o"),
+        layer("ReLU", "r"),
+        layer("Dense", "d", units=4),
+        layer("Dense", "e", units=2),
+    ]  # fmt: skip
+    arrays = {
+        "n/gamma": draw(105), "n/beta": draw(105), "n/moving_mean": draw(105),
+        "n/moving_variance": 1 + draw(105) ** 2, "d/kernel": draw(105, 4), "d/bias": draw(4),
+        "e/kernel": draw(4, 2), "e/bias": draw(2),
+    }  # fmt: skip
+    tensors, network, _, _ = read_keras(write(tmp_path, layers, arrays))
+    net = weights.fit(network, tensors)
+    x = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(1))
+    t = {name: torch.from_numpy(each) for name, each in arrays.items()}
+    flat = x.tanh().permute(0, 2, 3, 1).flatten(1)
+    flat = (flat - t["n/moving_mean"]) / (t["n/moving_variance"] + 0.01).sqrt() * t["n/gamma"]
+    scores = (flat + t["n/beta"]).relu() @ t["d/kernel"] + t["d/bias"]
+    with torch.no_grad():
+        ours = net(x)
+    assert torch.allclose(ours, scores @ t["e/kernel"] + t["e/bias"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_window_that_does_not_fit_is_left_out() -> None:
+    """Pooling without padding: Keras cuts, where `same` has the window that is cut off."""
+    for padding, expected in (("valid", (6, 6)), ("same", (7, 7))):
+        layers = [
+            layer("MaxPooling2D", "p", batch_input_shape=[None, 14, 14, 1], pool_size=3,
+                  strides=2, padding=padding),
+        ]  # fmt: skip
+        topology = {"class_name": "Sequential", "config": {"name": "p", "layers": layers}}
+        network, _ = read_topology(topology, "a file")
+        assert network.shapes()["p"][1:] == expected
+
+
+@pytest.mark.parametrize("newest", [True, False], ids=["keras_3", "keras_2"])
+def test_tensors_alone_with_the_topology_beside(tmp_path: Path, newest: bool) -> None:
+    h5py = pytest.importorskip("h5py")
+    arrays, layers = every_turn()
+    whole = archive(tmp_path / "m.keras", layers, arrays)
+    expected, _, _, _ = read_keras(whole)
+    path = tmp_path / ("m.weights.h5" if newest else "m.h5")
+    with zipfile.ZipFile(whole) as file:
+        topology = file.read("config.json")
+        path.write_bytes(file.read("model.weights.h5"))
+    if not newest:
+        with h5py.File(path, "w") as file:
+            names = list(dict.fromkeys(key.partition("/")[0] for key in arrays))
+            file.attrs["layer_names"] = [name.encode() for name in names]
+            for name in names:
+                own = {
+                    k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(f"{name}/")
+                }
+                if name == "w":  # as Keras 3 calls it
+                    own = {"kernel": own.pop("depthwise_kernel")}
+                group = file.create_group(name)
+                group.attrs["weight_names"] = [f"{name}/{part}:0".encode() for part in own]
+                for part, value in own.items():
+                    group[f"{name}/{part}:0"] = value
+    with pytest.raises(WeightsError, match=r"m\.json" if newest else r"no network"):
+        read_keras(path)
+    (tmp_path / "m.json").write_bytes(topology)
+    tensors, network, _, _ = read_keras(path)
+    weights.fit(network, tensors)
+    assert all(torch.equal(tensors[name], expected[name]) for name in expected)
+
+
 def test_archives_that_are_not_whole(tmp_path: Path) -> None:
     arrays, layers = every_turn()
     path = archive(tmp_path / "m.keras", layers, {**arrays, "f/odd": draw(1)})

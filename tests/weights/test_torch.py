@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
+from argparse import Namespace
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -26,6 +31,15 @@ def state(network: Network) -> dict[str, Tensor]:
     return build(network, seed=None).state_dict()
 
 
+@pytest.fixture(autouse=True)
+def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recognising a file draws every network of the zoo."""
+    monkeypatch.setattr(zoo, "network", _network)
+
+
+_network = cache(zoo.network)
+
+
 @pytest.mark.parametrize("each", TORCHVISION, ids=lambda each: each.name)
 def test_torchvisions_networks_are_known_by_their_tensors(each: weights.Published) -> None:
     """From the file's name and from the tensors alone; a state dict of that list loads strictly."""
@@ -42,18 +56,32 @@ def test_torchvisions_networks_are_known_by_their_tensors(each: weights.Publishe
                                  if v.numel() >= 1000}).network == network  # fmt: skip
 
 
-@pytest.mark.parametrize("wrap", ["plain", "state_dict", "module", "safetensors"])
-def test_every_wrapping(tmp_path: Path, wrap: str) -> None:
+SAVED: dict[str, Callable[[dict[str, Tensor]], object]] = {
+    "plain.pth": lambda held: held,
+    "state_dict.pth": lambda held: {"state_dict": held, "epoch": 3},
+    "module.pth": lambda held: {f"module.{key}": value for key, value in held.items()},
+    # PyTorch's ImageNet example: legacy form, an accuracy that is a tensor, an optimiser's state.
+    "model_best.pth.tar": lambda held: {
+        "epoch": 90, "best_acc1": torch.tensor(70.0), "optimizer": {"state": {}},
+        "state_dict": {f"module.{key}": value for key, value in held.items()},
+    },
+    # torchvision's references keep their options, others what NumPy computed.
+    "options.pth": lambda held: {"model": held, "args": Namespace(lr=0.1), "best": np.float64(7)},
+    "lightning.ckpt": lambda held: {"state_dict": {f"model.{k}": v for k, v in held.items()}},
+    "no_suffix": lambda held: held,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*SAVED, "safe.safetensors"])
+def test_every_wrapping(tmp_path: Path, name: str) -> None:
     net = build(zoo.network("resnet20"), seed=1).eval()
     held = {key: value.clone() for key, value in net.state_dict().items()}
-    path = tmp_path / "mine.pth"
-    if wrap == "safetensors":
-        path = path.with_suffix(".safetensors")
+    path = tmp_path / name
+    if path.suffix == ".safetensors":
         save_file(held, path)
-    elif wrap == "module":
-        torch.save({f"module.{key}": value for key, value in held.items()}, path)
     else:
-        torch.save({"state_dict": held, "epoch": 3} if wrap == "state_dict" else held, path)
+        zipped = path.suffix != ".tar"
+        torch.save(SAVED[name](held), path, _use_new_zipfile_serialization=zipped)
     opened = weights.open(path)
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -87,6 +115,33 @@ def test_every_tensor_that_differs_is_named(tmp_path: Path) -> None:
     assert "Missing: layer1.0.conv1.weight." in said
     assert "Unexpected: extra.weight." in said
     assert "Misshapen: layer2.0.bn1.bias (expected (32,), received (3,))." in said
+
+
+def test_what_lies_beside_a_wrapped_module_is_named(tmp_path: Path) -> None:
+    held = {f"model.{k}": v for k, v in build(zoo.network("resnet20"), seed=1).state_dict().items()}
+    torch.save({"state_dict": {**held, "loss.weight": torch.ones(10)}}, tmp_path / "l.ckpt")
+    with pytest.raises(WeightsError, match=r"resnet20\. Unexpected: loss\.weight\.$"):
+        weights.open(tmp_path / "l.ckpt", network="resnet20").load()
+
+
+@pytest.mark.parametrize("name", ["googlenet_bn", "inception_v3"])
+def test_heads_for_training_may_be_gone(name: str) -> None:
+    whole = zoo.network(name)
+    kept = whole.needed(train=False)
+    tensors = {key: v for key, v in state(whole).items() if key.rpartition(".")[0] in kept}
+    assert len(tensors) < len(state(whole))
+    found, _ = identify(tensors, "a file", "a file")
+    assert found.name == name
+    assert len(found.outputs) == 1
+    assert state(found).keys() == tensors.keys()
+
+
+def test_programs_are_told_apart(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "s.pt", "w") as file:
+        for member in ("s/data.pkl", "s/constants.pkl", "s/code/__torch__.py"):
+            file.writestr(member, b"")
+    with pytest.raises(WeightsError, match="is a TorchScript program, not tensors"):
+        weights.open(tmp_path / "s.pt")
 
 
 def test_other_classes_need_a_contract(tmp_path: Path) -> None:

@@ -6,18 +6,33 @@ calls nothing else.
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, serialization
 
 from striate.errors import WeightsError
 from striate.weights.maps import ENTRIES, PREFIXES, TORCH
+
+# Types of plain values that training scripts keep beside the weights: their options, and accuracies
+# that came out of NumPy. Making them runs no code of the file's.
+_SCALAR = np.float64(0).__reduce__()[0]
+_PLAIN: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "?")),
+]
+
+_MOST = 0.9  # of the names carry a wrapper's prefix; the others are of something beside it
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -33,7 +48,13 @@ def _read(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        if _program(path):
+            raise WeightsError(
+                f"{path} is a TorchScript program, not tensors: save its state dict, "
+                "torch.save(torch.jit.load(...).state_dict(), ...), where you trust it."
+            )
+        with serialization.safe_globals(_PLAIN):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         what = f" ({wanted[1]})" if wanted else ""
@@ -41,9 +62,19 @@ def _read(path: Path) -> Any:
             f"{path} holds more than tensors{what}, which could run code, or is no checkpoint. "
             "Save its state dict alone, torch.save(model.state_dict(), ...), where you trust it."
         ) from error
+    except WeightsError:
+        raise
     except Exception as error:  # torch's reader raises nearly anything on a damaged file
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         raise WeightsError(f"{path} is no whole checkpoint: {reason}.") from error
+
+
+def _program(path: Path) -> bool:
+    """Tell whether a file is TorchScript: a zip with code beside its tensors."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _state(found: Any, path: Path) -> dict[str, Tensor]:
@@ -51,10 +82,10 @@ def _state(found: Any, path: Path) -> dict[str, Tensor]:
     for _ in range(3):
         if not isinstance(found, Mapping):
             break
-        tensors = {key: value for key, value in found.items() if isinstance(value, Tensor)}
-        if tensors:
-            return tensors
         inner = [key for key in ENTRIES if isinstance(found.get(key), Mapping)]
+        tensors = {key: value for key, value in found.items() if isinstance(value, Tensor)}
+        if tensors and not inner:  # beside a state dict they are accuracies and the like
+            return tensors
         if not inner:
             break
         found = found[inner[0]]
@@ -66,7 +97,7 @@ def _state(found: Any, path: Path) -> dict[str, Tensor]:
 
 
 def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors without the prefix that all of them share, by today's names.
+    """Return tensors without the prefix that (nearly) all of them share, by today's names.
 
     Example:
         >>> list(renamed({"module.fc.weight": torch.zeros(1)}))
@@ -77,9 +108,10 @@ def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     while stripped:
         stripped = False
         for prefix in PREFIXES:
-            if found and all(name.startswith(prefix) for name in found):
-                found = {name[len(prefix) :]: value for name, value in found.items()}
-                stripped = True
+            if sum(name.startswith(prefix) for name in found) > _MOST * len(found):
+                bare = {name.removeprefix(prefix): value for name, value in found.items()}
+                if len(bare) == len(found):
+                    found, stripped = bare, True
     return {_today(name): value for name, value in found.items()}
 
 

@@ -1,6 +1,7 @@
 """ConvNetJS snapshots: a list of layers with their weights, as JSON.
 
-A volume's numbers lie depth last there: index = (width * y + x) * depth + channel.
+A volume's numbers lie depth last there: index = (width * y + x) * depth + channel. Dropout scales
+what it lets through when it predicts, by the probability to drop it, as its code has it.
 
 Source: Karpathy, ConvNetJS, convnet_vol.js and convnet_layers_*.js.
 """
@@ -17,10 +18,21 @@ import torch
 from torch import Tensor
 
 from striate.contract import Contract
-from striate.design import Network, ReLU, Sigmoid, Sketch, Tanh
+from striate.design import (
+    LRN,
+    Elementwise,
+    MaxPool,
+    Network,
+    ReLU,
+    Reshape,
+    Sigmoid,
+    Sketch,
+    Tanh,
+)
 from striate.errors import DesignError, WeightsError
 
 _ACTIVATIONS = {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}
+_LOSSES = ("softmax", "svm", "regression")  # what they are given are the scores
 _MOST_BYTES = 1 << 28
 
 
@@ -33,7 +45,9 @@ def read_convnetjs(
         WeightsError: it is damaged, or has a layer that cannot be read.
     """
     try:
-        with gzip.open(path) as file:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
             text = file.read(_MOST_BYTES + 1)
         if len(text) > _MOST_BYTES:
             raise WeightsError(f"{path} unpacks to more than {_MOST_BYTES:,} bytes.")
@@ -76,11 +90,36 @@ def _read(layers: list[dict[str, Any]], name: str, path: Path) -> tuple[dict[str
         elif kind in _ACTIVATIONS:
             net.put(_ACTIVATIONS[kind](name=place, inputs=(net.last,)))
         elif kind == "dropout":
-            net.dropout(place, layer.get("drop_prob", 0.5))
-        elif kind != "softmax":
+            kept = (float(layer.get("drop_prob", 0.5)), 0.0)
+            net.put(Elementwise(name=place, inputs=(net.last,), function="scale", arguments=kept))
+        elif kind == "lrn":
+            net.put(_response(layer, place, net.last))
+        elif kind == "maxout":
+            flat = any(each["layer_type"] == "fc" for each in layers[:number])
+            _maxout(net, layer["group_size"], place, (space[2], *(() if flat else space[:2])))
+        elif kind not in _LOSSES:
             raise WeightsError(f"{path}: layer {number} is of type {kind!r}, which cannot be read.")
         space = (layer["out_sy"], layer["out_sx"], layer["out_depth"])
     return tensors, net.finish()
+
+
+def _response(layer: dict[str, Any], place: str, source: str) -> LRN:
+    """Return the normalisation; of an even size its window is one channel larger."""
+    size = layer["n"] // 2 * 2 + 1
+    alpha = layer["alpha"] * size / layer["n"]
+    return LRN(
+        name=place, inputs=(source,), size=size, alpha=alpha, beta=layer["beta"], k=layer["k"]
+    )
+
+
+def _maxout(net: Sketch, group: int, place: str, shape: tuple[int, ...]) -> None:
+    """Append the largest of each group of channels: pooling along an axis made for it."""
+    window = (group, *(1,) * (len(shape) - 1))
+    net.put(Reshape(name=f"{place}_groups", inputs=(net.last,), shape=(1, *shape)))
+    none = ((0, 0),) * len(window)
+    net.put(MaxPool(name=place, inputs=(net.last,), kernel=window, stride=window, padding=none))
+    pooled = (shape[0] // group, *shape[1:])
+    net.put(Reshape(name=f"{place}_channels", inputs=(net.last,), shape=pooled))
 
 
 def _weight(filters: list[dict[str, Any]], space: tuple[int, int, int] | None) -> Tensor:

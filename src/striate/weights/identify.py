@@ -20,9 +20,9 @@ def identify(
 ) -> tuple[Network, tuple[str, ...]]:
     """Return the network that tensors fit, and what is to be said of the choice.
 
-    Another number of classes is no hindrance. Where several networks have the very same tensors
-    (with another place of a stride, or without shortcuts), the file's name decides, then the order
-    of the registry.
+    Another number of classes is no hindrance, nor that heads for training only are gone. Where
+    several networks have the very same tensors (with another place of a stride, or without
+    shortcuts), the file's name decides, then the order of the registry.
 
     Args:
         tensors: by name.
@@ -41,7 +41,7 @@ def identify(
     fitting: list[Network] = []
     nearest: tuple[float, int, str] = (0.0, 0, "")
     for spec in sorted(specs or zoo.names(), key=lambda name: _unlike(name, hint)):
-        network = zoo.network(spec)
+        network = _bare(zoo.network(spec), received)
         expected = {each.name: each.shape for each in network.parameters()}
         if expected.keys() == received.keys():
             fitted = _with_classes(network, expected, received)
@@ -57,6 +57,15 @@ def identify(
         return first, ()
     also = ", ".join(each.name for each in others)
     return first, (f"Taken for {first.name}; its tensors are also those of {also}.",)
+
+
+def _bare(network: Network, received: Shapes) -> Network:
+    """Return the network without its heads for training, where no tensor is theirs."""
+    heads = network.needed(train=True) - network.needed(train=False)
+    theirs = {layer.name for layer in network.layers if layer.name in heads}
+    if not theirs or any(name.rpartition(".")[0] in theirs for name in received):
+        return network
+    return network.without(*sorted(theirs))[0]
 
 
 def _unlike(spec: str, hint: str) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from striate.records import from_json, nearest
 from striate.weights.caffe import read_caffe
 from striate.weights.checkpoint import read_checkpoint
 from striate.weights.convnetjs import read_convnetjs
+from striate.weights.forms import form_of
 from striate.weights.identify import identify
 from striate.weights.keras import read_keras
 from striate.weights.onnx import read_onnx
@@ -45,13 +46,6 @@ class Found(NamedTuple):
     network: Network | None = None
     contract: Contract | None = None
     notes: tuple[str, ...] = ()
-
-
-_FORMS = {
-    ".pth": "torch", ".th": "torch", ".pt": "torch", ".ckpt": "torch", ".bin": "torch",
-    ".safetensors": "torch", ".h5": "keras", ".hdf5": "keras", ".keras": "keras",
-    ".caffemodel": "caffe", ".onnx": "onnx",
-}  # fmt: skip
 
 
 def open(
@@ -100,21 +94,16 @@ def open(
 
 
 def _read(path: Path, network: Network | None) -> Found:
-    form = _FORMS.get(path.suffix.lower())
+    form = form_of(path)
     if form == "torch":
-        return Found("torch", read_checkpoint(path))
+        return Found(form, read_checkpoint(path))
     if form == "caffe":
-        return Found("caffe", *read_caffe(path, network))
+        return Found(form, *read_caffe(path, network))
     if form == "onnx":
-        return Found("onnx", *read_onnx(path))
-    if form == "keras" or path.is_dir() or path.suffix in (".tar", ".json"):
-        return Found("keras", *read_keras(path, network))
-    if path.name.endswith(".json.gz"):
-        return Found("convnetjs", *read_convnetjs(path))
-    raise WeightsError(
-        f"{path} is of no form that can be read: expected {', '.join(_FORMS)}, a TensorFlow.js "
-        "model.json (or its folder or tar), or a ConvNetJS snapshot (.json.gz)."
-    )
+        return Found(form, *read_onnx(path))
+    if form == "keras":
+        return Found(form, *read_keras(path, network))
+    return Found(form, *read_convnetjs(path))
 
 
 def _beside(path: Path) -> Contract | None:

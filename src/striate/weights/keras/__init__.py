@@ -6,6 +6,7 @@ layers' names. Channels come last there and first here, which is undone tensor b
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from torch import Tensor
 
 from striate import zoo
 from striate.contract import Contract
-from striate.design import Flatten, Linear, Network
+from striate.design import BatchNorm, Concat, Flatten, Linear, Network
 from striate.errors import WeightsError
 from striate.weights.identify import identify
 from striate.weights.keras.files import read_files
-from striate.weights.keras.topology import identifier, read_topology
+from striate.weights.keras.topology import identifier, layers_of, read_topology
 from striate.weights.maps import KERAS, KERAS_IN_ORDER, KERAS_NETWORKS
+
+_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def read_keras(
@@ -40,17 +43,21 @@ def read_keras(
     if network is None and topology is not None:
         network, notes = read_topology(topology, str(path))
     tensors: dict[str, Tensor] = {}
+    kinds = {each["config"].get("name"): each["class_name"] for each in layers_of(topology)}
     for name, array in arrays.items():
         layer, _, last = name.rpartition("/")
         if last not in KERAS:
             raise WeightsError(f"{path}: the tensor {name!r} is of no layer that is known.")
         ours, turn = KERAS[last]
+        if kinds.get(layer) == "DepthwiseConv2D" and turn == "kernel":
+            turn = "depthwise"  # as Keras 3 calls it
         tensors[f"{identifier(layer)}.{ours}"] = torch.from_numpy(_turned(array, turn))
     if network is None and (found := _in_order(tensors)) is not None:
         network, tensors = found
     elif network is None:
         network, notes = _by_names(tensors, path)
-    _channels_first(network, tensors)
+    _channels_first(network, tensors, path)
+    _shaped(network, tensors)
     _constant_scales(network, tensors)
     return tensors, network, None, notes
 
@@ -80,6 +87,8 @@ def _in_order(tensors: dict[str, Tensor]) -> tuple[Network, dict[str, Tensor]] |
 
 def _turned(array: np.ndarray, turn: str) -> np.ndarray:
     """Return a tensor with features before channels before space."""
+    if turn == "kernel" and array.ndim == 4 and array.shape[-1] == 1:
+        turn = "depthwise"  # of a single filter the order is the same
     if turn == "kernel" and array.ndim > 1:  # (*space, in, out), or (in, out)
         array = array.transpose(-1, -2, *range(array.ndim - 2))
     elif turn == "depthwise":  # (*space, in, multiplier)
@@ -88,22 +97,45 @@ def _turned(array: np.ndarray, turn: str) -> np.ndarray:
     return np.array(array, np.float32, order="C")
 
 
-def _channels_first(network: Network, tensors: dict[str, Tensor]) -> None:
-    """Put the inputs of layers after a Flatten into this side's order."""
-    layers = {layer.name: layer for layer in network.layers}
+def _channels_first(network: Network, tensors: dict[str, Tensor], path: Path) -> None:
+    """Put what follows a Flatten into this side's order, down to the next linear layer.
+
+    Raises:
+        WeightsError: a layer mixes such a vector in a way that leaves no order.
+    """
+    orders: dict[str, Tensor] = {}  # of a vector's elements, as the file numbers them
     for layer in network.layers:
-        key = f"{layer.name}.weight"
-        source = layers.get(layer.inputs[0])
-        while source is not None and type(source).__name__ in ("Dropout", "Identity"):
-            source = layers.get(source.inputs[0])
-        if not (isinstance(layer, Linear) and isinstance(source, Flatten) and key in tensors):
+        shapes = network.input_shapes(layer)
+        if isinstance(layer, Flatten) and len(shapes[0]) > 1:
+            channels, *space = shapes[0]
+            stored = torch.arange(channels * math.prod(space)).reshape(*space, channels)
+            orders[layer.name] = stored.movedim(-1, 0).reshape(-1)
             continue
-        channels, *space = network.input_shapes(source)[0]
-        weight = tensors[key]
-        if space and weight.shape[1] == channels * int(np.prod(space)):
-            last = weight.reshape(len(weight), *space, channels)
-            tensors[key] = last.movedim(-1, 1).reshape(len(weight), -1).contiguous()
-        # A 1x1 convolution that the network writes as a linear layer keeps its elements' order.
+        if not any(name in orders for name in layer.inputs):
+            continue
+        plain = zip(layer.inputs, shapes, strict=True)
+        given = [orders.get(name, torch.arange(math.prod(shape))) for name, shape in plain]
+        if isinstance(layer, Linear):
+            key = f"{layer.name}.weight"
+            tensors[key] = tensors[key][:, given[0]].contiguous()
+            continue
+        if isinstance(layer, Concat):
+            starts = np.cumsum([0, *(len(each) for each in given)])
+            order = torch.cat([each + int(at) for each, at in zip(given, starts, strict=False)])
+        elif network.shapes()[layer.name] == shapes[0] and all(
+            torch.equal(each, given[0]) for each in given
+        ):
+            order = given[0]
+        else:
+            raise WeightsError(f"{path}: {layer.name} mixes channels and places of the image.")
+        orders[layer.name] = order
+        for part in _NORM if isinstance(layer, BatchNorm) else ():
+            if (key := f"{layer.name}.{part}") in tensors:
+                tensors[key] = tensors[key][order].contiguous()
+
+
+def _shaped(network: Network, tensors: dict[str, Tensor]) -> None:
+    """Give tensors the axes of size 1 that the network has: a 1x1 convolution may be linear."""
     shapes = {each.name: each.shape for each in network.parameters()}
     for key, tensor in tensors.items():
         shape = shapes.get(key, tuple(tensor.shape))

@@ -38,30 +38,44 @@ def read_archive(path: Path) -> tuple[dict[str, Any], Arrays]:
         topology: dict[str, Any] = json.loads(_member(archive, "config.json", path))
         weights = io.BytesIO(_member(archive, "model.weights.h5", path))
     with h5py.File(weights, "r") as file:
-        root = file["layers"] if "layers" in file else file["_layer_checkpoint_dependencies"]
-        named = {
-            str(group["vars"].attrs["name"]): group["vars"]
-            for group in root.values()
-            if "vars" in group and "name" in group["vars"].attrs
-        }
-        arrays: Arrays = {}
-        seen: dict[str, int] = {}
-        config = topology["config"]
-        for layer in config if isinstance(config, list) else config["layers"]:
-            kind, fields = layer["class_name"], layer["config"]
-            word = snake(kind)
-            count = seen[word] = seen.get(word, -1) + 1
-            key = f"{word}_{count}" if count else word
-            found = named.get(fields["name"], root[key]["vars"] if key in root else {})
-            parts = _parts(kind, fields)
-            if len(found) != len(parts):
-                raise WeightsError(
-                    f"{path}: expected {', '.join(parts) or 'no tensor'} of {fields['name']!r} "
-                    f"({kind}), received {len(found)} tensors."
-                )
-            for at, part in enumerate(parts):
-                arrays[f"{fields['name']}/{part}"] = np.asarray(found[str(at)])
-    return topology, arrays
+        return topology, counted(file, topology, path)
+
+
+def counted(file: Any, topology: dict[str, Any], path: Path) -> Arrays:
+    """Return the arrays of Keras 3's HDF5, which lie under their layers' types and numbers.
+
+    Args:
+        file: open, as h5py has it.
+        topology: says the layers in the order in which they are counted.
+        path: for errors.
+
+    Raises:
+        WeightsError: a layer has other arrays than its type.
+    """
+    root = file["layers"] if "layers" in file else file["_layer_checkpoint_dependencies"]
+    named = {
+        str(group["vars"].attrs["name"]): group["vars"]
+        for group in root.values()
+        if "vars" in group and "name" in group["vars"].attrs
+    }
+    arrays: Arrays = {}
+    seen: dict[str, int] = {}
+    config = topology["config"]
+    for layer in config if isinstance(config, list) else config["layers"]:
+        kind, fields = layer["class_name"], layer["config"]
+        word = snake(kind)
+        count = seen[word] = seen.get(word, -1) + 1
+        key = f"{word}_{count}" if count else word
+        found = named.get(fields["name"], root[key]["vars"] if key in root else {})
+        parts = _parts(kind, fields)
+        if len(found) != len(parts):
+            raise WeightsError(
+                f"{path}: expected {', '.join(parts) or 'no tensor'} of {fields['name']!r} "
+                f"({kind}), received {len(found)} tensors."
+            )
+        for at, part in enumerate(parts):
+            arrays[f"{fields['name']}/{part}"] = np.asarray(found[str(at)])
+    return arrays
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:

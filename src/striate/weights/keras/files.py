@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from striate.errors import MissingExtra, WeightsError
-from striate.weights.keras.archive import read_archive
+from striate.weights.keras.archive import counted, read_archive
 
 Arrays = dict[str, np.ndarray]
 Topology = dict[str, Any]
@@ -62,18 +62,41 @@ def _hdf5(path: Path) -> tuple[Topology | None, Arrays]:
     except ImportError as error:
         raise MissingExtra("Reading a Keras model", "h5py", "import") from error
     with h5py.File(path, "r") as file:
+        config = file.attrs.get("model_config")
+        topology = _beside(path) if config is None else json.loads(_text(config))
+        if "layers" in file and "model_weights" not in file:
+            if topology is None:
+                raise WeightsError(
+                    f"{path} holds tensors by their layers' numbers alone: put the model's "
+                    f"to_json() beside it as {_stem(path)}.json, or save it whole as .keras."
+                )
+            return topology, counted(file, topology, path)
         if "model_weights" not in file and "layer_names" not in file.attrs:
             raise WeightsError(
                 f"{path} is not in Keras's HDF5 form: expected a group model_weights or an "
                 f"attribute layer_names, received {', '.join(file) or 'nothing'}."
             )
         root = file["model_weights"] if "model_weights" in file else file
-        config = file.attrs.get("model_config")
         arrays: Arrays = {}
         for layer in map(_text, root.attrs["layer_names"]):
             for name in map(_text, root[layer].attrs["weight_names"]):
                 arrays[_short(name, layer)] = np.asarray(root[layer][name])
-    return (None if config is None else json.loads(_text(config))), arrays
+    return topology, arrays
+
+
+def _stem(path: Path) -> str:
+    return path.stem.removesuffix(".weights")
+
+
+def _beside(path: Path) -> Topology | None:
+    """Return the topology that lies beside a file of tensors alone, as `to_json` writes it."""
+    for name in (f"{path.stem}.json", f"{_stem(path)}.json", "model.json"):
+        place = path.with_name(name)
+        if place.is_file():
+            found = json.loads(place.read_bytes())
+            if isinstance(found, dict) and {"class_name", "config"} <= found.keys():
+                return found
+    return None
 
 
 def _text(value: Any) -> str:

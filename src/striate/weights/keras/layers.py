@@ -16,6 +16,7 @@ from striate.design import (
     Concat,
     Conv,
     Dropout,
+    Elementwise,
     Flatten,
     Identity,
     Layer,
@@ -47,6 +48,7 @@ class Said(NamedTuple):
         inputs: the values it reads.
         shapes: of all values so far, channels first.
         path: of the file.
+        first: whether the file has channels first, too.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Said(NamedTuple):
     inputs: tuple[str, ...]
     shapes: Mapping[str, Shape]
     path: str
+    first: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -63,6 +66,20 @@ class Said(NamedTuple):
     def refuse(self, why: str) -> WeightsError:
         """Return the error that names this layer."""
         return WeightsError(f"{self.path}: {self.name}: {why}.")
+
+    def along_channels(self, axis: Any) -> None:
+        """Refuse an axis that is not the channels'.
+
+        Raises:
+            WeightsError: names it.
+        """
+        axis = axis[0] if isinstance(axis, list) else axis
+        ends = -len(self.shape) if self.first else -1, 1 if self.first else len(self.shape)
+        if axis not in ends:
+            where = "first" if self.first else "last"
+            raise self.refuse(
+                f"expected it along the channels, the {where} axis, received axis={axis}"
+            )
 
     def sizes(self, key: str, default: Any = 1) -> tuple[int, ...]:
         """Return a size for each axis of the image, `default` where there is none."""
@@ -122,10 +139,7 @@ def _dense(said: Said) -> list[Layer]:
 
 
 def _batch_norm(said: Said) -> list[Layer]:
-    axis = said.config.get("axis", -1)
-    axis = axis[0] if isinstance(axis, list) else axis
-    if axis not in (-1, len(said.shape)):
-        raise said.refuse(f"expected it along the channels, the last axis, received axis={axis}")
+    said.along_channels(said.config.get("axis", -1))
     return [
         BatchNorm(
             name=said.name,
@@ -143,7 +157,7 @@ def _pool(kind: type[MaxPool] | type[AvgPool]) -> Callable[[Said], list[Layer]]:
         fields: dict[str, Any] = {"count_padding": False} if kind is AvgPool else {}
         padding = said.padding(kernel, stride)
         # Windows that are cut off at the end see the same pixels as ones padded there.
-        cut = any(padding) and all(before == 0 for before, _ in padding)
+        cut = any(map(any, padding)) and all(before == 0 for before, _ in padding)
         return [
             kind(
                 name=said.name,
@@ -206,19 +220,19 @@ def _dropout(kind: type[Dropout] | type[ChannelDropout]) -> Callable[[Said], lis
 
 
 def _concat(said: Said) -> list[Layer]:
-    axis = said.config.get("axis", -1)
-    if axis not in (-1, len(said.shape)):
-        raise said.refuse(f"expected it along the channels, the last axis, received axis={axis}")
+    said.along_channels(said.config.get("axis", -1))
     return [Concat(name=said.name, inputs=said.inputs)]
 
 
 def _reshape(said: Said) -> list[Layer]:
     """Read a reshape that only adds or drops axes of size 1; others would mix the channels."""
-    target = [size for size in said.config["target_shape"] if size not in (1, None)]
-    have = [size for size in (*said.shape[1:], said.shape[0]) if size != 1]
+    wanted = said.config["target_shape"]
+    target = [size for size in wanted if size not in (1, None)]
+    stored = said.shape if said.first else (*said.shape[1:], said.shape[0])
+    have = [size for size in stored if size != 1]
     if target not in (have, [-1]) or (target == [-1] and len(have) > 1):
-        raise said.refuse(f"expected the same axes, received {said.config['target_shape']}")
-    *space, channels = said.config["target_shape"]
+        raise said.refuse(f"expected the same axes, received {wanted}")
+    *space, channels = (*wanted[1:], wanted[0]) if said.first else wanted
     if not space:
         return [Flatten(name=said.name, inputs=said.inputs)]
     shape = (max(have, default=1) if channels == -1 else channels, *space)
@@ -229,9 +243,28 @@ def _plain(kind: type[Layer]) -> Callable[[Said], list[Layer]]:
     return lambda said: [kind(name=said.name, inputs=said.inputs)]
 
 
+def _rescaling(said: Said) -> list[Layer]:
+    given = said.config.get("scale", 1.0), said.config.get("offset", 0.0)
+    if any(isinstance(each, list) for each in given):
+        raise said.refuse("expected one scale and offset for all channels")
+    return [_function("scale", *map(float, given))(said.name, said.inputs)]
+
+
+def _function(word: str, *arguments: float) -> Callable[[str, tuple[str, ...]], Layer]:
+    return lambda name, inputs: Elementwise(
+        name=name, inputs=inputs, function=word, arguments=arguments
+    )
+
+
 def _named(kind: type[Layer]) -> Callable[[str, tuple[str, ...]], Layer]:
     return lambda name, inputs: kind(name=name, inputs=inputs)
 
+
+# Layers that do something in training only.
+_TRAINING = (
+    "GaussianNoise", "GaussianDropout", "RandomFlip", "RandomRotation", "RandomZoom",
+    "RandomTranslation", "RandomContrast", "RandomBrightness", "ActivityRegularization",
+)  # fmt: skip
 
 ACTIVATIONS: dict[str, Callable[[str, tuple[str, ...]], Layer]] = {
     "relu": _named(ReLU),
@@ -241,6 +274,11 @@ ACTIVATIONS: dict[str, Callable[[str, tuple[str, ...]], Layer]] = {
     "gelu": _named(GELU),
     "swish": _named(SiLU),
     "silu": _named(SiLU),
+    "elu": _function("elu", 1.0),
+    "selu": _function("selu"),
+    "mish": _function("mish"),
+    "softplus": _function("softplus", 1.0, 20.0),
+    "softsign": _function("softsign"),
     "softmax": _named(Softmax),
     "linear": _named(Identity),
 }
@@ -260,9 +298,11 @@ READERS: dict[str, Callable[[Said], list[Layer]]] = {
     "Activation": _activation,
     "ReLU": _relu,
     "LeakyReLU": _leaky,
+    "Rescaling": _rescaling,
     "Softmax": _plain(Softmax),
     "Dropout": _dropout(Dropout),
     "SpatialDropout2D": _dropout(ChannelDropout),
+    **dict.fromkeys(_TRAINING, _plain(Identity)),
     "Flatten": _plain(Flatten),
     "Reshape": _reshape,
     "Add": _plain(Add),

@@ -1,7 +1,7 @@
 """A Keras model's topology as a network on paper: Sequential, and Functional with one call a layer.
 
-Channels come last in these files; the network has them first. A final soft-max is left to the loss
-and to `predict`, as everywhere in the house.
+Channels mostly come last in these files; the network has them first. A final soft-max is left to
+the loss and to `predict`, as everywhere in the house.
 """
 
 from __future__ import annotations
@@ -34,15 +34,29 @@ def read_topology(topology: dict[str, Any], path: str) -> tuple[Network, tuple[s
     Raises:
         WeightsError: a layer, or a way of joining layers, that cannot be read; names it.
     """
-    reading = _Reading(path)
-    config = topology["config"]
-    layers = config if isinstance(config, list) else config["layers"]
+    reading = _Reading(path, _channels_first(topology))
+    config, layers = topology["config"], layers_of(topology)
     sequential = topology.get("class_name") == "Sequential"
     for each in layers:
         reading.layer(each, sequential)
     name = identifier(config.get("name", "keras") if isinstance(config, dict) else "keras")
     ends = [] if sequential else [_called(each) for each in _pairs(config["output_layers"])]
     return reading.network(name, ends)
+
+
+def _channels_first(topology: dict[str, Any]) -> bool:
+    """Tell whether a model was made with its channels before the image's axes."""
+    said = (each["config"].get("data_format") for each in layers_of(topology))
+    return "channels_first" in said
+
+
+def layers_of(topology: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the entries of a topology's layers; none without a topology."""
+    if topology is None:
+        return []
+    config = topology["config"]
+    found: list[dict[str, Any]] = config if isinstance(config, list) else config["layers"]
+    return found
 
 
 def _pairs(found: Any) -> list[Any]:
@@ -55,8 +69,8 @@ def _called(reference: Any) -> str:
 
 
 class _Reading:
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, first: bool) -> None:
+        self.path, self.first = path, first
         self.inputs: list[Input] = []
         self.layers: list[Layer] = []
         self.values: dict[str, str] = {}  # a Keras layer -> the value it gives here
@@ -78,9 +92,9 @@ class _Reading:
                 f"{self.path}: the layer {name!r} is of type {kind}, which cannot be read. "
                 f"What can: {', '.join(READERS)}."
             )
-        if config.get("data_format", "channels_last") not in (None, "channels_last"):
-            raise WeightsError(f"{self.path}: {name!r} has its channels first.")
-        said = Said(identifier(name), config, tuple(sources), self.shapes, self.path)
+        if self.first and config.get("data_format") == "channels_last":
+            raise WeightsError(f"{self.path}: {name!r} has its channels last, others first.")
+        said = Said(identifier(name), config, tuple(sources), self.shapes, self.path, self.first)
         value = sources[0]
         try:
             for made in READERS[kind](said):
@@ -98,10 +112,10 @@ class _Reading:
         self.values[name] = self.last = value
 
     def _input(self, name: str, shape: list[int | None]) -> None:
-        *space, channels = shape[1:]
+        *space, channels = (*shape[2:], shape[1]) if self.first else shape[1:]
         if channels is None or None in space:
             raise WeightsError(
-                f"{self.path} says no size for its input: expected (height, width, channels), "
+                f"{self.path} says no size for its input: expected its height, width and channels, "
                 f"received {shape[1:]}."
             )
         mine = identifier(name)
