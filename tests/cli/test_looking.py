@@ -17,7 +17,7 @@ from tests.explain.planted import SHAPE, planted
 from tests.explain.planted import trained as trained_on_planted
 from torch import Tensor
 
-from striate import data, runs
+from striate import data, explain, runs
 from striate.contract import Contract
 from striate.design import Network, Sketch
 from striate.inference import to_picture
@@ -170,6 +170,27 @@ def test_explain_shows_the_mark_in_the_corner_that_decides(
         warm = (red - blue).reshape(24, picture.height // 24, 24, picture.width // 24).mean((1, 3))
         row, column = np.unravel_index(warm.argmax(), warm.shape)
         assert row < 6 and column < 6
+
+
+def test_explain_leaves_out_what_a_net_without_places_has_not(
+    run: Callable[..., Any], trained: runs.Run, image: Path, tmp_path: Path
+) -> None:
+    pen = Sketch("perceptron", (1, 8, 8))
+    pen.flatten()
+    pen.linear("fc1", 12)
+    pen.relu("relu1")
+    pen.linear("fc2", 10)
+    network = pen.finish()
+    weights = build(network, seed=0).state_dict()
+    made = make_run(tmp_path / "run", network, trained.contract(), weights)
+    parts = [f"--part={each}" for each in explain.PARTS if each not in ("classes", "neighbours")]
+    methods = [f"--method={each}" for each in ("grad_cam", "saliency", "guided_backprop")]
+    ended = run("explain", made.path, image, *parts, *methods, "--search", 20, "--json")
+    assert ended.code == 0, ended.err
+    sections = {each["name"]: each for each in json.loads(ended.out)["sections"]}
+    assert set(sections) == {"image1", "activations", "units", "inversion", "layers", "shift"}
+    assert "Not possible for this network: grad_cam" in sections["image1"]["text"]
+    assert len(sections["units"]["pictures"]) == 3
 
 
 def test_explain_leaves_the_run_otherwise_as_it_is(

@@ -11,14 +11,14 @@ from torch import Tensor
 from striate import draw, progress
 from striate.contract import Contract
 from striate.data import Samples
-from striate.design import Activation, Conv
-from striate.design.receptive import last_with_places
+from striate.design import Conv
 from striate.draw import Album, Picture, Section
 from striate.errors import DesignError
 from striate.explain.attribution import to_array
 from striate.explain.classical import bank, respond, sobel
 from striate.explain.embedding import embed
 from striate.explain.filters import Filters, filters
+from striate.explain.layers import last_features
 from striate.explain.patches import Patch, top_patches
 from striate.explain.shift import shift_consistency
 from striate.explain.similarity import features, similarity
@@ -303,37 +303,6 @@ def neighbour_section(
     )
     text = "Distances between groups, and their sizes, mean nothing; who lies beside whom does."
     return Section(name="neighbours", title="Neighbours", text=text, pictures=(picture,))
-
-
-def last_features(net: Net) -> str:
-    """Return what the last layer with weights reads: the features that classes are told by."""
-    network = net.network
-    owners = [layer for layer in network.layers if layer.parameters(*network.input_shapes(layer))]
-    needed = network.needed(train=False)
-    return [layer for layer in owners if layer.name in needed][-1].inputs[0]
-
-
-def spread_layers(net: Net, count: int) -> tuple[str, ...]:
-    """Return so many layers with places, evenly from the first to the last: activations first."""
-    shapes, needed = net.network.shapes(), net.network.needed(train=False)
-    end = last_with_places(net.network)
-    names = [
-        layer.name
-        for layer in net.network.layers
-        if layer.name in needed
-        and len(shapes[layer.name]) == 3
-        and (isinstance(layer, Activation | Conv) or layer.name == end)
-    ]
-    kinds = {layer.name: layer for layer in net.network.layers}
-    chosen = [each for each in names if isinstance(kinds[each], Activation)] or names
-    places = np.linspace(0, len(chosen) - 1, min(count, len(chosen))).round().astype(int)
-    return tuple(dict.fromkeys(chosen[place] for place in places))
-
-
-def placed(net: Net, layers: Sequence[str]) -> str | None:
-    """Return the last of some layers that has places, for Grad-CAM; None where none has."""
-    shapes = net.network.shapes()
-    return next((each for each in reversed(layers) if len(shapes[each]) == 3), None)
 
 
 def strongest(

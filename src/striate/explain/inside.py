@@ -16,6 +16,7 @@ from striate.data import Samples
 from striate.draw import Album, Section
 from striate.errors import DataError, UnknownName, UsageError
 from striate.explain import gallery, remade
+from striate.explain.layers import last_features, placed, spread_layers
 from striate.explain.maps import map_section
 from striate.explain.methods import METHODS, method
 from striate.explain.report import Report
@@ -166,10 +167,10 @@ def _sections(
                 title=path.name,
                 methods=wish.methods,
                 target=target,
-                layer=gallery.placed(net, wish.layers),
+                layer=placed(net, wish.layers),
                 seed=wish.seed,
             )
-    layers = tuple(wish.layers) or gallery.spread_layers(net, _LAYERS)
+    layers = tuple(wish.layers) or spread_layers(net, _LAYERS)
     simple: dict[str, Callable[[], Section | None]] = {
         "filters": lambda: gallery.filter_section(net, contract, images[0], album, wish.layers),
         "activations": lambda: gallery.activation_section(
@@ -198,7 +199,7 @@ def _sections(
             seed=wish.seed,
         )
         simple["layers"] = lambda: gallery.layer_section(
-            net, contract, some, album, (*gallery.spread_layers(net, 8), gallery.last_features(net))
+            net, contract, some, album, (*spread_layers(net, 8), last_features(net))
         )
         simple["shift"] = lambda: gallery.shift_section(net, contract, some, album)
         simple["neighbours"] = lambda: _neighbours(net, contract, samples[1], album, wish)
@@ -254,7 +255,7 @@ def _neighbours(
 def _units(net: Net, contract: Contract, image: Tensor, wish: Wish) -> tuple[Unit, ...]:
     if wish.units:
         return tuple(_unit(each) for each in wish.units)
-    layers = gallery.spread_layers(net, _LAYERS)
+    layers = spread_layers(net, _LAYERS)
     return tuple(
         unit
         for layer in layers

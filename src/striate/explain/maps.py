@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from striate import draw, progress
 from striate.contract import Contract
+from striate.design.receptive import last_with_places
 from striate.draw import Album, Picture, Section
 from striate.explain.attribution import Attribution, Floats
 from striate.explain.grad_cam import grad_cam
+from striate.explain.layers import has_places
 from striate.explain.methods import INSIDE, method
 from striate.explain.validity import Validity, validity
 from striate.explain.walk import looking
@@ -49,7 +51,7 @@ def map_section(
     with looking(net), torch.no_grad():
         likely = PixelNet(net, contract)(image[None]).softmax(1)[0]
     chosen = int(likely.argmax()) if target is None else target
-    possible = [each for each in methods if isinstance(net, Net) or each not in INSIDE]
+    possible = [each for each in methods if _possible(each, net, layer)]
     lost = [each for each in methods if each not in possible]
     plain = to_picture(image, contract)
     best = likely.topk(min(3, len(likely)))
@@ -85,8 +87,17 @@ def map_section(
         "orange speaks for it and blue against it; magnitudes go from dark to bright."
     )
     if lost:
-        text += f" Not possible, as parts of the network are opaque: {', '.join(lost)}."
+        text += f" Not possible for this network: {', '.join(lost)}."
     return Section(name=name, title=title, text=text, pictures=tuple(pictures))
+
+
+def _possible(name: str, net: nn.Module, layer: str | None) -> bool:
+    """Tell whether a method can look at a network: some need its layers, Grad-CAM places too."""
+    if name not in INSIDE:
+        return True
+    if not isinstance(net, Net):
+        return False
+    return name != "grad_cam" or has_places(net.network, layer or last_with_places(net.network))
 
 
 def _probability(

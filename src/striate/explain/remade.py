@@ -12,6 +12,7 @@ from striate.contract import Contract
 from striate.draw import Album, Picture, Section
 from striate.explain.dream import dream
 from striate.explain.invert import invert
+from striate.explain.layers import has_places
 from striate.inference import to_picture
 from striate.layers import Net
 
@@ -53,14 +54,15 @@ def dream_section(
     layers: Sequence[str],
     *,
     seed: int = 0,
-) -> Section:
+) -> Section | None:
     """Draw, for each layer that has places, the image as it dreams it."""
-    shapes = net.network.shapes()
     octaves = 1
     while octaves < 4 and min(image.shape[1:]) / 1.4**octaves >= 2 * _SMALLEST:
         octaves += 1
     shown, captions, measures = [to_picture(image, contract)], ["the image"], {}
-    with_places = [each for each in layers if len(shapes[each]) == 3]
+    with_places = [each for each in layers if has_places(net.network, each)]
+    if not with_places or min(image.shape[1:]) < _SMALLEST:
+        return None
     for layer in progress.track(with_places, "dreaming", "layers", len(with_places)):
         found = dream(net, contract, image, layer, octaves=octaves, seed=seed)
         after, before = found.strength
