@@ -16,6 +16,7 @@ from striate import inference, weights, zoo
 from striate.errors import WeightsError
 from striate.export import to_onnx
 from striate.layers import build
+from striate.records import to_json
 from striate.weights.onnx import read_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -416,3 +417,50 @@ def test_named_tensors_fit_the_network_that_is_said(tmp_path: Path) -> None:
     tensors, network, _, _ = read_onnx(tmp_path / "m.onnx")
     assert list(tensors) == ["fc.weight", "fc.bias"]
     assert build(network, seed=None).state_dict().keys() == tensors.keys()
+
+
+def plain_model(path: Path, facts: dict[str, str]) -> Path:
+    """Write a tiny network of three classes over 8x8 images."""
+    from onnx import TensorProto, helper, numpy_helper, save_model
+
+    weight = numpy_helper.from_array(np.ones((3, 3, 8, 8), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Flatten", ["c"], ["y"])],
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+        [weight],
+    )
+    model = helper.make_model(graph)
+    helper.set_model_props(model, facts)
+    save_model(model, path)
+    return path
+
+
+def test_metadata_is_taken_for_a_contract(tmp_path: Path) -> None:
+    facts = {
+        "Image.BitmapPixelFormat": "Bgr8",
+        "Image.NominalPixelRange": "Normalized_1_1",
+        "names": "{0: 'ant', 1: 'bee', 2: 'cat'}",
+    }
+    contract = weights.open(plain_model(tmp_path / "m.onnx", facts)).contract()
+    assert contract.channels == "bgr"
+    assert contract.size == (8, 8)
+    assert [each.id for each in contract.classes] == ["ant", "bee", "cat"]
+    assert [255 * contract.forward.slope[0] + contract.forward.offset[0],
+            contract.forward.offset[0]] == pytest.approx([1, -1])  # fmt: skip
+    for wrong in ("['ant', 'bee']", "['a', 'a', 'b']", "__import__('os')", "(" * 500):
+        path = plain_model(tmp_path / "m.onnx", facts | {"names": wrong})
+        assert weights.open(path).contract().classes[2].id == "2"
+
+
+def test_without_a_contract_what_is_needed_is_said_and_can_be_given(tmp_path: Path) -> None:
+    path = plain_model(tmp_path / "m.onnx", {"Image.NominalPixelRange": "Normalized_0_1"})
+    with pytest.raises(WeightsError, match=r"weights .*m\.onnx --contract > m\.onnx\.contract"):
+        weights.open(path)
+    drafted = weights.open(path, drafted=True)
+    assert "put right its channels" in drafted.notes[-1]
+    mine = drafted.contract().replace(channels="bgr", std=(0.5, 0.5, 0.5))
+    assert weights.open(path, contract=mine).contract() == mine
+    (tmp_path / "m.onnx.contract.json").write_bytes(to_json(mine))
+    assert weights.open(path).contract() == mine

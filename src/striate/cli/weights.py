@@ -23,7 +23,8 @@ def weights(
         str | None, typer.Option("--net", metavar="NET", help="What a file is for.")
     ] = None,
     contract: Annotated[
-        bool, typer.Option("--contract", help="Print the contract alone, to be changed.")
+        bool,
+        typer.Option("--contract", help="Print the contract alone; a draft where none is known."),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -31,6 +32,7 @@ def weights(
 
     A contract that is written to FILE.contract.json beside a file is taken in place of the usual.
     """
+    from striate import progress
     from striate import weights as published
 
     if weights is None:
@@ -39,9 +41,11 @@ def weights(
         text = output.table(("name", "network", "accuracy"), rows)
         output.show({"weights": entries}, output.clip(text), as_json)
         return
-    opened = published.open(weights, network=network)
+    opened = published.open(weights, network=network, drafted=contract)
     opened.load()
     if contract:
+        for note in opened.notes:
+            progress.say(note)
         output.show(opened.contract(), _json(opened), as_json)
         return
     output.show(_document(opened), _text(opened), as_json)

@@ -15,6 +15,7 @@ from striate.records import from_json, nearest
 from striate.weights.caffe import read_caffe
 from striate.weights.checkpoint import read_checkpoint
 from striate.weights.convnetjs import read_convnetjs
+from striate.weights.drafts import draft, unknown
 from striate.weights.forms import form_of
 from striate.weights.identify import identify
 from striate.weights.keras import read_keras
@@ -49,7 +50,11 @@ class Found(NamedTuple):
 
 
 def open(
-    spec: Path | str, *, network: Network | str | None = None, contract: Contract | None = None
+    spec: Path | str,
+    *,
+    network: Network | str | None = None,
+    contract: Contract | None = None,
+    drafted: bool = False,
 ) -> Weights:
     """Open published weights.
 
@@ -60,6 +65,7 @@ def open(
         network: what it is for, where the file leaves it open; a name of the zoo, or on paper.
         contract: what its images go through, where neither the file nor a published one says it;
             unless given, CONTRACT.json beside the file (`model.pth.contract.json`) is looked at.
+        drafted: whether a contract is made up where nothing says it, to be put right by its owner.
 
     Raises:
         UnknownName: no file, and nothing published under that name.
@@ -88,7 +94,10 @@ def open(
     if paper is None:
         paper, said = identify(found.tensors, str(path), path.name)
         notes += said
-    meaning = contract or _beside(path) or _meaning(known, found, paper, path)
+    meaning = contract or _beside(path)
+    if meaning is None:
+        meaning, said = _meaning(known, found, paper, path, drafted)
+        notes += said
     meaning = sized(meaning, paper, path)
     return Weights(path, _fed(paper, meaning), found.tensors, meaning, known, notes)
 
@@ -109,21 +118,30 @@ def _read(path: Path, network: Network | None) -> Found:
 def _beside(path: Path) -> Contract | None:
     """Return the contract that a user has written down beside a file."""
     place = path.with_name(f"{path.name}.contract.json")
-    return from_json(Contract, place.read_bytes(), str(place)) if place.is_file() else None
+    if not place.is_file() or not place.stat().st_size:  # a shell makes it before it is written
+        return None
+    return from_json(Contract, place.read_bytes(), str(place))
 
 
-def _meaning(known: Published | None, found: Found, network: Network, path: Path) -> Contract:
+def _meaning(
+    known: Published | None, found: Found, network: Network, path: Path, drafted: bool
+) -> tuple[Contract, tuple[str, ...]]:
+    """Return what the publisher, the file, its like or nobody says, and notes on it."""
     if known is not None:
-        return known.meaning()
+        return known.meaning(), ()
+    if found.contract is not None:
+        return found.contract, ()
     usual = usual_contract(found.form, network.name, network.classes)
-    contract = found.contract or usual
-    if contract is None:
-        raise WeightsError(
-            f"Nothing says what images go through before {network.name} ({network.classes} "
-            f"classes) in {path}, nor what the classes are called: write its contract to "
-            f"{path.name}.contract.json (see `striate weights --contract`)."
+    beside = f"{path.name}.contract.json beside it would be taken instead."
+    if usual is not None:
+        like = f"{usual.channels}, mean {usual.mean}, std {usual.std}"
+        return usual, (f"Its contract is the usual one of its kind ({like}); {beside}",)
+    if drafted:
+        return draft(network, path), (
+            "Nothing says its contract, which is a draft: put right its channels, scale, mean, "
+            f"std, resize and classes, and keep it as {path.name}.contract.json.",
         )
-    return contract
+    raise unknown(network, path)
 
 
 def sized(contract: Contract, network: Network, path: Path) -> Contract:

@@ -14,6 +14,8 @@ from torch import Tensor
 from striate.contract import Contract
 from striate.design import Network
 from striate.records import from_json
+from striate.weights.drafts import draft
+from striate.weights.onnx.facts import stated
 from striate.weights.onnx.messages import Model, read_model
 from striate.weights.onnx.reading import Reading
 from striate.weights.published import usual_contract
@@ -38,7 +40,7 @@ def read_onnx(
         found = reading.read()
     network = found.network
     if contract is None:
-        contract = _usual(model, network)
+        contract = _stated(model, network, path)
     tensors = {
         name: torch.from_numpy(np.array(array, np.float32, order="C"))
         for name, array in found.tensors.items()
@@ -46,7 +48,12 @@ def read_onnx(
     return tensors, network, contract, found.notes
 
 
-def _usual(model: Model, network: Network) -> Contract | None:
-    """Return what files of a producer usually expect: PyTorch's or Caffe's, for ImageNet."""
-    form = "caffe" if "caffe" in model.producer.lower() else "onnx"
-    return usual_contract(form, network.name, network.classes)
+def _stated(model: Model, network: Network, path: Path) -> Contract | None:
+    """Return the contract that the metadata says, or that networks converted from Caffe have."""
+    if len(network.input_shape) == 3 and network.input_shape[0] in (1, 3):
+        said = stated(model.facts, network, draft(network, path))
+        if said is not None:
+            return said
+    if "caffe" in model.producer.lower():
+        return usual_contract("caffe", network.name, network.classes)
+    return None
