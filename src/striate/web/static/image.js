@@ -1,6 +1,6 @@
 // Image: what the network says of it, why, whether to believe that, and how little fools it.
 
-import { picker } from "./picker.js";
+import { picker, pictureless } from "./picker.js";
 import { api, by, get, h, latest, percent, s, say, short, show, slider, tabs, waiting, words, wrong } from "./dom.js";
 import { state } from "./main.js";
 
@@ -26,7 +26,7 @@ export async function open(main) {
   const spaces = sheet.layers.filter((row) => row.output.length === 3 && row.output[1] * row.output[2] > 1);
   let layer = (spaces.find((row) => row.receptive_field.size?.[0] > 8) || spaces[0])?.name, table = null, target = null, unit = null;
 
-  const picture = h("img", { className: "seen", alt: "The image as the network sees it" });
+  const picture = h("img", { className: "seen", alt: "The image as the network sees it", hidden: true });
   const box = s("rect", { class: "field" }), dot = s("circle", { class: "dot", r: 1.2 });
   const over = s("svg", { class: "over", "aria-hidden": "true" }, box, dot);
   const told = h("p", { className: "quiet", role: "status" }, "Move over the image to see what a unit sees.");
@@ -59,11 +59,12 @@ export async function open(main) {
   const most = run.channels === "grey" ? 0.5 : 16 / 255;
 
   async function answer() {
+    if (pictureless(run)) { show(answers, h("p", { className: "quiet" }, "Drop a picture, and ask the network about it.")); return; }
     show(answers, waiting("Asking"));
     try {
       const found = await last.answer((signal) => get(api(name, "answer"), { image: state.image }, signal));
       if (!found) return;
-      picture.src = found.picture;
+      picture.src = found.picture; picture.hidden = false;
       frame.style.aspectRatio = `${found.size[1]} / ${found.size[0]}`;
       target = found.top[0].class;
       show(answers, topFive(found.top, target, (next) => { target = next; look(); }));
@@ -132,11 +133,11 @@ export async function open(main) {
     } catch (error) { show(results, wrong(error, attack)); }
   }
   show(attackBox, h("h3", {}, "How little fools it"), h("div", { className: "row" },
-    tabs("Attack", [["fgsm", "FGSM"], ["pgd", "PGD"], ["noise", "Noise"]], kind, (next) => { kind = next; attack(); }),
-    slider("eps", { id: "eps", min: 0, max: most, step: most / 64, value: eps, text: (value) => `${(255 * value).toFixed(1)}/255` }, (value) => { eps = value; attack(); })), results);
+    tabs("Attack", [["fgsm", "FGSM"], ["pgd", "PGD"], ["noise", "Noise"]], kind, (next) => { kind = next; if (!pictureless(run)) attack(); }),
+    slider("eps", { id: "eps", min: 0, max: most, step: most / 64, value: eps, text: (value) => `${(255 * value).toFixed(1)}/255` }, (value) => { eps = value; if (!pictureless(run)) attack(); })), results);
 
   show(main, h("h1", { className: "unseen" }, `Ask ${name}`), h("div", { className: "asking" },
-    h("div", { className: "left" }, picker(name, answer), frame,
+    h("div", { className: "left" }, picker(name, run, answer), frame,
       spaces.length ? h("label", { className: "row small" }, h("span", {}, "Receptive field of"), h("select", { id: "layer", onchange: (event) => { layer = event.target.value; fields(); } }, spaces.map((row) => h("option", { value: row.name, selected: row.name === layer }, `${row.name} · ${by(row.output)}`)))) : null, told),
     h("div", { className: "right" }, h("section", { className: "panel" }, h("h3", {}, "What it says"), answers), h("section", { className: "panel" }, attackBox))),
   h("section", { className: "panel" }, h("h3", {}, "Why it says so"), gallery, enlarged));

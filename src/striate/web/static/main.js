@@ -13,6 +13,12 @@ const NEEDS_RUN = ["network", "image"];
 const main = document.getElementById("main"), picker = document.querySelector(".picker"), select = document.getElementById("run");
 
 export const state = { runs: [], run: null, image: "test:0" };
+
+// Another run: an image of the data is of the old one's, a picture of one's own is asked about again.
+export function turnTo(name) {
+  if (name !== state.run && !state.image.startsWith("dropped:")) state.image = "test:0";
+  state.run = name;
+}
 let leave = null, turn = 0;
 
 export async function refresh() {
@@ -40,7 +46,7 @@ async function route() {
     const [module] = await Promise.all([SCREENS[known](), state.runs.length ? null : refresh()]);
     if (own !== turn) return;
     if (NEEDS_RUN.includes(known)) {
-      if (rest[0] && rest[0] !== state.run && state.runs.some((each) => each.name === rest[0])) { state.run = rest[0]; state.image = "test:0"; }
+      if (rest[0] && rest[0] !== state.run && state.runs.some((each) => each.name === rest[0])) turnTo(rest[0]);
       select.value = state.run;
       if (!state.run) { show(main, h("div", { className: "empty" }, h("h1", {}, "No runs yet"), h("p", {}, "Train a network first: "), h("a", { className: "button", href: "#/train" }, "Train one here"))); return; }
     }
@@ -53,8 +59,7 @@ async function route() {
 }
 
 select.addEventListener("change", () => {
-  state.run = select.value;
-  state.image = "test:0";
+  turnTo(select.value);
   go(location.hash.split("/")[1] || "network", state.run);
 });
 addEventListener("hashchange", () => { route(); main.focus({ preventScroll: true }); scrollTo(0, 0); });

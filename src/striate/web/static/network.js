@@ -1,6 +1,6 @@
 // Network: the drawing from paper; a layer's figures, filters and answers; a unit's patches and wish.
 
-import { picker } from "./picker.js";
+import { picker, pictureless } from "./picker.js";
 import { api, brief, by, get, h, latest, percent, short, show, tabs, waiting, whole, wrong } from "./dom.js";
 import { state } from "./main.js";
 
@@ -100,6 +100,12 @@ export async function open(main, [, wanted]) {
   const mark = () => {
     for (const group of place.querySelectorAll("[data-layer]")) group.classList.toggle("on", group.dataset.layer === layer);
     if (view === "table") show(place, sheetTable(sheet.layers, layer, choose));
+    const box = place.firstElementChild, on = box?.querySelector(".on");
+    if (!on) return;
+    const inner = on.getBoundingClientRect(), outer = box.getBoundingClientRect();
+    if (inner.left < outer.left || inner.right > outer.right || inner.top < outer.top || inner.bottom > outer.bottom) {
+      box.scrollBy(inner.left - outer.left - (outer.width - inner.width) / 2, inner.top - outer.top - (outer.height - inner.height) / 2);
+    }
   };
   const draw = () => { show(place, view === "drawing" ? drawing() : sheetTable(sheet.layers, layer, choose)); mark(); };
 
@@ -110,10 +116,15 @@ export async function open(main, [, wanted]) {
     show(weights);
     await last.layer(async (signal) => {
       show(units, waiting("Looking"));
-      const [kernels, answers] = await Promise.all([row.filters ? get(api(name, "filters"), { layer }, signal) : null, get(api(name, "activations"), { layer, image: state.image }, signal)]);
+      const kernels = row.filters ? await get(api(name, "filters"), { layer }, signal) : null;
       if (signal.aborted) return;
-      show(units, activations(answers, pick, layer === sheet.layers.at(-1).name ? run.labels : []));
       show(weights, kernels ? filters(kernels, pick) : null);
+      if (pictureless(run)) show(units, h("p", { className: "quiet" }, "Drop a picture, and see what each unit answers to it."));
+      else {
+        const answers = await get(api(name, "activations"), { layer, image: state.image }, signal);
+        if (signal.aborted) return;
+        show(units, activations(answers, pick, layer === sheet.layers.at(-1).name ? run.labels : []));
+      }
       if (kernels && row === sheet.layers.find((each) => each.filters)) {
         get(api(name, "gabor"), {}, signal).then((found) => signal.aborted || weights.append(h("p", { className: "quiet" }, classical(found)))).catch(() => null);
       }
@@ -122,12 +133,13 @@ export async function open(main, [, wanted]) {
 
     async function pick(at) {
       channel = at;
-      show(unit, h("h3", {}, `Unit ${at} of ${layer}`), waiting("Searching the training images, and painting what it wants"));
+      const title = () => h("h3", {}, `Unit ${at} of ${layer}${layer === sheet.layers.at(-1).name && run.labels[at] ? `: ${run.labels[at]}` : ""}`);
+      show(unit, title(), waiting("Searching the training images, and painting what it wants"));
       unit.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
       const patches = h("div", {}, waiting("Searching 1,000 training images")), wish = h("figure", { className: "wish" }, waiting("Painting"));
-      show(unit, h("h3", {}, `Unit ${at} of ${layer}`), h("div", { className: "wanting" }, wish, patches));
+      show(unit, title(), h("div", { className: "wanting" }, wish, patches));
       await last.unit(async (signal) => {
-        const one = get(api(name, "patches"), { layer, channel: at }, signal).then((found) => signal.aborted || show(patches, top(found))).catch((error) => signal.aborted || show(patches, wrong(error)));
+        const one = run.state === "weights" ? show(patches, h("p", { className: "quiet" }, "Top patches are searched among a run's training images; weights come without any.")) : get(api(name, "patches"), { layer, channel: at }, signal).then((found) => signal.aborted || show(patches, top(found))).catch((error) => signal.aborted || show(patches, wrong(error)));
         const two = get(api(name, "wish"), { layer, channel: at }, signal).then((found) => signal.aborted || show(wish, h("img", { src: found.picture, alt: `A picture made to excite unit ${at}` }),
           h("figcaption", {}, h("b", {}, "What it wants"), found.probability === null ? `answers ${short(found.answer)}, noise ${short(found.start)}` : `the network says ${percent(found.probability)}`))).catch((error) => signal.aborted || show(wish, wrong(error)));
         await Promise.all([one, two]);
@@ -137,7 +149,7 @@ export async function open(main, [, wanted]) {
 
   show(main, h("div", { className: "head" }, h("div", {}, h("h1", { className: "title" }, sheet.network), h("p", { className: "quiet" }, `${whole(sheet.totals.parameters)} parameters · ${brief(sheet.totals.macs)} multiply-adds · input ${by(sheet.input)}`)),
     tabs("View", [["drawing", "Drawing"], ["table", "Table"]], view, (next) => { view = next; draw(); })),
-    h("div", { className: "bench" }, h("div", { className: "looking" }, place, weights), h("div", { className: "side" }, picker(name, () => { if (layer) inspect(); }), inspector)));
+    h("div", { className: "bench" }, h("div", { className: "looking" }, place, weights), h("div", { className: "side" }, picker(name, run, () => { if (layer) inspect(); }), inspector)));
   choose(sheet.layers.some((each) => each.name === wanted) ? wanted : (sheet.layers.find((each) => each.filters) || sheet.layers[0]).name);
   draw();
   return () => { last.layer(async () => null); last.unit(async () => null); };

@@ -5,7 +5,10 @@ import { state } from "./main.js";
 
 const PAGE = 24;
 
-export function picker(name, changed) {
+// Weights alone come without images, so that there is nothing to ask about before one is dropped.
+export const pictureless = (run) => run.state === "weights" && !state.image.startsWith("dropped:");
+
+export function picker(name, run, changed) {
   const strip = h("div", { className: "strip", role: "group", "aria-label": "Images of the data" }), note = h("span", { className: "quiet" });
   let part = state.image.startsWith("dropped") ? "test" : state.image.split(":")[0], first = 0, count = 0;
   const choose = (image) => {
@@ -42,10 +45,10 @@ export function picker(name, changed) {
   const box = h("section", { className: "chooser", "aria-label": "The image",
     ondragover: (event) => { event.preventDefault(); box.classList.add("over"); }, ondragleave: () => box.classList.remove("over"),
     ondrop: (event) => { event.preventDefault(); box.classList.remove("over"); drop(event.dataTransfer.files[0]); } },
-  h("div", { className: "row" },
+  h("div", { className: "row" }, run.state === "weights" ? null : [
     h("label", {}, h("span", { className: "unseen" }, "Part of the data"), h("select", { onchange: (event) => { part = event.target.value; first = 0; load(); } }, ["test", "validation", "train"].map((each) => h("option", { value: each, selected: each === part }, each)))),
-    h("button", { className: "plain", "aria-label": "Earlier images", onclick: () => turn(-1) }, "←"), h("button", { className: "plain", "aria-label": "Later images", onclick: () => turn(1) }, "→"), note,
+    h("button", { className: "plain", "aria-label": "Earlier images", onclick: () => turn(-1) }, "←"), h("button", { className: "plain", "aria-label": "Later images", onclick: () => turn(1) }, "→")], note,
     h("label", { className: "button drop", htmlFor: "file" }, "Drop or choose a picture"), input), strip);
-  load();
+  if (run.state !== "weights") load(); else note.textContent = "Weights come without images.";
   return box;
 }

@@ -2,7 +2,7 @@
 
 import { COLOURS, chart, follow, spark } from "./chart.js";
 import { api, brief, get, h, percent, short, show, waiting, whole, words, wrong } from "./dom.js";
-import { go, refresh, state } from "./main.js";
+import { go, refresh, state, turnTo } from "./main.js";
 
 const MANY = 12, MOST = COLOURS.length; // runs that are looked through by eye, and compared
 const PERCENT = (value) => `${Math.round(100 * value)}%`;
@@ -30,7 +30,7 @@ export async function open(main, [chosen]) {
     leave();
     note.textContent = said;
     relist();
-    if (picked.size === 1) { state.run = [...picked][0]; ends.push(one(detail, [...picked][0])); } else ends.push(several(detail, [...picked]));
+    if (picked.size === 1) { turnTo([...picked][0]); ends.push(one(detail, [...picked][0])); } else ends.push(several(detail, [...picked]));
   };
   show(main, h("h1", { className: "unseen" }, "Runs"), h("div", { className: "split" }, h("aside", {}, h("h2", {}, `${whole(state.runs.length)} ${state.runs.length === 1 ? "run" : "runs"}`), note, wanted, list), detail));
   redraw();
@@ -75,7 +75,7 @@ function curves(story) {
 function one(detail, name) {
   const known = state.runs.find((each) => each.name === name) || {};
   const head = h("div", { className: "head" }, h("div", {}, h("h2", { className: "title" }, name), h("p", { className: "quiet" }, "")),
-    h("div", { className: "actions" }, h("button", { className: "button", onclick: () => go("network", name) }, "Look inside"), h("button", { className: "button", onclick: () => go("image", name) }, "Ask it")));
+    known.state !== "unreadable" && h("div", { className: "actions" }, h("button", { className: "button", onclick: () => go("network", name) }, "Look inside"), h("button", { className: "button", onclick: () => go("image", name) }, "Ask it")));
   const cards = h("dl", { className: "cards" }), rest = h("div", {}), findings = h("section", { className: "panel" }, h("h3", {}, "The doctor"), waiting("Reading the history"));
   const loss = chart("Loss", { below: "epoch" }), accuracy = chart("Accuracy", { below: "epoch", format: PERCENT }), rate = chart("Learning rate", { below: "epoch" });
   const charts = h("div", { className: "charts" }, loss.box, accuracy.box, rate.box);

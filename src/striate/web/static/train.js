@@ -3,7 +3,7 @@
 import { COLOURS, chart, follow } from "./chart.js";
 import { activations, filters } from "./network.js";
 import { api, get, h, latest, percent, post, say, short, show, slider, waiting, wrong } from "./dom.js";
-import { go, refresh, state } from "./main.js";
+import { go, refresh, state, turnTo } from "./main.js";
 
 const NETS = [["auto", "what suits the data"], ["lenet", "LeNet-5, 1998"], ["conv5-16 pool conv5-20 pool conv5-20 pool FC-10", "ConvNetJS' demo, in notation"]];
 
@@ -39,7 +39,7 @@ export async function open(main) {
   }
   function attend(name) {
     leave();
-    watched = name; state.run = name; state.image = "test:0";
+    watched = name; turnTo(name); state.image = "test:0";
     leave = classroom(stage, name, act);
   }
   show(stage, h("div", { className: "empty early" }, h("p", {}, "Press Start: the loss falls, filters form, and one image's answers change as they do."), h("p", { className: "quiet" }, "The digits need some ten seconds. Pause at any time, change the learning rate, and go on from there.")));
