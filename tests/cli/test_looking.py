@@ -285,3 +285,10 @@ def test_attack_says_what_eps_is(eps: str, run: Callable[..., Any], trained: run
     assert f"Expected a share of a full pixel, 0 to 1 (0.03 or 8/255), received {eps!r}" in (
         ended.err
     )
+
+
+def test_attack_refuses_a_step_that_goes_nowhere(
+    run: Callable[..., Any], trained: runs.Run, tmp_path: Path
+) -> None:
+    ended = run("attack", trained.path, "--step", "0", "--count", 3, "--out", tmp_path)
+    assert ended.code == 2 and "Expected a step above 0" in ended.err

@@ -91,7 +91,7 @@ def robustness(
         expected: (right, all) of an earlier evaluation on such images.
 
     Raises:
-        UsageError: no image, or an eps outside 0 to 1.
+        UsageError: no image, an eps outside 0 to 1, or a step that goes nowhere.
     """
     wanted = sorted({float(each) for each in eps} - {0.0})
     if not len(images) or any(not 0 < each <= 1 for each in wanted):
@@ -99,6 +99,8 @@ def robustness(
             f"Expected images, and eps within 0 to 1 (full pixels; 8/255 is eight grey levels), "
             f"received {len(images)} images and eps={tuple(eps)}."
         )
+    if step is not None and not 0 < step <= 1:
+        raise UsageError(f"Expected a step above 0 and up to 1 (full pixels), received {step=}.")
     clean = _all(images, labels, lambda x, y, first: fgsm(net, contract, x, y, eps=0.0), "clean")
     found = [_row("clean", 0.0, 0, clean)]
     for each in wanted:

@@ -39,7 +39,7 @@ def invert(
     layer: str,
     *,
     steps: int = 300,
-    variation: float = 0.1,
+    variation: float = 0.02,
     norm: float = 1e-3,
     seed: int = 0,
 ) -> Inversion:
