@@ -7,7 +7,9 @@ and a run on the digits. Rows:
   grid of answers, which needs torch; beside them a bare `import torch` of the same round;
 - paint: Chromium's first contentful paint, in a new context each time, and until the runs show;
 - grid: a layer's answers to an image that was not asked about before, over HTTP; beside it the
-  forward pass to that layer alone, in the server's number of threads, of the same round.
+  forward pass to that layer alone, in the server's number of threads, of the same round. The
+  processor time of a grid, over all threads of the server, is given too: other work on the machine
+  hardly changes that, and seconds cannot be fewer than a core's share of it.
 
     python benchmarks/view.py [--json] [--rounds 7] [--chromium /usr/bin/chromium]
 """
@@ -79,8 +81,8 @@ def ask(url: str, body: bytes | None = None) -> Any:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, float]]:
-    """Run `striate view`; give its address, and when the process was started."""
+def serving(folder: Path) -> Iterator[tuple[str, float, int]]:
+    """Run `striate view`; give its address, when the process was started, and its number."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "striate", "view", str(folder), "--port", "0", "--json"]
     process = subprocess.Popen(
@@ -90,7 +92,7 @@ def serving(folder: Path) -> Iterator[tuple[str, float]]:
     try:
         while not said.rstrip().endswith("}"):
             said += process.stdout.readline()  # type: ignore[union-attr]
-        yield json.loads(said)["url"].rstrip("/"), began
+        yield json.loads(said)["url"].rstrip("/"), began, process.pid
     finally:
         process.terminate()
         process.wait()
@@ -99,7 +101,7 @@ def serving(folder: Path) -> Iterator[tuple[str, float]]:
 def start(folder: Path, layer: str) -> dict[str, float]:
     """Return the seconds from a fresh start to what is asked first."""
     taken = {}
-    with serving(folder) as (url, began):
+    with serving(folder) as (url, began, _):
         ask(f"{url}/")
         taken["first answer"] = time.perf_counter() - began
         ask(f"{url}/api/runs")
@@ -138,25 +140,28 @@ def forward(net: Any, layer: str) -> float:
     return time.perf_counter() - began
 
 
-def grids(url: str, rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Return for each layer the seconds of its grid, and of the forward pass alone."""
+def processor(process: int) -> float:
+    """Return the seconds of processor time that a process has had."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def grids(url: str, process: int, rounds: int) -> dict[str, list[tuple[float, float, float]]]:
+    """Return for each layer the seconds of its grid, its processor time, the forward pass alone."""
     from striate import zoo
     from striate.layers import build
 
     net = build(zoo.network("resnet18"), seed=0).eval()
-    page: dict[str, list[float]] = {layer: [] for layer in LAYERS}
-    bare: dict[str, list[float]] = {layer: [] for layer in LAYERS}
+    found: dict[str, list[tuple[float, float, float]]] = {layer: [] for layer in LAYERS}
     for turn in range(rounds + 1):  # the first is not counted
         for number, layer in enumerate(LAYERS):
             image = ask(f"{url}/api/pictures", picture(100 * turn + number))["image"]
-            began = time.perf_counter()
+            worked, began = processor(process), time.perf_counter()
             ask(f"{url}/api/runs/resnet18/activations?layer={layer}&image={image}")
-            taken = time.perf_counter() - began
-            alone = forward(net, layer)
+            taken, worked = time.perf_counter() - began, processor(process) - worked
             if turn:
-                page[layer].append(taken)
-                bare[layer].append(alone)
-    return page, bare
+                found[layer].append((taken, worked, forward(net, layer)))
+    return found
 
 
 def measure(rounds: int, chromium: str | None) -> list[dict[str, Any]]:
@@ -174,7 +179,7 @@ def measure(rounds: int, chromium: str | None) -> list[dict[str, Any]]:
         starts = [start(folder, LAYERS[0]) for _ in range(rounds)]
         for name in starts[0]:
             row(f"start: {name}", [each[name] for each in starts])
-        with serving(folder) as (url, _):
+        with serving(folder) as (url, _, process):
             if chromium is not None:
                 from playwright.sync_api import sync_playwright
 
@@ -186,11 +191,12 @@ def measure(rounds: int, chromium: str | None) -> list[dict[str, Any]]:
                     browser.close()
                 row("paint: first", [each["first paint"] for each in paints], PAINT)
                 row("paint: runs", [each["runs"] for each in paints])
-            page, bare = grids(url, rounds)
-    for layer in LAYERS:
-        share = statistics.median(a / b for a, b in zip(page[layer], bare[layer], strict=True))
-        alone = round(statistics.median(bare[layer]), 3)
-        row(f"grid: {layer}", page[layer], GRID, forward=alone, ratio=round(share, 2))
+            asked = grids(url, process, rounds)
+    for layer, times in asked.items():
+        page, worked, alone = zip(*times, strict=True)
+        share = statistics.median(ours / bare for ours, _, bare in times)
+        row(f"grid: {layer}", list(page), GRID, processor=round(statistics.median(worked), 3),
+            forward=round(statistics.median(alone), 3), ratio=round(share, 2))  # fmt: skip
     return found
 
 
@@ -209,7 +215,8 @@ def main() -> int:
     else:
         for each in rows:
             claim = f"   (claim {each['claim']} s)" if each["claim"] else ""
-            beside = f"   forward {each['forward']} s" if "forward" in each else ""
+            more = ("processor", "forward", "ratio")
+            beside = "".join(f"   {name} {each[name]}" for name in more if name in each)
             print(f"{each['row']:24} {each['seconds']:.3f} s{claim}{beside}")
     return int(any(each["claim"] and each["seconds"] > each["claim"] for each in rows))
 
