@@ -6,6 +6,7 @@ import pytest
 
 from striate import zoo
 from striate.design import BatchNorm
+from striate.design.centred import WHITENING, centred
 from striate.errors import UsageError
 from striate.layers import build
 from striate.transfer import blocks, cut_at, probe_layers, tuned
@@ -55,6 +56,19 @@ def test_rates_fall_with_depth() -> None:
     rate = {each.name: each.rate for each in decayed.parameters() if each.trainable}
     assert rate["layer4.1.conv1.weight"] == 0.5
     assert rate["layer4.0.conv1.weight"] == 0.25
+
+
+def test_what_stood_still_for_one_transfer_moves_in_the_next() -> None:
+    first, _ = tuned(zoo.network("resnet20"), 3, 0)
+    again, _ = tuned(first, 5, None, freeze_norm=False)
+    fresh, _ = tuned(zoo.network("resnet20"), 5, None, freeze_norm=False)
+    assert [(e.name, e.trainable, e.rate) for e in again.parameters()] == [
+        (e.name, e.trainable, e.rate) for e in fresh.parameters()
+    ]
+    whitened, _ = tuned(centred(zoo.network("lenet"), "zca"), 5, None)
+    moving = {each.name for each in whitened.parameters() if each.trainable}
+    assert "conv1.weight" in moving
+    assert WHITENING not in moving
 
 
 def test_only_the_last_blocks_move() -> None:

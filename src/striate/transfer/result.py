@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
+from striate.errors import UsageError
 from striate.records import Record
 from striate.transfer.choose import How
 from striate.transfer.probe import Probe
@@ -91,3 +93,22 @@ class Settings(NamedTuple):
     seed: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     device: str = "auto"
+
+    def check(self) -> None:
+        """Refuse rates that nothing can be trained with.
+
+        Raises:
+            UsageError: says which.
+        """
+        if not 0 < self.rate < math.inf:
+            raise UsageError(f"Expected a rate above 0, received rate={self.rate:g}.")
+        if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
+            raise UsageError(
+                f"Expected a layer decay of 0 to 1, by which earlier blocks are slower, received "
+                f"layer_decay={self.layer_decay:g}."
+            )
+        if self.epochs < 1 or self.batch < 1:
+            raise UsageError(
+                f"Expected an epoch and an image a step, or more, received epochs={self.epochs}, "
+                f"batch={self.batch}."
+            )

@@ -96,7 +96,7 @@ def tuned(
     moving = len(groups) if last is None else last
     if not 0 <= moving <= len(groups):
         raise UsageError(f"Expected 0 to {len(groups)} last blocks, received {last}.")
-    changed, _ = network.with_classes(classes)
+    changed = _freed(network.with_classes(classes)[0])
     rate_of: dict[str, float] = {}
     for index, group in enumerate(groups):
         below = len(groups) - index  # 1 for the block under the head
@@ -117,8 +117,19 @@ def _moved(layer: Layer, rate_of: dict[str, float], head: float, freeze_norm: bo
 
 def thawed(network: Network) -> Network:
     """Return a network all of whose layers move at the full rate, for training from scratch."""
-    network = centred(network, "none")  # which was measured on other images
-    layers = tuple(each.replace(trainable=True, rates=(1.0, 1.0)) for each in network.layers)
+    return _freed(centred(network, "none"))  # what centres it was measured on other images
+
+
+def _freed(network: Network) -> Network:
+    """Return a network of which everything moves at the full rate, but what centres images.
+
+    A network that was transferred before has layers that stood still, or were slow, for its sake.
+    """
+    own = {each.name for each in centred(network, "none").layers}
+    layers = tuple(
+        each.replace(trainable=True, rates=(1.0, 1.0)) if each.name in own else each
+        for each in network.layers
+    )
     return network.replace(layers=layers)
 
 

@@ -53,6 +53,7 @@ class Ways:
         per_class: int | None,
         settings: Settings,
     ) -> None:
+        settings.check()
         self.start, self.method, self.settings = start, method, settings
         self.model = inference.open_model(start)
         self.paper = _plain(self.model.network())
