@@ -173,3 +173,19 @@ def test_writing_through_a_view_is_not_misread() -> None:
 
     network = describe(Writes(), (3, 8, 8))
     assert "written through a view" in next(iter(opaque(network).values())).note
+
+
+def test_an_opaque_part_within_another_is_part_of_it() -> None:
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches = nn.Conv2d(3, 16, 4, 4)
+            self.layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(self.patches(x).flatten(2).transpose(1, 2)).mean(1)
+
+    module = Encoder()
+    network = describe(module, (3, 16, 16))
+    assert list(opaque(network)) == ["layer"]
+    assert network.parameter_count() == sum(each.numel() for each in module.parameters())

@@ -99,6 +99,8 @@ def _pass(
         tensors = {name: _on_meta(each) for name, each in real.items()}
         tracer = Tracer(module, tensors)
         for path, reason in opaque.items():
+            if any(other != path and _within(path, other) for other in opaque):
+                continue  # what is in an opaque part runs as it is
             part = parts[path]
             held = {**dict(part.named_parameters()), **dict(part.named_buffers())}
             run = as_one(tracer, part, path, held, reason)
