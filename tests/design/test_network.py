@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.networks import NAMES
 from torch import nn
 
 from striate import zoo
@@ -32,10 +33,10 @@ def test_lecture_example() -> None:
     assert (six.finish().parameter_count(), six.finish().macs()) == (456, 352_800)
 
 
-def test_json_keeps_it_whole() -> None:
-    for name in zoo.names():
-        net = zoo.network(name)
-        assert from_json(Network, to_json(net)) == net, name
+@pytest.mark.parametrize("name", NAMES)
+def test_json_keeps_it_whole(name: str) -> None:
+    net = zoo.network(name)
+    assert from_json(Network, to_json(net)) == net
 
 
 def test_every_module_attribute_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.networks import NAMES
 
 from striate import zoo
 from striate.design import Sketch, sheet
@@ -12,7 +13,7 @@ from striate.design.folding import fitting_depth, fold
 from striate.design.table import ROWS, markdown, spell_bytes, text
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("width", [80, 120])
 def test_every_table_fits_a_terminal(name: str, width: int) -> None:
     made = sheet(zoo.network(name))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.networks import NAMES
 from torch import Tensor
 
 from striate import zoo
@@ -20,7 +21,7 @@ from striate.train.objective import CrossEntropy
 CLASSES = 4
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_one_step(name: str) -> None:
     network = zoo.network(name, classes=None if zoo.entry(name).per_position else CLASSES)
     if network.macs() > 100_000_000:

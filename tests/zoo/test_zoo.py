@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.networks import NAMES
 from torch.utils.flop_counter import FlopCounterMode
 
 from striate import zoo
@@ -115,7 +116,7 @@ def test_published(name: str) -> None:
     assert macs is None or network.macs() == macs
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_other_classes_sizes_and_channels(name: str) -> None:
     for channels in (1, 3):
         _, height, width = zoo.entry(name).input

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.networks import NAMES
 
 from striate import design, zoo
 from striate.design import Network, Sketch, sheet
@@ -25,7 +26,7 @@ def page(network: Network, **how: int | bool) -> Page:
     return compose(graph(sheet(network), **how))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_every_network_is_drawn_legibly(name: str) -> None:
     network = zoo.network(name)
     shown = graph(sheet(network))
@@ -44,7 +45,7 @@ def test_every_network_is_drawn_legibly(name: str) -> None:
     assert 0.2 < placed.width / placed.height < 6
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_lines_keep_off_boxes(name: str) -> None:
     """No edge crosses a box: it ends on its rim or passes beside."""
     placed = page(zoo.network(name))

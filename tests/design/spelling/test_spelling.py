@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.networks import NAMES
 from torch import nn
 
 from striate import design, zoo
@@ -57,7 +58,7 @@ def run(code: str, shape: tuple[int, ...]) -> nn.Module:
     return names["net"]
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_pytorch_runs_and_has_as_many_parameters(name: str) -> None:
     network = zoo.network(name)
     spelling = spell(network, "pytorch")
