@@ -340,6 +340,7 @@ FAULTS: tuple[Case, ...] = (
         ("frozen_norm_moves", "modes_agree"),
         code=tamper.norms_move,
         silent=True,
+        kinds=("vgg", "resnet"),
     ),
     Case("slow loader", _with(epochs=2), ("data_starved",), code=tamper.slow, silent=True),
 )

@@ -177,6 +177,8 @@ def main() -> None:
     rows = read(options.out) if options.out else []
     if options.keep:
         rows = [asked_again(row, options.keep) for row in rows]
+    still = {job.key for job in jobs(quick=False)}
+    rows = [row for row in rows if row.key in still]  # the corpus may have been mended
     done, until = {row.key for row in rows}, time.monotonic() + 60 * options.minutes
     for job in jobs(options.quick)[part::parts]:
         unasked = options.only not in job.case.name or options.setting not in (None, job.setting)

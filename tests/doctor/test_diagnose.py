@@ -240,6 +240,10 @@ def test_every_rule_has_a_story() -> None:
 
 UNSAID: dict[str, dict[str, Any]] = {
     "class_order": {"results": shifted, "losses": flat},  # it has learnt nothing to be right in
+    "rate_too_low": {  # fine-tuning: what it could learn it knows
+        "losses": np.linspace(0.6, 0.61, 400),
+        "probes": tuple(probe(8e-4) for _ in range(6)),
+    },
     "data_starved": {"probes": (probe(waiting=0.8),) * 5, "waited": 0.5},  # nobody noticed
 }
 

@@ -82,9 +82,10 @@ def rate_too_low(story: Story) -> Finding | None:
     ratio, curve = story.update_ratio(), story.smoothed()
     left = float(curve[-1] / curve[0])
     slow = ratio is not None and ratio < 2e-4
-    barely = left > _BARELY and ratio is not None and ratio < 1e-3
-    falling = float(np.mean(np.diff(curve) < 0)) > 0.7 and float(curve[-1]) > 0.6 * story.chance
-    crawling = ratio is not None and ratio < 3e-5 and float(curve[-1]) > 0.6 * story.chance
+    much = float(curve[-1]) > 0.6 * story.chance  # to learn; trained weights may know already
+    barely = left > _BARELY and ratio is not None and ratio < 1e-3 and much
+    falling = float(np.mean(np.diff(curve) < 0)) > 0.7 and much
+    crawling = ratio is not None and ratio < 3e-5 and much
     if not (barely or crawling or (slow and falling)):
         return None
     accuracy = float(story.validations[-1, 1]) if len(story.validations) else float("nan")

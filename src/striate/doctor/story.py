@@ -59,8 +59,8 @@ class Story(NamedTuple):
         orders: what each epoch began with, oldest first.
         contract: the run's.
         start: that of the weights it began with.
-        waited: most seconds that an epoch spent waiting for images; before the first has ended,
-            all that have passed.
+        waited: seconds spent waiting for images; before the first epoch has ended, all that have
+            passed.
     """
 
     recipe: Recipe
@@ -161,6 +161,7 @@ class Teller(NamedTuple):
 
         times = [line["time"] for line in steps if "time" in line]
         passed = times[-1] - times[0] if times else 0.0
+        waits = [line["waited"] for line in history if "waited" in line]
 
         def column(name: str) -> Floats:
             values = [line.get(name) for line in steps]
@@ -188,5 +189,5 @@ class Teller(NamedTuple):
             orders=tuple(line for line in history if line.get("probe") == "order"),
             contract=self.contract,
             start=self.start,
-            waited=max((line["waited"] for line in history if "waited" in line), default=passed),
+            waited=sum(waits) if waits else passed,
         )
