@@ -98,7 +98,10 @@ class Server(uvicorn.Server):
         if self.alone is not None:
             asyncio.get_running_loop().add_reader(self.alone, self._abandoned)
         starting = asyncio.ensure_future(self._start())
-        await self.serve(sockets=[self.listening])
+        with self.capture_signals():
+            if self.alone is not None:  # one of several: the others answer until it can
+                await asyncio.wait([starting])
+            await self.serve(sockets=[self.listening])
         if not starting.done():
             starting.cancel()
         self.service.stop()
