@@ -215,6 +215,7 @@ def test_explain_leaves_the_run_otherwise_as_it_is(
         (("--unit", "conv7:1"), "small has no layer 'conv7'."),
         (("--layer", "conv7"), "small has no layer 'conv7'."),
         (("--style", "oil"), "There is no style named 'oil'."),
+        (("--data", "absent", "--part", "units"), "absent"),
     ],
 )
 def test_explain_refuses_in_one_sentence(

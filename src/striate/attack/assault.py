@@ -94,7 +94,8 @@ def assault(
     found = inference.find_images(opened, data)
     samples, outputs = _some(found.samples, means), contract.match(found.classes)
     target = None if means.target is None else contract.index(means.target)
-    own_images = [read_pixels(path, contract) for path in means.files]
+    own_files = inference.find(means.files) if means.files else []
+    own_images = [read_pixels(path, contract) for path in own_files]
     net = inference.load(opened, chosen)
     images = _pixels(samples, of_levels(contract), chosen) / 255.0
     inputs = _pixels(samples, contract, chosen)
@@ -116,14 +117,14 @@ def assault(
         expected=_recorded(opened, found),
     )
     pictures = illustrate(net, contract, images, labels, table, radii, album, steps=means.steps)
-    for number, (image, path) in enumerate(zip(own_images, means.files, strict=True), 1):
+    for number, (image, path) in enumerate(zip(own_images, own_files, strict=True), 1):
         for eps in sorted(radii):
             figure, hit = panda(net, contract, image.to(chosen), eps=eps, target=target)
             if hit.succeeded.all():
                 break
         pictures[f"own{number}"] = draw.Picture(
             file=album.put(f"own{number}", figure),
-            title=Path(path).name,
+            title=path.name,
             note=told(contract, hit),
         )
     report = Assault(

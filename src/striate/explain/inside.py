@@ -111,7 +111,7 @@ def look_inside(
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
-        DataError: a file that is not there or cannot be read, or none.
+        DataError: a file that is not there or cannot be read, or none; or data that were asked for.
         UnknownName, UsageError, DesignError: a part, method, class, layer or unit that is not
             there.
         RunError, WeightsError: as of `predict`.
@@ -218,6 +218,8 @@ def _samples(run: inference.Model, wish: Wish) -> tuple[inference.Images, ...] |
         searched = inference.find_images(run, wish.data, "train")
         others = inference.find_images(run, wish.data, "test")
     except DataError as error:
+        if wish.data is not None:
+            raise
         progress.say(f"Note: there are no patches, layers, shifts and neighbours: {error}")
         return None
     few = _thinned(searched.samples, wish.search, wish.seed)
