@@ -95,6 +95,19 @@ def picture(dataset: Dataset, health: Health, place: Path) -> None:
     draw.grid(tiles, captions, title=title, columns=6).save(place)
 
 
+def report(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the document."""
+    return {
+        "claim": "what the data doctor finds, and in what time",
+        "conditions": {
+            "cores": os.cpu_count(), "load": os.getloadavg()[0],
+            "numpy": np.__version__, "python": platform.python_version(),
+            "machine": platform.machine(),
+        },
+        "rows": rows,
+    }  # fmt: skip
+
+
 def main() -> None:
     """Examine them all, and print what was found."""
     parser = argparse.ArgumentParser(
@@ -123,19 +136,9 @@ def main() -> None:
         rows.append(row(name, health, seconds))
         if given.pictures is not None and health.leaked:
             picture(dataset, health, given.pictures / f"doubles_{name}.png")
-    document = {
-        "claim": "what the data doctor finds, and in what time",
-        "conditions": {
-            "cores": os.cpu_count(), "load": os.getloadavg()[0],
-            "numpy": np.__version__, "python": platform.python_version(),
-            "machine": platform.machine(),
-        },
-        "rows": rows,
-    }  # fmt: skip
-    if not given.quick:
-        atomic_write(given.out, (json.dumps(document, indent=1) + "\n").encode())
+        atomic_write(given.out, (json.dumps(report(rows), indent=1) + "\n").encode())
     if given.json:
-        print(json.dumps(document, indent=1))
+        print(json.dumps(report(rows), indent=1))
         return
     for each in rows:
         more = f"  {each['found']}" if "found" in each else ""

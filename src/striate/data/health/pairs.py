@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from striate.data.health.signature import SIDE
 
@@ -79,10 +80,10 @@ def _nearest(pictures: Floats, side: int) -> Pairs:
         likeness = small[first : first + _CHUNK] @ small.T
         rows = np.arange(len(likeness))
         likeness[rows, first + rows] = -1
-        others = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
-        mine = np.repeat(first + rows, count)
-        close = np.take_along_axis(likeness, others, 1).ravel() > (_LEAST if side == 8 else 0.5)
-        found.append(np.stack([mine, others.ravel()], axis=1)[close])
+        most = torch.from_numpy(likeness).topk(count, dim=1, sorted=False)  # numpy's takes 10x
+        mine, others = np.repeat(first + rows, count), most.indices.numpy().ravel()
+        close = most.values.numpy().ravel() > (_LEAST if side == 8 else 0.5)
+        found.append(np.stack([mine, others], axis=1)[close])
     return np.sort(np.concatenate(found), axis=1).astype(np.int64)
 
 
