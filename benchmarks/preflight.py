@@ -26,6 +26,7 @@ from striate import data, doctor, recipes
 from striate.data import health
 from striate.errors import StriateError
 from striate.ops import environment
+from striate.records import to_builtins
 from striate.train import Recipe
 from striate.train.prepare import Prepared, prepare
 
@@ -93,7 +94,7 @@ def main() -> None:
         except StriateError as error:  # a set that is not here
             print(error, file=sys.stderr)
     longest = max((row for row in rows if "preflight" in row), key=lambda row: row["preflight"])
-    document = {"claim": CLAIM, "rows": rows, "environment": environment()}
+    document = {"claim": CLAIM, "rows": rows, "environment": to_builtins(environment())}
     document["longest"] = {key: longest[key] for key in ("data", "network", "preflight")}
     print(json.dumps(document) if options.json else f"longest: {document['longest']}")
 

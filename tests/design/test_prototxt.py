@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from striate import design, zoo
 from striate.design import Network, Sketch
+from striate.design.init import Bilinear, UnitBall
 from striate.design.prototxt import parse, to_prototxt
 from striate.design.prototxt.write import caffe
 from striate.errors import DesignError, NotationError
@@ -405,11 +406,23 @@ def test_pooling_gives_caffes_values(method: str) -> None:
         ('type: "xavier" variance_norm: AVERAGE', design.Xavier(uniform=True)),
         ('type: "msra"', design.He()),
         ('type: "msra" variance_norm: FAN_OUT', design.He(fan="out")),
+        ('type: "bilinear"', Bilinear()),
+        ('type: "positive_unitball"', UnitBall()),
     ],
 )
 def test_fillers(filler: str, init: design.Init) -> None:
     made = only(conv("data", "c", 2, 3, f"weight_filler {{ {filler} }}"))
-    assert isinstance(made, design.Conv) and made.weight_init == init
+    assert isinstance(made, design.Conv) and made.weight_init == init and not made.note
+
+
+@pytest.mark.parametrize("init", [Bilinear(), UnitBall()])
+def test_fillers_of_caffes_own_are_written_as_read(init: design.Init) -> None:
+    pen = Sketch("filled", (3, 8, 8))
+    pen.conv("c", 2, 3)
+    made = pen.finish()
+    made = made.replace(layers=(made.layer("c").replace(weight_init=init),))
+    again = parse(to_prototxt(made)).layer("c")
+    assert isinstance(again, design.Conv) and again.weight_init == init
 
 
 def test_multipliers_and_frozen_layers() -> None:

@@ -10,6 +10,7 @@ from striate import design, zoo
 from striate.contract import Class, Contract, Resize
 from striate.design import Sketch
 from striate.design.elementwise import FUNCTIONS
+from striate.design.pointwise import Noise
 from striate.errors import DesignError
 from striate.export import to_onnx
 from striate.layers import Net, build
@@ -96,6 +97,8 @@ def test_pools_of_every_rounding_and_padding() -> None:
         design.Combine(name="f", inputs=("conv",), operation="subtract", shape=(1, 4, 9, 8)),
         design.Multiply(name="f", inputs=("conv", "conv")),
         design.PReLU(name="f", inputs=("conv",), each=True),
+        *(Noise(name="f", inputs=("conv",), form=form, amount=0.3)
+          for form in ("plain", "gaussian", "additive")),
         design.Slice(name="f", inputs=("conv",), ranges=((1, 4, 1), (0, None, 2))),
         design.Permute(name="f", inputs=("conv",), order=(0, 2, 1)),
         design.Reduce(name="f", inputs=("conv",), function="max", axes=(1,)),
@@ -104,7 +107,7 @@ def test_pools_of_every_rounding_and_padding() -> None:
         design.ConvTranspose(name="f", inputs=("conv",), features=4, kernel=(3, 2), stride=(2, 2),
                              padding=((1, 1), (0, 0)), extra=(1, 0), dilation=(1, 1), groups=2),
     ],
-    ids=lambda layer: getattr(layer, "function", type(layer).__name__),
+    ids=lambda layer: getattr(layer, "function", getattr(layer, "form", type(layer).__name__)),
 )  # fmt: skip
 def test_kinds_beside_the_usual(layer: design.Layer) -> None:
     net = Sketch("odd", (3, 11, 10))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from striate import design
 from striate.design import Layer, Shape
 from striate.design.arithmetic import adaptive_windows
+from striate.design.pointwise import Noise
 from striate.errors import DesignError
 from striate.export.graph import Graph
 
@@ -262,6 +263,15 @@ def _pass(record: Layer, graph: Graph, inputs: list[str], shapes: list[Shape], o
 
 for _kind in (design.Identity, design.Dropout, design.ChannelDropout):
     operators.register(_kind, _pass)
+
+
+@operators.register
+def _(record: Noise, graph: Graph, inputs: list[str], shapes: list[Shape], own: Tensors) -> str:
+    if record.form != "plain" or record.amount == 0.0:
+        return inputs[0]
+    return graph.op("Mul", inputs[0], graph.constant(np.float32(1 - record.amount)))
+
+
 _register(design.ReLU, "Relu")
 _register(design.Sigmoid, "Sigmoid")
 _register(design.GELU, "Gelu")

@@ -10,7 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 from striate.design.arithmetic import output_size, volume
-from striate.design.init import Constant, FanInUniform, He, Init, Normal, Uniform, Xavier
+from striate.design.init import (
+    Bilinear,
+    Constant,
+    FanInUniform,
+    He,
+    Init,
+    Normal,
+    Uniform,
+    UnitBall,
+    Xavier,
+)
 from striate.design.layer import Layer, Shape
 from striate.design.linear import Conv, Linear
 from striate.design.pointwise import (
@@ -170,7 +180,7 @@ def _filler(param: Message, name: str, default: Init | None = None) -> tuple[Ini
         note = "the filler's AVERAGE is fan in here" if norm == "AVERAGE" else ""
         return He(fan="out" if norm == "FAN_OUT" else "in"), note
     if kind in ("bilinear", "positive_unitball"):
-        return CAFFE_XAVIER, f"starts from Xavier's, not the {kind} filler"
+        return Bilinear() if kind == "bilinear" else UnitBall(), ""
     known = "constant, gaussian, uniform, xavier, msra, bilinear or positive_unitball"
     raise filler.error(filler.place("type"), f"expected the filler {known}, received {kind!r}.")
 

@@ -12,7 +12,16 @@ from functools import singledispatch
 from typing import NamedTuple
 
 from striate.design.arithmetic import Padding
-from striate.design.init import Constant, FanInUniform, He, Normal, Uniform, Xavier
+from striate.design.init import (
+    Bilinear,
+    Constant,
+    FanInUniform,
+    He,
+    Normal,
+    Uniform,
+    UnitBall,
+    Xavier,
+)
 from striate.design.layer import Layer, Parameter, Shape
 from striate.design.linear import Conv, Linear
 from striate.design.network import Network
@@ -356,6 +365,8 @@ def _filler(parameter: Parameter) -> str:
         return 'type: "xavier" variance_norm: AVERAGE'
     if isinstance(init, He):
         return 'type: "msra"' + (" variance_norm: FAN_OUT" if init.fan == "out" else "")
+    if isinstance(init, Bilinear | UnitBall):
+        return f'type: "{"bilinear" if isinstance(init, Bilinear) else "positive_unitball"}"'
     kind = type(init).__struct_config__.tag
     raise DesignError(f"{parameter.name}: Caffe has no filler for the initialisation {kind}.")
 
