@@ -83,6 +83,8 @@ def _proof(proof: Proof, shown: int = _FILES_SHOWN) -> list[str]:
             f"accuracy   {output.percent(proof.accuracy)} here, "
             f"{output.percent(proof.exported_accuracy)} exported"
         )
+    elif shown:
+        lines.append("accuracy   not known: the classes of these files are not the network's")
     lines.append(
         f"time       {proof.milliseconds:.1f} ms a file here, "
         f"{proof.exported_milliseconds:.1f} ms exported"
