@@ -37,6 +37,7 @@ def view(
     except ImportError as error:
         raise MissingExtra("The page", "Starlette and uvicorn", "serve") from error
     from striate import web
+    from striate.files import reporting
 
     def announce(found: Viewing) -> None:
         text = f"{output.count(found.runs, 'run')} on {found.url} Stop with ctrl-C."
@@ -46,4 +47,8 @@ def view(
 
             webbrowser.open(found.url)
 
-    web.view(runs or [Path("runs")], host=host, port=port, announce=announce)
+    if not runs:
+        runs = [Path("runs")]  # where `striate train` and the page's own trainings put them
+        with reporting(runs[0]):
+            runs[0].mkdir(exist_ok=True)
+    web.view(runs, host=host, port=port, announce=announce)

@@ -7,6 +7,7 @@ ends it; being told `resume` it goes on.
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -68,6 +69,7 @@ def study(task: Task) -> None:
 
 def main() -> None:
     """Do the task on stdin; a user's mistake is one sentence on stderr."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's `view &`
     try:
         study(from_json(Task, sys.stdin.buffer.read(), "the task"))
     except StriateError as error:
