@@ -18,7 +18,8 @@ body { margin: 0; background: var(--paper); color: var(--ink);
 main { max-width: 1160px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.7rem; margin: 0 0 .25rem; letter-spacing: -.01em; }
 h2 { font-size: 1.2rem; margin: 2.75rem 0 .25rem; }
-p { margin: 0 0 .75rem; max-width: 46rem; color: var(--muted); }
+p { margin: 0 0 .75rem; max-width: 46rem; color: var(--muted);
+  overflow-wrap: anywhere; }
 nav { display: flex; flex-wrap: wrap; gap: .35rem 1rem; padding: .75rem 0; margin-top: 1rem;
   border-block: 1px solid var(--line); }
 a { color: var(--accent); text-decoration: none; } a:hover, a:focus { text-decoration: underline; }
