@@ -6,7 +6,7 @@ opens before torch is there.
 
 from __future__ import annotations
 
-from importlib import import_module
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,4 +21,6 @@ __all__ = ["Limits", "Serving", "serve"]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'striate.serve' has no attribute {name!r}")
-    return getattr(import_module(f"striate.serve.{_HOME[name]}"), name)
+    value = getattr(importlib.import_module(f"striate.serve.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
