@@ -91,6 +91,7 @@ def test_design_of_anything_on_paper_loads_no_torch() -> None:
         ),
         (["evaluate", "nowhere"], "There is no run folder nowhere."),
         (["predict", "nowhere", "x.png"], "There is no run folder nowhere."),
+        (["predict", "resnet18", "x.png"], "Did you mean resnet18_torchvision?"),
         (["replay", "nowhere", "1-3"], "Expected steps as A..B"),
         (["replay", "nowhere", "1..3"], "There is no run folder nowhere."),
         (["train", "--resume", "nowhere"], "There is no run folder nowhere."),

@@ -8,7 +8,8 @@ import safetensors
 from safetensors.torch import load_file
 
 from striate import runs, weights
-from striate.errors import WeightsError
+from striate.errors import RunError, WeightsError
+from striate.records import nearest
 from striate.weights import Weights
 
 Model = runs.Run | Weights | runs.Bundle
@@ -29,6 +30,11 @@ def open_model(model: Model | Path | str) -> Model:
     tensorflow = path.is_dir() and (path / "model.json").is_file()
     if path.is_file() or tensorflow or (not path.exists() and str(model) in weights.names()):
         return weights.open(model)
+    if not path.exists() and (close := nearest(str(model), weights.names())):
+        raise RunError(
+            f"There is no run folder {path}, and there are no weights of that name. "
+            f"Did you mean {' or '.join(close)}?"
+        )
     return runs.open_bundle(path) if runs.is_bundle(path) else runs.open(path)
 
 
