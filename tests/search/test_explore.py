@@ -223,14 +223,23 @@ def test_another_question_in_the_same_place_is_refused(tmp_path: Path) -> None:
         Ledger(str(tmp_path / "study.journal"), "study", {"asks": "other"})
 
 
+SHARED = Plan(trials=8, epochs=9)
+
+
 def _work(place: Path, name: str, pause: float) -> None:
-    plan = Plan(trials=12, epochs=9)
-    explore(planted(-4.5, pause=pause), SPACE, plan, ledger(place, name))  # type: ignore[arg-type]
+    explore(planted(-4.5, pause=pause), SPACE, SHARED, ledger(place, name))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Explored:
+    """What one process finds that nobody kills."""
+    place = tmp_path_factory.mktemp("alone")
+    return explore(planted(-4.5), SPACE, SHARED, ledger(place))  # type: ignore[arg-type]
 
 
 @fork
 @pytest.mark.parametrize("name", ["study.db", "study.journal"])
-def test_kill_nine_loses_no_finished_run(tmp_path: Path, name: str) -> None:
+def test_kill_nine_loses_no_finished_run(tmp_path: Path, name: str, undisturbed: Explored) -> None:
     searching = multiprocessing.get_context("fork").Process(
         target=_work, args=(tmp_path, name, 0.05)
     )
@@ -246,7 +255,7 @@ def test_kill_nine_loses_no_finished_run(tmp_path: Path, name: str) -> None:
     finished = [each for each in before if each.outcome is not None]
     said: list[str] = []
     with progress.use(_Listening(said)):
-        found = explore(planted(-4.5), SPACE, Plan(trials=12, epochs=9), ledger(tmp_path, name))  # type: ignore[arg-type]
+        found = explore(planted(-4.5), SPACE, SHARED, ledger(tmp_path, name))  # type: ignore[arg-type]
     after = {each.number: each for each in found.entries}
     assert all(after[each.number] == each for each in finished)
     cut = [each for each in before if each.state == "running"]
@@ -254,13 +263,14 @@ def test_kill_nine_loses_no_finished_run(tmp_path: Path, name: str) -> None:
         assert after[each.number].state == "void"
         assert "ended without finishing it" in after[each.number].note
     assert len([line for line in said if "it is made again" in line]) == len(cut)
-    undisturbed = explore(planted(-4.5), SPACE, Plan(trials=12, epochs=9), ledger(tmp_path / "b"))  # type: ignore[arg-type]
     assert runs(found) == runs(undisturbed)
 
 
 @fork
 @pytest.mark.parametrize("name", ["study.db", "study.journal"])
-def test_two_processes_repeat_no_run_and_find_what_one_finds(tmp_path: Path, name: str) -> None:
+def test_two_processes_repeat_no_run_and_find_what_one_finds(
+    tmp_path: Path, name: str, undisturbed: Explored
+) -> None:
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=_work, args=(tmp_path, name, 0.05)) for _ in range(2)]
     for each in workers:
@@ -272,8 +282,7 @@ def test_two_processes_repeat_no_run_and_find_what_one_finds(tmp_path: Path, nam
     made = [each for each in entries if each.outcome is not None]
     assert len({each.run for each in made}) == len(made), "a run was made twice"
     assert len({each.owner for each in made}) == 2
-    alone = explore(planted(-4.5), SPACE, Plan(trials=12, epochs=9), ledger(tmp_path / "alone"))  # type: ignore[arg-type]
-    assert runs(Explored(None, entries, SPACE)) == runs(alone)
+    assert runs(Explored(None, entries, SPACE)) == runs(undisturbed)
 
 
 class _Listening:
