@@ -344,7 +344,10 @@ def test_quantised_shards(tmp_path: Path) -> None:
     ("entry", "said"),
     [
         (layer("Lambda", "odd"), "'odd' is of type Lambda, which cannot be read"),
-        (layer("Activation", "act", activation="mish"), "act: the activation 'mish'"),
+        (
+            layer("Activation", "act", activation="hard_sigmoid"),
+            "act: the activation 'hard_sigmoid'",
+        ),
         (layer("Conv2D", "c", filters=1, kernel_size=3, padding="causal"), "received 'causal'"),
         (layer("BatchNormalization", "bn", axis=1), "received axis=1"),
     ],
