@@ -6,8 +6,8 @@ search from coarse to fine that warns when its best lies at the edge of its rang
 
     python examples/babysitting.py [--quick | --full] [--data DATA]
 
---full takes all training images, a twentieth of them to validate, and a quarter of an hour of a core;
-it ends at about 52%. With fewer images to train on it ends lower: 44% with 18,000.
+--full takes all training images, a twentieth of them to validate, and a quarter of an hour of a
+core; it ends at about 52%. With fewer images to train on it ends lower: 44% with 18,000.
 
 Source: Stanford's CS231n, lecture "Training neural networks", part 2 of the babysitting slides.
 """
