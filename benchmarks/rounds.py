@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -125,7 +127,14 @@ class Document:
 
 
 def options(description: str | None, rows: tuple[str, ...]) -> argparse.ArgumentParser:
-    """Return the options that every such benchmark has."""
+    """Return the options that every such benchmark has.
+
+    The process begins anew where OpenMP's threads, torch's own rows' too, would wait otherwise than
+    our commands have it: the library has read that long ago.
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "10000"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawTextHelpFormatter
     )

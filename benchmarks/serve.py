@@ -160,7 +160,7 @@ def start(name: str, bundle: Path, errors: Any) -> tuple[subprocess.Popen[bytes]
         start_new_session=True,
         stdout=errors,
         stderr=errors,
-        env={**os.environ, "GOMP_SPINCOUNT": "2000"},
+        env={**os.environ, "GOMP_SPINCOUNT": "10000"},
     )
     return process, port
 

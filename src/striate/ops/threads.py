@@ -2,9 +2,10 @@
 
 Compiled kernels are run by torch's own team of threads where that can be reached (OpenMP of GNU, on
 Linux): it waits awake for its next work, and a second pool would contend with it for the cores. On
-a machine with more work than cores that waiting is a disaster (measured: a layer of 1 ms took 24),
-so there, elsewhere, and for Python's own functions, one pool of plain threads that sleep between
-calls serves the whole process; kernels release the interpreter's lock. The caller works along.
+a machine with more work than cores long waiting is a disaster (measured: a layer of 1 ms took 24),
+so there (unless it waits shortly, as our commands have it), elsewhere, and for Python's own
+functions, one pool of plain threads that sleep between calls serves the whole process; kernels
+release the interpreter's lock. The caller works along.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+_SHORT = 30_000  # rounds of waiting awake, up to half a millisecond
 
 
 def share(work: Callable[..., None], pieces: Sequence[tuple[int, ...]]) -> None:
@@ -50,11 +53,19 @@ def team(entry: Any, data: int, pieces: int) -> None:
         pieces: how many threads have work, at most.
     """
     count = min(torch.get_num_threads(), pieces)
-    parallel = _openmp() if count > 1 and not crowded() else None
+    parallel = _openmp() if count > 1 and (_polite() or not crowded()) else None
     if parallel is None:
         _together(lambda: entry(data), count)
     else:
         parallel(ctypes.cast(entry, ctypes.c_void_p), data, count, 0)
+
+
+@lru_cache(maxsize=1)
+def _polite() -> bool:
+    """Say whether OpenMP's threads were told to wait awake for a fraction of a millisecond only."""
+    spin = os.environ.get("GOMP_SPINCOUNT", "")
+    short = spin.isdigit() and int(spin) <= _SHORT
+    return short or os.environ.get("OMP_WAIT_POLICY", "").lower() == "passive"
 
 
 def crowded() -> bool:
