@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +17,13 @@ hypothesis.settings.register_profile(
     "striate", deadline=None, derandomize="CI" in os.environ, max_examples=60
 )
 hypothesis.settings.load_profile("striate")
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    """Draw the same numbers in a test whichever ran before it, and on whichever worker."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
