@@ -182,7 +182,10 @@ class Contract(Record, frozen=True, kw_only=True):
             if name in (one.id, one.label):
                 return index
         known = [known for one in self.classes for known in (one.id, one.label)]
-        raise UnknownName("class", name, nearest(name, known))
+        labels = list(dict.fromkeys(one.label for one in self.classes))
+        more = f" and {len(labels) - 30} more" if len(labels) > 30 else ""
+        hint = f"Known: {', '.join(labels[:30])}{more}."
+        raise UnknownName("class", name, nearest(name, known), hint)
 
     def match(self, classes: Sequence[Class]) -> tuple[int, ...]:
         """Return, for each of `classes`, the output that stands for it, matched by id.

@@ -52,7 +52,11 @@ async function route() {
     }
     picker.hidden = !NEEDS_RUN.includes(known);
     main.dataset.screen = known;
-    leave = (await module.open(main, rest)) ?? null;
+    const screen = h("div", { className: "screen" });  // its own: a slow one draws where nobody looks any more
+    show(main, screen);
+    const end = (await module.open(screen, rest)) ?? null;
+    if (own === turn) leave = end;
+    else end?.();
   } catch (error) {
     if (own === turn) show(main, wrong(error, route));
   }

@@ -32,15 +32,15 @@ export async function open(main) {
     show(stage, waiting("Starting the process"));
     for (let tries = 0; tries < 120 && !closed; tries++) {
       if (found.error) throw new Error(found.error);
-      if (found.run) { await refresh(); attend(found.run); return; }
+      if (found.run) { await refresh(); attend(found.run, true); return; }
       await new Promise((done) => setTimeout(done, 500));
       found = await get("/api/training");
     }
   }
-  function attend(name) {
+  function attend(name, begun = false) {
     leave();
     watched = name; turnTo(name); state.image = "test:0";
-    leave = classroom(stage, name, act);
+    leave = classroom(stage, name, act, begun);
   }
   show(stage, h("div", { className: "empty early" }, h("p", {}, "Press Start: the loss falls, filters form, and one image's answers change as they do."), h("p", { className: "quiet" }, "The digits need some ten seconds. Pause at any time, change the learning rate, and go on from there.")));
   if (status.error) show(mistake, wrong(new Error(status.error)));
@@ -49,7 +49,7 @@ export async function open(main) {
   return () => { closed = true; leave(); };
 }
 
-function classroom(stage, name, act) {
+function classroom(stage, name, act, begun) {
   const loss = chart("Loss", { below: "step" }), accuracy = chart("Validation accuracy", { below: "step", format: (v) => `${Math.round(100 * v)}%` });
   const kernels = h("div", {}), answers = h("div", {}), line = h("p", { className: "now", role: "status" }), only = latest();
   let wish = null, layers = [], layer = null, first = null, last = "", closed = false, busy = false, due = null;
@@ -86,10 +86,13 @@ function classroom(stage, name, act) {
     loss.set([{ name: "training", colour: COLOURS[0], kind: "thin", points: story.steps.map((each) => [each.step, each.loss]) }, { name: "validation", colour: COLOURS[1], dots: true, points: story.validations.map((each) => [each.step, each.loss]) }]);
     accuracy.set([{ name: "validation", colour: COLOURS[1], dots: true, points: story.validations.map((each) => [each.step, each.accuracy]) }]);
     const end = story.steps.at(-1), best = Math.max(...story.validations.map((each) => each.accuracy));
-    line.textContent = [story.state, end && `step ${end.step}, epoch ${end.epoch}`, end && `loss ${short(end.loss)}`, end && `rate ${short(end.rate)}`, Number.isFinite(best) && `best ${percent(best)}`].filter(Boolean).join(" · ");
-    stage.dataset.state = story.state; stage.dataset.steps = story.steps.length;
-    if (story.state !== last) {
-      last = story.state;
+    // Asked to begin, it is the state of before that is told until the process is there.
+    const state = begun && story.state === "interrupted" ? "starting" : story.state;
+    if (state !== "starting") begun = false;
+    line.textContent = [state, end && `step ${end.step}, epoch ${end.epoch}`, end && `loss ${short(end.loss)}`, end && `rate ${short(end.rate)}`, Number.isFinite(best) && `best ${percent(best)}`].filter(Boolean).join(" · ");
+    stage.dataset.state = state; stage.dataset.steps = story.steps.length;
+    if (state !== last) {
+      last = state;
       pause.hidden = last !== "running"; pause.disabled = false;
       on.hidden = !["interrupted", "crashed"].includes(last); knob.hidden = on.hidden;
       say(`${name} is ${last}.`);
