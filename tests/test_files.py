@@ -45,6 +45,17 @@ def test_a_file_is_written_by_bytes_or_by_a_function(tmp_path: Path) -> None:
     assert names(tmp_path) == ["b", "new", "new/a"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="has no such permissions")
+def test_a_function_s_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
+    def write(place: Path) -> None:
+        place.write_bytes(b"weights")
+        place.chmod(0o600)  # as safetensors does
+
+    atomic_write(tmp_path / "a", write)
+    atomic_write(tmp_path / "b", b"bytes")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
 def test_a_folder_is_there_at_the_end_of_the_block(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "run") as folder:
         (folder / "deep").mkdir()

@@ -27,6 +27,10 @@ from striate.errors import RunError, StriateError
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
+_UMASK = os.umask(0)  # can only be read by setting it
+os.umask(_UMASK)
+
+
 def atomic_write(path: Path | str, data: bytes | Callable[[Path], object]) -> None:
     """Write a file whole or not at all; folders above it are made.
 
@@ -44,6 +48,7 @@ def atomic_write(path: Path | str, data: bytes | Callable[[Path], object]) -> No
             _make_parents(path)
             if callable(data):
                 data(partial)
+                partial.chmod(0o666 & ~_UMASK)  # safetensors writes for its owner alone
             else:
                 partial.write_bytes(data)
             _to_disk(partial)

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from striate import data, doctor, recipes
+from striate import data, doctor, recipes, zoo
 from striate.doctor.feed import last_batch
+from striate.doctor.start import gradients_arrive
 from striate.errors import UsageError
+from striate.layers import build
 
 
 class Batch(nn.Module):
@@ -117,6 +119,20 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "detached": (lambda: convnet(Batch(lambda x: x.detach())), "gradients_arrive"),
     "constant": (lambda: convnet(Batch(torch.zeros_like)), "overfits_few"),
 }
+
+
+def test_scales_that_begin_at_zero_let_gradients_through_after_a_step() -> None:
+    """The last batch-norm of each residual block does, by many recipes; so may a head."""
+    net = build(zoo.network("resnet20", classes=4), seed=0)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.endswith("bn2.weight"):
+                parameter.zero_()
+    before = [each.clone() for each in net.parameters()]
+    pictures, labels = images(8)
+    subject = doctor.Subject(net, pictures.repeat(1, 3, 4, 4), labels, 4)
+    assert gradients_arrive(subject).verdict == "pass"
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), before, strict=True))
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -21,11 +21,12 @@ from tests.serve.conftest import CLASSES, picture
 from striate import inference
 from striate.errors import RunError, UsageError
 from striate.inference import open_model
-from striate.serve import Limits, door
+from striate.serve import Limits, bodies, door
 from striate.serve.answers import Answerer
 from striate.serve.app import Service
 from striate.serve.batcher import Batcher
 from striate.serve.journal import Journal
+from striate.serve.refusal import Refusal
 
 Client = httpx.AsyncClient
 
@@ -114,7 +115,7 @@ MISTAKES = [
     (b'{"images": 3}', "application/json", 400, "as a list"),
     (b'{"image": "%%%"}', "application/json", 400, "in base64"),
     (b'{"image": 1}', "application/json", 400, "as text in base64"),
-    (b'{"image": "aGFsbG8=", "top": -1}', "application/json", 400, "positive whole number"),
+    (b'{"image": "aGFsbG8=", "top": -1}', "application/json", 400, "top from 1 to"),
     (b'{"image": "aGFsbG8="}', "application/json", 422, "image 1 is not an image"),
     (b"x", "multipart/form-data", 400, "a boundary"),
     (b"x", "multipart/form-data; boundary=b", 400, "no multipart form"),
@@ -322,3 +323,13 @@ def test_the_document_describes_what_is_answered(bundle: Path) -> None:
             assert answer.status_code == status and "/docs" in answer.json()["error"]["message"]
 
     serving(bundle, talk)
+
+
+def test_a_body_that_says_it_is_too_long_is_not_waited_for() -> None:
+    async def silence() -> dict[str, Any]:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(Refusal, match="at most 1,000 bytes") as refused:
+        asyncio.run(bodies.read(silence, 1000, 30.0, declared=10**14))
+    assert refused.value.status == 413

@@ -170,22 +170,26 @@ def all_trained(subject: Subject) -> Check:
 
 
 def gradients_arrive(subject: Subject) -> Check:
-    """See that each trained parameter has a gradient."""
-    count = min(32, len(subject.images))
+    """See that each trained parameter has a gradient, at the latest after the first step.
+
+    What begins at zero and has a gradient itself (the last scale of a residual block, a head) lets
+    none through at first; it is asked again as the first step would move it.
+    """
     parameters = [(n, p) for n, p in subject.net.named_parameters() if p.requires_grad]
     with subject.quiet(training=True) as net, torch.enable_grad():
-        outputs = net(subject.images[:count])
-        every = outputs.values() if isinstance(outputs, dict) else [outputs]
-        loss = torch.stack([subject.losses(o, subject.labels[:count]).mean() for o in every]).sum()
-        found: tuple[Tensor | None, ...] = ()
-        if parameters and loss.requires_grad:
-            found = torch.autograd.grad(loss, [p for _, p in parameters], allow_unused=True)
-    without = [
-        name
-        for (name, _), gradient in zip(parameters, found, strict=False)
-        if gradient is None or not bool(gradient.any()) or not bool(gradient.isfinite().all())
-    ]
-    without = without if found else [name for name, _ in parameters]
+        values = [p for _, p in parameters]
+        found = _gradients(subject, net, values)
+        without = [name for (name, _), each in zip(parameters, found, strict=True) if _none(each)]
+        zeros = [
+            (p, each)
+            for p, each in zip(values, found, strict=True)
+            if each is not None and not _none(each) and not bool(p.any())
+        ]
+        if without and zeros:
+            with _moved(zeros):
+                again = _gradients(subject, net, values)
+            late = {n for (n, _), each in zip(parameters, again, strict=True) if not _none(each)}
+            without = [name for name in without if name not in late]
     named = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
     good = bool(parameters) and not without
     return Check(
@@ -205,6 +209,38 @@ def gradients_arrive(subject: Subject) -> Check:
         if parameters
         else "give it a layer with weights",
     )
+
+
+def _gradients(
+    subject: Subject, net: nn.Module, parameters: list[nn.Parameter]
+) -> tuple[Tensor | None, ...]:
+    """Return the gradient of the loss by each parameter; None where there is none."""
+    count = min(32, len(subject.images))
+    outputs = net(subject.images[:count])
+    every = outputs.values() if isinstance(outputs, dict) else [outputs]
+    loss = torch.stack([subject.losses(o, subject.labels[:count]).mean() for o in every]).sum()
+    if not parameters or not loss.requires_grad:
+        return (None,) * len(parameters)
+    return torch.autograd.grad(loss, parameters, allow_unused=True)
+
+
+def _none(gradient: Tensor | None) -> bool:
+    """Say whether a gradient is none, zero everywhere, or not finite."""
+    return gradient is None or not bool(gradient.any()) or not bool(gradient.isfinite().all())
+
+
+@contextmanager
+def _moved(zeros: list[tuple[nn.Parameter, Tensor]]) -> Iterator[None]:
+    """Move parameters from zero along their gradients, by a tenth at most, and back."""
+    try:
+        with torch.no_grad():
+            for parameter, gradient in zeros:
+                parameter.sub_(gradient * (0.1 / gradient.abs().max()))
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, _ in zeros:
+                parameter.zero_()
 
 
 def _standard_error(values: Tensor) -> float:

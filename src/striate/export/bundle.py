@@ -19,7 +19,7 @@ from striate.export.int8 import quantise
 from striate.export.onnx_model import to_onnx
 from striate.export.prove import Exported, Files, Proof, answer_of, onnx_session, pick, prove
 from striate.export.torch_program import to_torch, torch_session
-from striate.files import atomic_folder, sha256
+from striate.files import atomic_folder, atomic_write, sha256
 from striate.inference import Model
 from striate.layers import Net
 from striate.records import Record, from_json, to_json
@@ -123,10 +123,8 @@ def export(
 
 
 def _write(folder: Path, net: Net, contract: Contract) -> None:
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()},
-        folder / "model.safetensors",
-    )
+    held = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    atomic_write(folder / "model.safetensors", lambda place: save_file(held, place))
     (folder / "network.json").write_bytes(to_json(net.network, indent=2) + b"\n")
     (folder / "contract.json").write_bytes(to_json(contract, indent=2) + b"\n")
 

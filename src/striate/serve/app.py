@@ -192,7 +192,10 @@ class Service:
             except Refusal:
                 await bodies.discard(request.receive)
                 raise
-            body = await bodies.read(request.receive, self.limits.body_bytes, self.limits.seconds)
+            length = request.headers.get("content-length", "")
+            declared = int(length) if length.isdecimal() and len(length) < 20 else 0
+            limits = (self.limits.body_bytes, self.limits.seconds, declared)
+            body = await bodies.read(request.receive, *limits)
             held, seen["bytes"] = len(body), len(body)
             self._held += held
             self.meter.set("held_bytes", self._held)

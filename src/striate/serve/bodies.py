@@ -41,15 +41,21 @@ class Order(NamedTuple):
     top: int | None = None
 
 
-async def read(receive: Receive, limit: int, seconds: float) -> bytes:
+async def read(receive: Receive, limit: int, seconds: float, declared: int = 0) -> bytes:
     """Return a request's body.
+
+    Args:
+        receive: gives the next part.
+        limit: bytes at most.
+        seconds: that it may take.
+        declared: bytes, by its head.
 
     Raises:
         Refusal: 413 where it is longer than `limit`, 408 where it takes longer than `seconds`.
         Gone: the client left before the end.
     """
     parts: list[bytes] = []
-    length, more = 0, True
+    length, more = declared if declared > limit else 0, True
     try:
         async with asyncio.timeout(seconds):
             while more and length <= limit:
@@ -116,7 +122,7 @@ def number(text: str) -> int:
         Refusal: 400, it is no positive number.
     """
     if not (text.isascii() and text.isdecimal() and 0 < len(text) < 7 and int(text) > 0):
-        raise Refusal(400, f"Expected top as a positive whole number, received {text[:40]!r}.")
+        raise Refusal(400, f"Expected top from 1 to 999999, received {text[:40]!r}.")
     return int(text)
 
 
