@@ -201,9 +201,16 @@ class Contract(Record, frozen=True, kw_only=True):
         if strangers:
             absent = [id for id in outputs if id not in set(given)]
             seen = f"; without images here: {_some(absent)}" if absent else ""
+            numbers = all(id.isdecimal() for id in given) and len(given) <= len(outputs)
+            fix = (
+                " Numbers are matched with nothing: give the data names (an array `classes` in an "
+                "npz file, a CSV with labels)."
+                if numbers
+                else ""
+            )
             raise ContractError(
                 f"The network was not trained for {_some(strangers)}{seen}. "
-                f"It knows {len(outputs)} classes, the data has {len(given)}."
+                f"It knows {len(outputs)} classes, the data has {len(given)}.{fix}"
             )
         return tuple(outputs[id] for id in given)
 
