@@ -29,7 +29,7 @@ def check(task: Problem, seed: int, layout: str) -> None:
                 assert error < 4 * ALGORITHMS[name].relative_error(task), (name, what, float(error))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(problems(general=True), st.integers(0, 99), st.sampled_from(sorted(LAYOUTS)))
 def test_any_problem_has_the_definitions_answer(task: Problem, seed: int, layout: str) -> None:
     check(task, seed, layout)
@@ -44,7 +44,7 @@ def test_filters_of_single_channels_have_the_definitions_answer(
     check(task.replace(channels=channels, features=channels, groups=channels), seed, layout)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(problems(general=False), st.integers(0, 99), st.sampled_from(sorted(LAYOUTS)))
 def test_fast_algorithms_have_the_definitions_answer(task: Problem, seed: int, layout: str) -> None:
     check(task, seed, layout)
