@@ -43,11 +43,10 @@ BOUNDARY = "striate-benchmark"
 def make_bundle(folder: Path) -> None:
     """Write an export bundle of a ResNet-18 with random weights."""
     import torch
+    from published import published
 
     from striate import export, zoo
-    from striate.contract import Class, Contract, Resize
     from striate.layers import build
-    from striate.weights import Weights
 
     torch.manual_seed(0)
     net = build(zoo.network("resnet18"), seed=0)
@@ -55,17 +54,7 @@ def make_bundle(folder: Path) -> None:
         if isinstance(part, torch.nn.BatchNorm2d):
             part.running_mean.normal_(0, 0.1)
             part.running_var.uniform_(0.8, 1.25)
-    contract = Contract(
-        classes=tuple(Class(id=f"c{each}", label=f"class {each}") for each in range(1000)),
-        channels="rgb",
-        size=(224, 224),
-        resize=Resize(rule="short_side", size=(256, 256)),
-        crop="centre",
-        mean=(0.485, 0.456, 0.406),
-        std=(0.229, 0.224, 0.225),
-    )
-    path = folder / "weights"
-    weights = Weights(path, net.network, net.state_dict(), contract)
+    weights = published(net, folder / "weights")
     export.export(weights, to="safetensors", out=folder / "bundle")
 
 

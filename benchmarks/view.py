@@ -42,22 +42,13 @@ LAYERS = ("conv1", "layer1.1.relu1", "layer2.1.relu1", "layer3.1.relu1", "layer4
 
 def make_runs(folder: Path) -> None:
     """Write a bundle of a ResNet-18 with random weights, and a run on the digits."""
+    from published import published
+
     from striate import data, export, recipes, train, zoo
-    from striate.contract import Class, Contract, Resize
     from striate.layers import build
-    from striate.weights import Weights
 
     net = build(zoo.network("resnet18"), seed=0)
-    contract = Contract(
-        classes=tuple(Class(id=f"c{each}", label=f"class {each}") for each in range(1000)),
-        channels="rgb",
-        size=(224, 224),
-        resize=Resize(rule="short_side", size=(256, 256)),
-        crop="centre",
-        mean=(0.485, 0.456, 0.406),
-        std=(0.229, 0.224, 0.225),
-    )
-    weights = Weights(folder / "weights", net.network, net.state_dict(), contract)
+    weights = published(net, folder / "weights")
     export.export(weights, to="safetensors", out=folder / "resnet18")
     recipe = recipes.make("auto", data.open("digits"), settings=("epochs=2",))
     train.train(recipe, out=folder / "digits-001")

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from striate.ops import packed, separable, windows
+from striate.ops.images import NO_LIMITS
 
 
 def images(*shape: int) -> Tensor:
@@ -23,7 +24,7 @@ CASES = [  # batch, channels, features, size, kernel, stride, padding
     (1, 64, 200, (28, 28), (3, 3), (1, 1), ((1, 1), (1, 1))),
     (5, 8, 8, (1, 1), (3, 3), (1, 1), ((1, 1), (1, 1))),
 ]
-LIMITS = [((0.0, 6.0), (0.0, 6.0)), ((0.0, torch.inf), separable.NO_LIMITS)]
+LIMITS = [((0.0, 6.0), (0.0, 6.0)), ((0.0, torch.inf), NO_LIMITS)]
 
 
 def two(x: Tensor, case: tuple, weights: tuple[Tensor, ...], between: Tensor) -> Tensor:
@@ -82,7 +83,7 @@ def test_narrower_vectors(monkeypatch: pytest.MonkeyPatch, lanes: int, vectors: 
     x, single, mixing = images(2, 21, 13, 12), torch.randn(21, 1, 3, 3), torch.randn(70, 21, 1, 1)
     run = separable.prepare(single, mixing, (1, 1), case[6])
     none = torch.zeros(21)
-    expected = two(x, case, (single, mixing, torch.zeros(70), none), separable.NO_LIMITS)
+    expected = two(x, case, (single, mixing, torch.zeros(70), none), NO_LIMITS)
     torch.testing.assert_close(run(x), expected, rtol=1e-4, atol=1e-3)
 
 

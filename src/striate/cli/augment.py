@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from striate.cli import output
-from striate.cli.options import Json, Strict, numbers
+from striate.cli.options import Json, Size, Strict, numbers
 
 
 def augment(
@@ -24,10 +24,7 @@ def augment(
     recipe: Annotated[
         str, typer.Option("--recipe", metavar="RECIPE", help="A recipe, or auto.")
     ] = "auto",
-    size: Annotated[
-        str | None,
-        typer.Option("--size", metavar="HxW", help="Scale images to so many pixels: 64 or 64x96."),
-    ] = None,
+    size: Size = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe. Can be repeated."),

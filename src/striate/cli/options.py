@@ -12,6 +12,10 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout; text goes to stderr.")
 ]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
+Size = Annotated[
+    str | None,
+    typer.Option("--size", metavar="HxW", help="Scale images to so many pixels: 64 or 64x96."),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="A file that cannot be read is an error, not a warning.")
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from striate.cli import output
-from striate.cli.options import Device, Json, Strict, numbers
+from striate.cli.options import Device, Json, Size, Strict, numbers
 from striate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,10 +38,7 @@ def train(
             "--recipe", metavar="RECIPE", help="A recipe, or auto to choose by the images."
         ),
     ] = "auto",
-    size: Annotated[
-        str | None,
-        typer.Option("--size", metavar="HxW", help="Scale images to so many pixels: 64 or 64x96."),
-    ] = None,
+    size: Size = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(

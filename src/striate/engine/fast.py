@@ -15,6 +15,7 @@ from striate.engine.activation import in_place, limits
 from striate.engine.kernel import Kernel, Plain, channels_last
 from striate.engine.node import Node
 from striate.ops import ALGORITHMS, Problem, conv2d, packed, separable, windows, winograd
+from striate.ops.images import NO_LIMITS
 
 Direction = Literal["inference", "training"]
 
@@ -157,7 +158,7 @@ class Packed(_Writing):
         (high, wide), (down, across) = record.stride, record.padding
         dilation = (record.dilation[0], record.dilation[1])
         run = packed.prepare(_weight(node), (high, wide), (down, across), dilation)
-        super().__init__(node, partial(run, limits=cut or _NO_LIMITS), cut is not None)
+        super().__init__(node, partial(run, limits=cut or NO_LIMITS), cut is not None)
 
 
 class Depthwise(_Writing):
@@ -167,7 +168,7 @@ class Depthwise(_Writing):
         cut = limits(node.activation)
         (high, wide), (down, across) = record.stride, record.padding
         run = windows.prepare(_weight(node), (high, wide), (down, across))
-        super().__init__(node, partial(run, limits=cut or _NO_LIMITS), cut is not None)
+        super().__init__(node, partial(run, limits=cut or NO_LIMITS), cut is not None)
 
 
 class Pair(_Writing):
@@ -185,9 +186,9 @@ class Pair(_Writing):
             (high, wide),
             (down, across),
             between=first.bias,
-            cut=limits(first.activation) or _NO_LIMITS,
+            cut=limits(first.activation) or NO_LIMITS,
         )
-        super().__init__(node, partial(run, limits=cut or _NO_LIMITS), cut is not None)
+        super().__init__(node, partial(run, limits=cut or NO_LIMITS), cut is not None)
 
 
 class Spectral(Plain):
@@ -213,7 +214,6 @@ def _weight(node: Node) -> Tensor:
     return node.weight
 
 
-_NO_LIMITS = (-math.inf, math.inf)
 _PAIRS = ("depthwise", "packed", "separable")
 _KERNELS: dict[str, Callable[[design.Conv, Node], Kernel]] = {
     "winograd_2x2": partial(Winograd, outputs=2),

@@ -6,6 +6,7 @@ outside an image is read from zeros and written to a place that nobody reads.
 
 from __future__ import annotations
 
+import math
 import threading
 from functools import cache
 
@@ -14,6 +15,11 @@ from torch import Tensor
 
 from striate.errors import UsageError
 from striate.ops.threads import cut
+
+Limits = tuple[float, float]
+"""The least and the largest result."""
+
+NO_LIMITS: Limits = (-math.inf, math.inf)
 
 
 class Scratch(threading.local):

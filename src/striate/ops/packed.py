@@ -16,7 +16,17 @@ from torch import Tensor
 
 from striate.ops import direct
 from striate.ops.algorithm import Algorithm
-from striate.ops.images import constants, innermost, line, pieces, scratch, steps, target
+from striate.ops.images import (
+    NO_LIMITS,
+    Limits,
+    constants,
+    innermost,
+    line,
+    pieces,
+    scratch,
+    steps,
+    target,
+)
 from striate.ops.machine import l2_bytes, registers
 from striate.ops.native import available
 from striate.ops.packed_kernel import ROWS, kernel
@@ -53,7 +63,7 @@ class Prepared:
         *,
         bias: Tensor | None = None,
         residual: Tensor | None = None,
-        limits: tuple[float, float] = (-math.inf, math.inf),
+        limits: Limits = NO_LIMITS,
         out: Tensor | None = None,
     ) -> Tensor:
         """Return conv(x) + bias + residual, cut at the limits.

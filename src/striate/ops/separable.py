@@ -5,22 +5,18 @@ Of MobileNet (Howard et al. 2017) and its kin. What lies between the two never l
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from striate.ops import packed, windows
-from striate.ops.images import constants, innermost, line, scratch, steps, target
+from striate.ops.images import NO_LIMITS, Limits, constants, innermost, line, scratch, steps, target
 from striate.ops.machine import l2_bytes, registers
 from striate.ops.packed_kernel import ROWS
 from striate.ops.problem import Padding, Pair
 from striate.ops.separable_kernel import kernel, room_bytes
 from striate.ops.threads import cut
-
-Limits = tuple[float, float]
-NO_LIMITS = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from striate.ops import direct
 from striate.ops.algorithm import Algorithm
-from striate.ops.images import constants, innermost, scratch, steps, target
+from striate.ops.images import NO_LIMITS, Limits, constants, innermost, scratch, steps, target
 from striate.ops.machine import registers
 from striate.ops.native import Kernel, available
 from striate.ops.problem import Padding, Pair, Problem
@@ -58,7 +58,7 @@ class Depthwise:
         x: Tensor,
         *,
         bias: Tensor | None = None,
-        limits: tuple[float, float] = (-math.inf, math.inf),
+        limits: Limits = NO_LIMITS,
         out: Tensor | None = None,
     ) -> Tensor:
         """Return conv(x) + bias, cut at the limits.
