@@ -2,13 +2,10 @@
 
 Peers: PyTorch eager in both layouts, torch.compile with freezing (needs a C++ compiler), ONNX
 Runtime, OpenVINO, and from 16 images NNPACK inside torch with oneDNN off; those that are not
-installed are left out, and said. All have the same weights, the same threads and float32; calls are
-interleaved, one of each a round, and the ratio is that to the best peer of the row: of the medians,
-with the quartiles of the ratios of the rounds. Every answer is compared with eager's in the same
-run.
-
-The allocator of the process keeps freed memory (see `engine.memory`), for PyTorch's own rows too:
-they are faster here than in a process of their own.
+installed are left out, and said. All have the same weights, the same threads and float32, a process
+of their own with their library's usual settings, and their turns one after the other, some calls a
+round; the ratio is that to the best peer of the row: of the medians, with the quartiles of the
+ratios of the rounds. Every answer is compared with eager's in the same run.
 
     python benchmarks/inference.py [--json] [--quick] [--rows resnet18_b8 ...] [--plan default]
         [--results benchmarks/results/inference_2cores_202611.json]
@@ -17,13 +14,13 @@ they are faster here than in a process of their own.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-from rounds import Document, Run, compared, interleaved, line, options
+from rounds import Apart, Document, Run, compared, interleaved, line, options
 from torch import Tensor, nn
 
 from striate import zoo
@@ -44,6 +41,7 @@ ROWS = {
     }.items()
     for batch in batches
 } | {"resnet18_b16": ("resnet18", 16)}  # of 16 images and more, NNPACK is one of the peers
+ONNX = "net.onnx"
 QUICK = ("resnet18_b8", "squeezenet1_0_b8")
 
 
@@ -57,30 +55,36 @@ def awake(net: Net) -> Net:
     return net.eval()
 
 
-def peers(net: Net, images: Tensor, folder: Path, quick: bool) -> dict[str, Run]:
-    """Return a call of each peer that is installed."""
-    import copy
+def given(kind: str, batch: int) -> tuple[Net, Tensor]:
+    """Return the net and the images of a row, the same in every process."""
+    torch.manual_seed(0)
+    net = awake(build(zoo.network(kind)))
+    return net, torch.randn(batch, *net.network.input_shape)
 
-    last = images.contiguous(memory_format=torch.channels_last)
-    net_last = copy.deepcopy(net).to(memory_format=torch.channels_last)
-    found: dict[str, Run] = {
-        "eager": lambda: net(images),
-        "eager_channels_last": lambda: net_last(last),
-    }
-    if len(images) >= 16 and torch.backends.nnpack.is_available():
-        found["nnpack"] = lambda: nnpack_peer(net, images)
-    makers: dict[str, Callable[[], Run]] = {
-        "onnxruntime": lambda: onnxruntime_peer(net, images, folder),
-        "openvino": lambda: openvino_peer(net, images, folder),
-    }
-    if not quick:
-        makers["compile_freezing"] = lambda: compile_peer(net_last, last)
-    for name, make in makers.items():
-        try:
-            found[name] = make()
-        except Exception as error:  # a peer that does not work here is no reason to stop
-            print(f"# without {name}: {type(error).__name__}: {str(error)[:200]}", flush=True)
-    return found
+
+def call(name: str, kind: str, batch: int, folder: Path, plan: str) -> Run:
+    """Return a contestant's call of the row's net with its images."""
+    with torch.inference_mode():
+        run = contestant(name, *given(kind, batch), folder, plan)
+    return torch.inference_mode()(run)
+
+
+def contestant(name: str, net: Net, images: Tensor, folder: Path, plan: str) -> Run:
+    """Return the call of a contestant that is installed."""
+    if name == "ours":
+        fast = accelerate(net, images, plan=plan)
+        return lambda: fast(images)
+    if name == "eager":
+        return lambda: net(images)
+    if name == "nnpack":
+        return lambda: nnpack_peer(net, images)
+    if name == "onnxruntime":
+        return onnxruntime_peer(images, folder)
+    if name == "openvino":
+        return openvino_peer(images, folder)
+    net = net.to(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=torch.channels_last)
+    return compile_peer(net, images) if name == "compile_freezing" else lambda: net(images)
 
 
 def nnpack_peer(net: Net, images: Tensor) -> Tensor:
@@ -96,19 +100,10 @@ def compile_peer(net: Net, images: Tensor) -> Run:
 
     inductor.freezing = True
     compiled = torch.compile(net)
-    compiled(images)
     return lambda: compiled(images)
 
 
-def exported(net: Net, images: Tensor, folder: Path) -> Path:
-    """Return the network as an ONNX file, written once."""
-    path = folder / "net.onnx"
-    if not path.exists():
-        torch.onnx.export(net, (images,), path, dynamo=True, verbose=False, optimize=True)
-    return path
-
-
-def onnxruntime_peer(net: Net, images: Tensor, folder: Path) -> Run:
+def onnxruntime_peer(images: Tensor, folder: Path) -> Run:
     """Return ONNX Runtime's session."""
     import onnxruntime
 
@@ -116,13 +111,13 @@ def onnxruntime_peer(net: Net, images: Tensor, folder: Path) -> Run:
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     session = onnxruntime.InferenceSession(
-        str(exported(net, images, folder)), options, providers=["CPUExecutionProvider"]
+        str(folder / ONNX), options, providers=["CPUExecutionProvider"]
     )
     feed = {session.get_inputs()[0].name: images.numpy()}
     return lambda: torch.from_numpy(session.run(None, feed)[0])
 
 
-def openvino_peer(net: Net, images: Tensor, folder: Path) -> Run:
+def openvino_peer(images: Tensor, folder: Path) -> Run:
     """Return OpenVINO's compiled model."""
     import openvino
 
@@ -131,7 +126,7 @@ def openvino_peer(net: Net, images: Tensor, folder: Path) -> Run:
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
     }
-    model = openvino.Core().compile_model(exported(net, images, folder), "CPU", settings)
+    model = openvino.Core().compile_model(folder / ONNX, "CPU", settings)
     request, pixels = model.create_infer_request(), images.numpy()
     return lambda: torch.from_numpy(request.infer([pixels], share_inputs=True)[0].copy())
 
@@ -139,31 +134,42 @@ def openvino_peer(net: Net, images: Tensor, folder: Path) -> Run:
 def measure(name: str, plan: str, quick: bool, rounds: int) -> dict[str, Any]:
     """Return one row of the benchmark's document."""
     kind, batch = ROWS[name]
-    torch.manual_seed(0)
-    net = awake(build(zoo.network(kind)))
-    images = torch.randn(batch, *net.network.input_shape)
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        fast = ours(net, images, plan)
-        runs: dict[str, Run] = {"ours": lambda: fast(images)}
-        runs |= peers(net, images, Path(folder), quick)
-        expected = runs["eager"]()
+    names = ["ours", "eager", "eager_channels_last", "onnxruntime", "openvino"]
+    names += ["nnpack"] if batch >= 16 and torch.backends.nnpack.is_available() else []
+    names += [] if quick else ["compile_freezing"]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
+        chosen = prepare(kind, batch, Path(folder), plan)
+        runs: dict[str, Apart] = {}
+        for each in names:
+            try:
+                apart = Apart(call, each, kind, batch, Path(folder), plan)
+            except RuntimeError as error:
+                if each in ("ours", "eager"):
+                    raise
+                print(f"# without {each}: {str(error)[:200]}", flush=True)
+                continue
+            runs[each] = processes.enter_context(apart)
+        expected = runs["eager"].answer
         far = {
-            each: float((run() - expected).abs().max() / expected.abs().max())
+            each: float((run.answer - expected).abs().max() / expected.abs().max())
             for each, run in runs.items()
         }
-        times = interleaved(runs, rounds)
+        times = interleaved({each: run.turn for each, run in runs.items()}, rounds)
     return {
         "name": name,
         **compared(times),
         "largest_difference": far,
         "agree": far["ours"] < 1e-4,
-        "algorithms": dict(sorted(fast.algorithms.items())),
+        "algorithms": chosen,
     }
 
 
-def ours(net: Net, images: Tensor, plan: str) -> Any:
-    """Return the accelerated net."""
-    return accelerate(net, images, plan=plan)
+def prepare(kind: str, batch: int, folder: Path, plan: str) -> dict[str, str]:
+    """Write the ONNX file; measure our plan, which the cache keeps, and return it."""
+    net, images = given(kind, batch)
+    torch.onnx.export(net, (images,), folder / ONNX, dynamo=True, verbose=False, optimize=True)
+    with torch.inference_mode():
+        return dict(sorted(accelerate(net, images, plan=plan).algorithms.items()))
 
 
 def main() -> None:

@@ -1,8 +1,12 @@
 """Calls taken in turn, and the document that keeps a row as soon as it is measured.
 
-A ratio means something only between calls of the same minute: one of each is made every round, and
+A ratio means something only between calls of the same minute: each has its turn every round, and
 the ratio is that of the medians, with the quartiles of the rounds' own ratios. A peer far behind
 the best after a few rounds is left alone from then on, since only the best one counts.
+
+Libraries that bring threads of their own are measured `Apart`: in one process the threads of one
+still wait awake, or sleep more deeply, when another begins, and rows of a few milliseconds said
+more about who came before than about who computes.
 
 With `--results FILE` a document grows row by row: rows that it has are not measured again, so that
 a benchmark can be stopped, and continued on the same machine.
@@ -12,14 +16,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import multiprocessing
 import platform
 import statistics
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 
@@ -32,30 +37,111 @@ Run = Callable[[], Any]
 WARM = 2
 EARLY = 4  # rounds after which a peer far behind is left alone
 FAR = 1.5
+TURN, LEAST = 0.05, 2  # seconds and calls of a turn
 OURS = "ours"
 
 
-def interleaved(runs: dict[str, Run], rounds: int, rest: float = 0.01) -> dict[str, list[float]]:
-    """Return the seconds of each call, one of each a round, after some to warm up.
+class Apart:
+    """A call that a process of its own makes, asleep while others have their turn.
 
     Args:
-        runs: by name, `ours` among them.
-        rounds: how many count.
-        rest: seconds before a call, in which threads that spin after the last one go to sleep.
+        make: a function of a module, that returns the call; run in the process.
+        arguments: of `make`.
+
+    Raises:
+        RuntimeError: `make` or the first call failed, with its message.
     """
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    racing = dict(runs)
+
+    def __init__(self, make: Callable[..., Run], *arguments: Any) -> None:
+        spawned = multiprocessing.get_context("spawn")
+        self._pipe, theirs = spawned.Pipe()
+        self._process = spawned.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self._process.start()
+        theirs.close()
+        try:
+            fine, self.answer = self._pipe.recv()
+        except EOFError:
+            fine, self.answer = False, "the process ended"
+        if not fine:
+            self._process.join()
+            raise RuntimeError(self.answer)
+
+    def turn(self) -> float:
+        """Return the seconds of a call: the median of a turn, after one to wake the threads."""
+        self._pipe.send(None)
+        seconds: float = self._pipe.recv()
+        return seconds
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pipe.close()
+        self._process.join(10)
+        self._process.kill()
+
+
+def _serve(pipe: Connection, make: Callable[..., Run], arguments: tuple[Any, ...]) -> None:
+    """Make the call, and answer with its times until nobody asks."""
+    try:
+        run = make(*arguments)
+        answer = run()
+    except Exception as error:
+        pipe.send((False, f"{type(error).__name__}: {error}"))
+        return
+    pipe.send((True, answer))
+    while True:
+        try:
+            pipe.recv()
+        except EOFError:
+            return
+        run()
+        times = [timed(run)]
+        while len(times) < LEAST or sum(times) < TURN:
+            times.append(timed(run))
+        pipe.send(statistics.median(times))
+
+
+def timed(run: Run) -> float:
+    """Return the seconds of one call."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def alone(run: Run, rest: float = 0.01) -> Callable[[], float]:
+    """Return the turn of a call in this process: one, after a rest in which threads go to sleep."""
+
+    def turn() -> float:
+        time.sleep(rest)
+        return timed(run)
+
+    return turn
+
+
+def interleaved(turns: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds that each had in its turns, one a round, after some to warm up.
+
+    Args:
+        turns: by name, `ours` among them; each returns seconds.
+        rounds: how many count.
+    """
+    times: dict[str, list[float]] = {name: [] for name in turns}
+    racing = dict(turns)
     for number in range(rounds + WARM):
         if number == WARM + EARLY:
             medians = {name: statistics.median(taken) for name, taken in times.items()}
             best = min(value for name, value in medians.items() if name != OURS)
-            racing = {n: run for n, run in runs.items() if n == OURS or medians[n] <= FAR * best}
-        for name, run in racing.items():
-            time.sleep(rest)
-            began = time.perf_counter()
-            run()
+            racing = {n: turn for n, turn in turns.items() if n == OURS or medians[n] <= FAR * best}
+        for name, turn in racing.items():
+            taken = turn()
             if number >= WARM:
-                times[name].append(time.perf_counter() - began)
+                times[name].append(taken)
     return times
 
 
@@ -127,14 +213,7 @@ class Document:
 
 
 def options(description: str | None, rows: tuple[str, ...]) -> argparse.ArgumentParser:
-    """Return the options that every such benchmark has.
-
-    The process begins anew where OpenMP's threads, torch's own rows' too, would wait otherwise than
-    our commands have it: the library has read that long ago.
-    """
-    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
-        os.environ["GOMP_SPINCOUNT"] = "10000"
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    """Return the options that every such benchmark has."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawTextHelpFormatter
     )

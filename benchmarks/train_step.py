@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from rounds import Document, compared, interleaved, line, options
+from rounds import Document, alone, compared, interleaved, line, options
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -121,7 +121,7 @@ def measure(name: str, quick: bool, rounds: int) -> dict[str, Any]:
     near = abs(losses["ours"][0] - losses["eager_channels_last"][0])
     return {
         "name": name,
-        **compared(interleaved(steps, rounds)),
+        **compared(interleaved({each: alone(step) for each, step in steps.items()}, rounds)),
         "losses": losses,
         "agree": near < 1e-3 * losses["ours"][0],
         "algorithms": dict(sorted(plan.algorithms.items())),
