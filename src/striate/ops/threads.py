@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,16 @@ def crowded() -> bool:
 def cut(count: int, pieces: int, grain: int = 1) -> list[tuple[int, int]]:
     """Return ranges that together are range(count), at most `pieces`, cut at multiples of grain.
 
+    No two differ by more than a grain, but for the last, which has what is left.
+
     Example:
         >>> cut(10, 3, grain=2)
         [(0, 4), (4, 8), (8, 10)]
     """
     units = -(-count // grain)
-    each = -(-units // max(pieces, 1)) * grain
-    return [(first, min(first + each, count)) for first in range(0, count, max(each, 1))]
+    parts = max(1, min(units, pieces))
+    ends = [min(-(-units * part // parts) * grain, count) for part in range(parts + 1)]
+    return [pair for pair in pairwise(ends) if pair[0] < pair[1]]
 
 
 def _together(work: Callable[[], object], count: int) -> None:
