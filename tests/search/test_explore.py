@@ -85,12 +85,15 @@ def test_a_range_told_to_end_is_flagged_instead(tmp_path: Path) -> None:
 
 
 def test_extension_stops_at_what_makes_no_sense(tmp_path: Path) -> None:
+    def allowed(key: str, value: Value) -> bool:
+        return key != "rate" or float(value) <= 2e-3
+
     chosen = Plan(trials=16, epochs=9)
-    found = explore(
-        planted(-0.5), SPACE, chosen, ledger(tmp_path),  # type: ignore[arg-type]
-        allowed=lambda key, value: key != "rate" or float(value) <= 2e-3,
-    )  # fmt: skip
+    found = explore(planted(-0.5), SPACE, chosen, ledger(tmp_path), allowed=allowed)  # type: ignore[arg-type]
     assert all(float(each.values["rate"]) <= 2e-3 for each in found.entries)
+    for limit, flagged in ((lambda key, value: True, True), (allowed, False)):
+        result = summed_up("", SPACE, found.space, found.entries, found.ended, allowed=limit)
+        assert ("rate" in {each.key for each in result.edges}) is flagged
 
 
 def test_longer_runs_are_for_the_best_and_leaders_get_fresh_seeds(tmp_path: Path) -> None:

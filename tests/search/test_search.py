@@ -121,13 +121,44 @@ def test_holes_and_options_are_networks(recipe: Recipe) -> None:
 
 def test_a_default_space_lies_about_the_recipe(recipe: Recipe) -> None:
     space = Problem(recipe).space()
-    assert space.keys == ("optimiser.rate", "optimiser.decay", "augment")
-    rate = space["optimiser.rate"]
+    rate, width = space["optimiser.rate"], space["width"]
+    assert space.keys == ("optimiser.rate", "optimiser.decay", "optimiser", "augment", "width")
     assert isinstance(rate, Numbers) and rate.log
-    assert rate.low < recipe.optimiser.rate < rate.high
+    assert rate.low < recipe.optimiser.rate < 0.05 < rate.high, "of AdamW and of SGD"
+    assert isinstance(width, Numbers) and width.fixed and width.log
+    assert recipe.optimiser == Problem(recipe).recipe({"optimiser": "adamw"}).optimiser
+    (why,) = Problem(recipe).without()
+    assert why.startswith("depth, since notation has no depth to change")
     assert not Problem(recipe).allowed("augment", -0.5)
     assert not Problem(recipe).allowed("optimiser.rate", -0.5)
     assert Problem(recipe).allowed("optimiser.rate", 7.0)
+
+
+@pytest.mark.parametrize(
+    ("network", "depth", "blocks"),
+    [
+        ("resnet20(width=4)", (-1, 1), [2, 4]),
+        ("convnet(widths=(4,4), depths=(1,1))", (0, 1), [1, 2]),
+    ],
+)
+def test_width_and_depth_are_searched_where_a_network_has_them(
+    recipe: Recipe, digits: Dataset, network: str, depth: tuple[int, int], blocks: list[int]
+) -> None:
+    problem = Problem(recipes.make("tiny_images", digits, network=network, device="cpu"))
+    found = problem.space()["depth"]
+    assert isinstance(found, Numbers) and found.whole and found.fixed
+    assert (found.low, found.high) == depth and problem.without() == ()
+    for more, count in zip(depth, blocks, strict=True):
+        made = problem.recipe({"depth": more, "width": 2.0}).network
+        names = {layer.name.split(".")[-2] for layer in made.layers if "1." in layer.name}
+        assert len({each for each in names if each.isdecimal()}) == count
+        assert made.parameter_count() > problem.base.network.parameter_count()
+
+
+def test_a_training_that_begins_with_weights_keeps_its_size(recipe: Recipe) -> None:
+    begun = Problem(recipe.replace(start=train.Start(path="some.run", identity="")))
+    assert {"width", "depth"}.isdisjoint(begun.space().keys)
+    assert all("begins with weights" in each for each in begun.without())
 
 
 def test_what_cannot_be_searched_is_said_at_once(recipe: Recipe) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from striate.cli.options import Device, Json
 from striate.errors import UsageError
 
 if TYPE_CHECKING:
-    from striate.search import Best, Plan, SearchResult
+    from striate.search import Best, Plan, Problem, SearchResult
 
 
 class How(enum.StrEnum):
@@ -106,7 +107,8 @@ def search(
     other seeds, so that "no significant difference" is an answer. The test part is not touched.
 
     KEY is any setting of `train --set` (rate and decay for short), width (a factor on all layers),
-    augment (a factor on the augmentation), net, or a hole in --net:
+    depth (blocks more or fewer a stage), augment (a factor on the augmentation), net, or a hole in
+    --net; without --space rate, decay, optimiser, augment and, where NET has them, width and depth:
     --net "convnet(widths=({w},64),depths=(1,{d}))" --space w=8..64 --space d=0..3
 
     The same command with the same --out, or --resume FOLDER, goes on after a kill, and takes part
@@ -163,7 +165,8 @@ def search(
         seed=seed,
     )
     folder = out or runs.new_path("searches", f"{dataset.name}-{base.network.name}")
-    progress.say(_opening(dataset.name, base.network.name, folder, plan))
+    problem = room.Problem(base, net if holes(net) else None)
+    progress.say(_opening(dataset.name, folder, plan, problem, space or ()))
     result = room.search(
         base.replace(seed=seed),
         space or (),
@@ -176,8 +179,11 @@ def search(
     _end(result, as_json)
 
 
-def _opening(data: str, network: str, folder: Path, plan: Plan) -> str:
-    parts = [f"{data}, {network}: into {folder}"]
+def _opening(data: str, folder: Path, plan: Plan, problem: Problem, asked: Sequence[str]) -> str:
+    space = problem.space(asked)
+    said = ", ".join(f"{each.key} {each.spelled()}" for each in space.parameters)
+    parts = [f"{data}, {problem.base.network.name}: into {folder}", f"Searched: {said}."]
+    parts += [] if asked else [f"Not searched: {each}" for each in problem.without()]
     if plan.grid is not None:
         parts.append(
             f"A grid of {plan.grid} values a range tries {plan.grid} of the one that matters; at "

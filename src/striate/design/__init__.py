@@ -5,6 +5,7 @@ Integers only; nothing here imports torch.
 
 from striate.design.classical import CCells, Rbf, SCells, Subsample
 from striate.design.crop import Box, crop
+from striate.design.deepen import deepened
 from striate.design.elementwise import (
     ChannelDropout,
     Combine,
@@ -134,6 +135,7 @@ __all__ = [
     "Window",
     "Xavier",
     "crop",
+    "deepened",
     "receptive_fields",
     "sheet",
     "widened",

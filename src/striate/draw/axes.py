@@ -47,14 +47,14 @@ def linear_axis(
 def logarithmic_axis(low: float, high: float) -> Axis:
     """Return a logarithmic axis a little beyond low and high (both positive).
 
-    Its ticks are powers of ten, and up to three decades also twice and five times those.
+    Its ticks are powers of ten, and below two and a half decades also twice and five times those.
 
     Example:
         >>> logarithmic_axis(0.03, 1.7).ticks
         (0.05, 0.1, 0.2, 0.5, 1.0)
     """
     low, high = low / 1.15, high * 1.15
-    leading = (1, 2, 5) if high / low < 3000 else (1,)
+    leading = (1, 2, 5) if high / low < 300 else (1,)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ladder = [float(f"{first}e{decade}") for decade in decades for first in leading]
     return Axis(low, high, tuple(each for each in ladder if low <= each <= high), logarithmic=True)

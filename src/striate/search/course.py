@@ -193,7 +193,7 @@ class _Spread(NamedTuple):
             now = [
                 moved
                 for edge in space.edges(runs[0].values, self.tried)
-                if (moved := _extended(space, edge, self.allowed)) is not None
+                if (moved := beyond(space, edge, self.allowed)) is not None
             ][: EXTENSIONS - len(extended)]
             if not now:
                 break
@@ -224,7 +224,7 @@ def spelled(extension: Extension) -> str:
     )
 
 
-def _extended(space: Space, edge: Edge, allowed: Limit) -> tuple[Numbers, Numbers] | None:
+def beyond(space: Space, edge: Edge, allowed: Limit) -> tuple[Numbers, Numbers] | None:
     """Return a range and what lies beyond its end, as far as that makes sense."""
     parameter = space[edge.key]
     if not isinstance(parameter, Numbers) or parameter.fixed:

@@ -12,6 +12,8 @@ from striate.draw.figure import Point
 from striate.search.slot import Entry, ranked
 from striate.search.space import Numbers, Parameter, Space, Value
 
+_EACH = 12  # integers that are all written at their axis
+
 
 def paint(folder: Path, title: str, space: Space, entries: Sequence[Entry]) -> dict[str, str]:
     """Write both pictures, each as SVG and PNG; nothing where no run has a score.
@@ -80,7 +82,10 @@ def _axis(parameter: Parameter, shown: Sequence[Entry]) -> Axis:
         low, high = min(parameter.low, *values), max(parameter.high, *values)
         if parameter.log:
             return logarithmic_axis(low, high)
-        return linear_axis(low, high if high > low else low + 1)
+        high = high if high > low else low + 1
+        if parameter.whole and high - low <= _EACH:
+            return Axis(low, high, tuple(range(round(low), round(high) + 1)))
+        return linear_axis(low, high)
     options = parameter.options
     return Axis(
         -0.5,

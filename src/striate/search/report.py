@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from striate import wording
 from striate.records import Record
-from striate.search.course import Ended, Extension
+from striate.search.course import Ended, Extension, Limit, beyond
 from striate.search.importance import Importance, importance
 from striate.search.leaders import TEST, compare
 from striate.search.slot import Entry
@@ -101,6 +101,7 @@ def summed_up(
     entries: list[Entry],
     ended: Ended | None,
     bounds: tuple[float, float] = (-math.inf, math.inf),
+    allowed: Limit = lambda key, value: True,
 ) -> SearchResult:
     """Sum up a search, finished or not.
 
@@ -111,6 +112,7 @@ def summed_up(
         entries: all runs.
         ended: the course's end, where it came to one.
         bounds: that no score can pass, nor an interval.
+        allowed: which values make sense; an edge with none beyond it is no edge.
     """
     leaders, noise = _leaders(ended, bounds)
     group = [each for each in leaders if each.tied]
@@ -127,7 +129,7 @@ def summed_up(
         verdict=GUESSED if best and _guessed(entries) else _verdict(best, group, leaders),
         noise=noise,
         extensions=() if ended is None else ended.extensions,
-        edges=() if ended is None else _edges(ended, best),
+        edges=() if ended is None else _edges(ended, best, allowed),
         importance=importance(searched, _comparable(entries)),
         space=asked.parameters,
         searched=searched.parameters,
@@ -188,13 +190,15 @@ def _verdict(best: Best | None, group: list[Best], leaders: list[Best]) -> str:
     return f"no significant difference between these {len(group)}: any of them may be the best"
 
 
-def _edges(ended: Ended, best: Best | None) -> tuple[EdgeNote, ...]:
+def _edges(ended: Ended, best: Best | None, allowed: Limit) -> tuple[EdgeNote, ...]:
     """Say where the best lies at an edge, and what follows."""
     found = []
     for edge in ended.space.edges(best.settings) if best is not None else ():
         parameter = ended.space[edge.key]
         if not isinstance(parameter, Numbers):
             continue
+        if beyond(ended.space.with_(parameter.replace(fixed=False)), edge, allowed) is None:
+            continue  # nothing beyond makes sense
         tried = any((each.key, each.side) == edge[:2] for each in ended.extensions)
         text = (
             f"the best {edge.key}, {edge.value:.3g}, lies at the {edge.side} edge of "
@@ -203,7 +207,7 @@ def _edges(ended: Ended, best: Best | None) -> tuple[EdgeNote, ...]:
             + ": a better one may lie beyond"
         )
         if parameter.fixed:
-            text += ", where the range was told to end"
+            text += ", where the range is told to end"
         found.append(
             EdgeNote(
                 key=edge.key,

@@ -177,8 +177,9 @@ def _left(question: Question, folder: Path, problem: Problem, found: Explored) -
     recipe = question.recipe
     by_accuracy = recipe.choose_by == "accuracy"
     bounds = (0.0, 1.0) if by_accuracy else (-math.inf, 0.0)
+    space, ended = question.space, found.ended
     result = summed_up(
-        str(folder), question.space, found.space, found.entries, found.ended, bounds
+        str(folder), space, found.space, found.entries, ended, bounds, problem.allowed
     ).replace(
         data=recipe.data.path,
         network=question.network or recipe.network.name,

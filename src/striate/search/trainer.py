@@ -20,18 +20,19 @@ from striate.design.centred import centred
 from striate.errors import DesignError, RecordError, StriateError, UnknownName, UsageError
 from striate.records import digest, with_settings
 from striate.search.slot import Outcome
-from striate.search.space import Numbers, Parameter, Space, Value, read
+from striate.search.space import Numbers, Options, Parameter, Space, Value, read
 from striate.search.strength import strengthened
 from striate.search.watch import Watch
-from striate.train import Recipe, Step
+from striate.train import SGD, AdamW, Recipe, Step
 from striate.train.plan import make_plan, obeying
-from striate.train.prepare import Prepared, prepare
+from striate.train.prepare import Prepared, check_fit, prepare
 from striate.train.processes import Processes
 from striate.train.training import Training
 from striate.train.validation import best
 
 ALSO_CALLED: Final = {"rate": "optimiser.rate", "decay": "optimiser.decay"}
-WIDTH, STRENGTH, NET = "width", "augment", "net"
+WIDTH, DEPTH, STRENGTH, NET = "width", "depth", "augment", "net"
+_USUAL: Final = {"sgd": SGD(rate=0.05, decay=5e-4), "adamw": AdamW()}  # which are tried by default
 _SURE = 2.0  # standard errors above guessing
 _HOLE = re.compile(r"\{(\w+)\}")
 _ALWAYS_LOG = ("optimiser.rate", "optimiser.decay", WIDTH)
@@ -71,8 +72,8 @@ class Problem:
         network: text with holes that settings fill; None keeps the recipe's network.
 
     Settings are fields of the recipe (`optimiser.rate`, also `rate`; `optimiser=adamw`), `width` (a
-    factor on all hidden layers), `augment` (a factor on the augmentation), `net` (whatever `--net`
-    takes), and the holes of `network`.
+    factor on all hidden layers), `depth` (blocks more or fewer in each stage), `augment` (a factor
+    on the augmentation), `net` (whatever `--net` takes), and the holes of `network`.
     """
 
     def __init__(self, recipe: Recipe, network: str | None = None) -> None:
@@ -103,7 +104,7 @@ class Problem:
             StriateError: they mean none.
         """
         recipe, rest = self._with_network(self.base, values), dict(values)
-        for key in (NET, WIDTH, *holes(self.network or "")):
+        for key in (NET, WIDTH, DEPTH, *holes(self.network or "")):
             rest.pop(key, None)
         strength = rest.pop(STRENGTH, None)
         if strength is not None:
@@ -117,36 +118,59 @@ class Problem:
 
     def allowed(self, key: str, value: Value) -> bool:
         """Say whether a value makes sense, whatever the others are."""
-        try:
-            if key in holes(self.network or ""):
-                return float(value) >= 1
-            self.recipe({key: value}) if self.network is None else self._alone(key, value)
-        except (StriateError, ValueError, OverflowError):
-            return False
-        return True
+        if key in holes(self.network or ""):
+            return float(value) >= 1
+        return self._refusal(key, value) is None
+
+    def without(self) -> tuple[str, ...]:
+        """Say why width or depth are not searched where nothing is said."""
+        asked = {key: self._refusal(key, 1) for key in (WIDTH, DEPTH)}
+        return tuple(f"{key}, since {said}" for key, said in asked.items() if said)
 
     # --
 
-    def _alone(self, key: str, value: Value) -> None:
-        Problem(self.base).recipe({key: value})
+    def _refusal(self, key: str, value: Value) -> str | None:
+        """Say what speaks against one value alone."""
+        try:
+            Problem(self.base).recipe({key: value})
+        except (StriateError, ValueError, OverflowError) as error:
+            return str(error)
+        return None
 
     def _usual(self) -> Space:
-        """Rate and decay about the recipe's own, and the strength of its augmentation."""
-        rate, decay = self.base.optimiser.rate, self.base.optimiser.decay
-        low, high = (decay / 30, decay * 30) if decay else (1e-6, 1e-2)
+        """Rate, decay and optimiser about the recipe's own, the augmentation's strength, the size.
+
+        Width and depth are searched where the network has any to change and begins with no weights;
+        they are not extended, since larger networks take longer and are seldom worse.
+        """
+        own = self.base.optimiser
+        tag = str(type(own).__struct_config__.tag)
+        tried = {**_USUAL, tag: own}
+        rates = [each.rate for each in tried.values()]
+        decays = [each.decay for each in tried.values() if each.decay]
         parameters: list[Parameter] = [
-            _decades("optimiser.rate", rate / 30, rate * 30),
-            _decades("optimiser.decay", low, high),
+            _decades("optimiser.rate", min(rates) / 10, max(rates) * 10),
+            _decades("optimiser.decay", min(decays) / 10, max(decays) * 10),
+            Options(key="optimiser", options=tuple(tried)),
         ]
         if self.base.augmentation:
             parameters.append(Numbers(key=STRENGTH, low=0.0, high=2.0))
+        size: dict[str, Parameter] = {}
+        for each in (
+            Numbers(key=WIDTH, low=0.5, high=2.0, log=True, fixed=True),
+            Numbers(key=DEPTH, low=0, high=1, whole=True, fixed=True),
+            Numbers(key=DEPTH, low=-1, high=1, whole=True, fixed=True),
+        ):
+            if self.allowed(each.key, each.low) and self.allowed(each.key, each.high):
+                size[each.key] = each
+        parameters += size.values()
         return Space(parameters=tuple(parameters))
 
     def _read(self, text: str) -> Parameter:
         key, equals, body = text.partition("=")
         key = ALSO_CALLED.get(key.strip(), key.strip())
         log = True if key in _ALWAYS_LOG else None
-        whole = False if key in (WIDTH, STRENGTH) else self._whole(key)
+        whole = key == DEPTH if key in (WIDTH, DEPTH, STRENGTH) else self._whole(key)
         parameter = read(f"{key}{equals}{body}", whole, log)
         if key not in (NET, *holes(self.network or "")):
             ends = (
@@ -165,7 +189,7 @@ class Problem:
         except UnknownName as error:
             if error.what != "setting":
                 raise
-            also = (*ALSO_CALLED, WIDTH, STRENGTH, NET)
+            also = (*ALSO_CALLED, WIDTH, DEPTH, STRENGTH, NET)
             hint = f"Also known here: {', '.join(also)}."
             raise UnknownName("setting", error.name, error.nearest, hint) from error
         except (RecordError, DesignError) as error:
@@ -187,8 +211,16 @@ class Problem:
         network = recipe.network
         if text is not None:
             network = _read_network(text, network)
-        if WIDTH in values:
-            network = design.widened(centred(network, "none"), float(values[WIDTH]))
+        if WIDTH in values or DEPTH in values:
+            if recipe.start is not None:
+                raise UsageError(
+                    "The training begins with weights, whose network has the size it has: leave "
+                    "width and depth out."
+                )
+            network = centred(network, "none")
+            if WIDTH in values:
+                network = design.widened(network, float(values[WIDTH]))
+            network = design.deepened(network, int(values.get(DEPTH, 0)))
         if recipe.start is None:
             network = centred(network, recipe.preprocessing.whitening)
         return recipe if network is recipe.network else recipe.replace(network=network)
@@ -225,11 +257,12 @@ class Trainer:
         shared = {
             "data": recipe.data, "preprocessing": recipe.preprocessing, "answer": network.answer,
             "objective": recipe.objective, "input": network.input_shape,
-            "classes": network.classes, "sizes": recipe.sizes and network,
+            "classes": network.classes,
         }  # fmt: skip
         key = digest(shared)
         if key not in self._prepared:
             self._prepared[key] = prepare(recipe, self.dataset)
+        check_fit(recipe, self._prepared[key].contract)
         return self._prepared[key]
 
     def __call__(

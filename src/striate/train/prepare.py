@@ -51,7 +51,7 @@ def prepare(recipe: Recipe, dataset: Dataset | None = None, *, chooses: bool = T
         )
     channels = recipe.preprocessing.channel_count
     plain = recipe.preprocessing.contract(dataset.classes, (0.0,) * channels, (1.0,) * channels)
-    _check_fit(recipe, plain)
+    check_fit(recipe, plain)
     mean, std = data.measure(split.train, plain)
     answer = recipe.network.answer
     contract = recipe.preprocessing.contract(dataset.classes, mean, std, answer)
@@ -113,7 +113,12 @@ def _open(recipe: Recipe, dataset: Dataset | None) -> tuple[Dataset, Split]:
     return dataset, split
 
 
-def _check_fit(recipe: Recipe, contract: Contract) -> None:
+def check_fit(recipe: Recipe, contract: Contract) -> None:
+    """Refuse a recipe whose network and images do not go together.
+
+    Raises:
+        ContractError: says which of them to change.
+    """
     network, asked = recipe.network, recipe.preprocessing.whitening
     if asked != "none" and (recipe.start is not None or centred.centred(network, asked) != network):
         raise ContractError(
