@@ -3,13 +3,15 @@
 Every value lives from the step that makes it to the last that reads it. What kernels can write into
 is memory of ours, shared by values that never live together and kept from call to call; the rest is
 torch's, and goes back to it at the value's last use. A value that is joined with others is written
-where the joined one lies.
+where the joined one lies. Steps that are kernels of ours alone, from memory of ours into it, are
+made as one from the third call on (`striate.ops.tape`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,10 @@ from striate.engine.kernel import Kernel, channels_last
 from striate.engine.node import Graph, Node
 from striate.engine.places import Place, Places
 from striate.errors import UsageError
+from striate.ops.native import Call
+from striate.ops.tape import Tape, recording
+
+_MANY = 8  # sizes of batches, and threads that call, for which something is kept, at most
 
 
 class Step(NamedTuple):
@@ -46,21 +52,46 @@ class Step(NamedTuple):
     drops: tuple[int, ...]
 
 
+class Taped(NamedTuple):
+    """Several steps, as one.
+
+    Args:
+        tape: their kernels' calls.
+        gives: their values, by index.
+    """
+
+    tape: Tape
+    gives: list[tuple[int, Tensor]]
+
+
+Script = Sequence[Step | Taped]
+
+
 class Workspace:
-    """The memory of one call at a time, for so many images."""
+    """The memory of one call at a time, for so many images.
+
+    Attributes:
+        scripts: what a call does, by the images, the thread that makes it and the threads at work.
+    """
 
     def __init__(self, sizes: list[int], batch: int, like: Tensor) -> None:
         self.batch = batch
         self._buffers = [like.new_empty(size * batch) for size in sizes]
         self._views: dict[int, dict[Place, Tensor]] = {}
+        self.scripts: dict[tuple[int, int, int], Script] = {}
 
     def views(self, batch: int, places: list[Place]) -> dict[Place, Tensor]:
         """Return each place as a tensor of so many images, channels last."""
         if batch not in self._views:
-            if len(self._views) > 8:
+            if len(self._views) > _MANY:
                 self._views.clear()
+                self.scripts.clear()
             self._views[batch] = {place: self._view(place, batch) for place in places}
         return self._views[batch]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: tapes know addresses, which are not the copy's."""
+        return {**self.__dict__, "scripts": {}}
 
     def _view(self, place: Place, batch: int) -> Tensor:
         channels, *space = place.whole
@@ -113,20 +144,35 @@ class Program(nn.Module):
         batch = self._check(inputs)
         with torch.inference_mode():
             workspace = self._take(batch)
-            answer = self._run(inputs, workspace.views(batch, self._places))
+            answer = self._run(inputs, workspace, batch)
             self._idle.append(workspace)
         return answer.clone(memory_format=torch.contiguous_format)
 
-    def _run(self, inputs: tuple[Tensor, ...], views: dict[Place, Tensor]) -> Tensor:
+    def _run(self, inputs: tuple[Tensor, ...], workspace: Workspace, batch: int) -> Tensor:
         values: list[Tensor | None] = [None] * self._values
         for index, (each, like) in enumerate(zip(inputs, self.network.inputs, strict=True)):
             values[index] = channels_last(each) if len(like.shape) == 3 else each
-        for step in self._steps:
-            read = [value for index in step.reads if (value := values[index]) is not None]
-            out = None if step.place is None else views[step.place]
-            values[step.gives] = _compute(step.kernel, read, out, step.over)
-            for index in step.drops:
-                values[index] = None
+        views, scripts = workspace.views(batch, self._places), workspace.scripts
+        key = batch, threading.get_ident(), torch.get_num_threads()
+        if key not in scripts:  # the first call makes what stays
+            if len(scripts) > _MANY:
+                scripts.clear()
+            scripts[key] = self._steps
+        elif scripts[key] is self._steps:
+            scripts[key] = _noted(self._steps, values, views)
+            return self._answer_of(values)
+        for step in scripts[key]:
+            if isinstance(step, Taped):
+                step.tape()
+                for index, value in step.gives:
+                    values[index] = value
+            else:
+                _do(step, values, views)
+                for index in step.drops:
+                    values[index] = None
+        return self._answer_of(values)
+
+    def _answer_of(self, values: list[Tensor | None]) -> Tensor:
         answer = values[self._answer]
         if answer is None:
             raise RuntimeError("the answer was dropped")
@@ -166,6 +212,49 @@ class Program(nn.Module):
     def extra_repr(self) -> str:
         """Return what print(module) shows in the brackets: one line a step."""
         return "\n".join(_line(step) for step in self._steps)
+
+
+def _do(step: Step, values: list[Tensor | None], views: dict[Place, Tensor]) -> Tensor | None:
+    """Make a step; returns where its value was to go."""
+    read = [value for index in step.reads if (value := values[index]) is not None]
+    out = None if step.place is None else views[step.place]
+    values[step.gives] = _compute(step.kernel, read, out, step.over)
+    return out
+
+
+def _noted(
+    steps: Sequence[Step], values: list[Tensor | None], views: dict[Place, Tensor]
+) -> Script:
+    """Make all steps, and return how to make them again: those from place to place as one."""
+    script: list[Step | Taped] = []
+    calls: list[Call] = []
+    gives: list[tuple[int, Tensor]] = []
+    placed: set[int] = set()
+
+    def close() -> None:
+        if gives:
+            script.append(Taped(Tape(calls), list(gives)))
+            calls.clear()
+            gives.clear()
+
+    for step in steps:
+        with recording() as made:
+            out = _do(step, values, views)
+        if out is None or out is not values[step.gives]:
+            close()
+            script.append(step)
+        else:
+            if made.whole and placed.issuperset(step.reads):
+                calls += made.calls
+                gives.append((step.gives, out))
+            else:
+                close()
+                script.append(step)
+            placed.add(step.gives)
+        for index in step.drops:
+            values[index] = None
+    close()
+    return script
 
 
 def _compute(kernel: Kernel | None, read: list[Tensor], out: Tensor | None, over: bool) -> Tensor:

@@ -21,6 +21,8 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_AWAKE = 10_000  # looks at what is waited for before a thread gives way to others
+
 
 class Word:
     """A 64-bit integer in the kernel (a count, or an address in bytes), with its arithmetic."""
@@ -177,6 +179,11 @@ class Function:
         values = ", ".join(f"i64 {_name(each)}" for each in arguments)
         self._lines.append(f"call void @{function.name}({values})")
 
+    def call_at(self, address: Word, *arguments: Word | int) -> None:
+        """Call whatever lies at an address."""
+        values = ", ".join(f"i64 {_name(each)}" for each in arguments)
+        self._lines.append(f"call void {self._pointer(address)}({values})")
+
     # -- words -------------------------------------------------------------------------------------
 
     def word(self, value: int) -> Word:
@@ -192,8 +199,28 @@ class Function:
         self._lines.append(f"store i64 {_name(value)}, ptr {self._pointer(at)}")
 
     def take_word(self, at: Word, more: int) -> Word:
-        """Read a word and add to it, as one step between threads."""
-        return Word(self, self.emit(f"atomicrmw add ptr {self._pointer(at)}, i64 {more} monotonic"))
+        """Read a word and add to it, as one step between threads, after all that was written."""
+        return Word(self, self.emit(f"atomicrmw add ptr {self._pointer(at)}, i64 {more} release"))
+
+    def await_word(self, at: Word, least: Word) -> None:
+        """Wait until other threads have made a word so large; awake, now and then giving way."""
+        place, rounds = self._pointer(at), self.stack(1)
+        self.store_word(0, rounds)
+        self._count += 1
+        head, body, rest, after = (
+            f"{each}{self._count}" for each in ("see", "wait", "rest", "met")
+        )
+        self._lines += [f"br label %{head}", f"{head}:"]
+        enough = least.within(
+            Word(self, self.emit(f"load atomic i64, ptr {place} acquire, align 8")) + 1
+        )
+        self._lines += [f"br i1 {enough}, label %{after}, label %{body}", f"{body}:"]
+        number = self.load_word(rounds) + 1
+        self.store_word(number, rounds)
+        early = (number % _AWAKE).within(_AWAKE - 1)
+        self._lines += [f"br i1 {early}, label %{head}, label %{rest}", f"{rest}:"]
+        self.emit(f"call {self.outside('i32 @sched_yield', '')}()")
+        self._lines += [f"br label %{head}", f"{after}:"]
 
     def stack(self, words: int) -> Word:
         """Return the address of room on the stack."""

@@ -6,7 +6,7 @@ a second and loads in a few milliseconds. Nothing is compiled on import.
 
 A kernel is called for pieces of its work by a team of threads, each taking the next piece when it
 is free: a core with other work on it holds up nobody, and what a piece computes does not depend on
-who does it.
+who does it. Calls can be noted, to be made again as one (`striate.ops.tape`).
 """
 
 from __future__ import annotations
@@ -14,21 +14,47 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from striate import progress
 from striate.files import atomic_write, cache_folder
 from striate.ops.assembly import Function
 from striate.ops.threads import team
 
-_NEXT, _ENTERED, _COUNT, _TABLE, _ROOM, _ROOM_STEP, _ARGUMENTS = range(0, 7 * 8, 8)
+_NEXT, _ENTERED, DONE, COUNT, _TABLE, _ROOM, _ROOM_STEP, _ARGUMENTS = range(0, 8 * 8, 8)
 """What a team is told: bytes from the start of an array of words."""
+
+
+class Call(NamedTuple):
+    """A call of a kernel, as it was made.
+
+    Args:
+        address: of the team's entry.
+        words: what it was told.
+        table: the pieces.
+        pieces: how many they are.
+    """
+
+    address: int
+    words: tuple[int, ...]
+    table: ctypes.Array[ctypes.c_int64]
+    pieces: int
+
+
+class Notes(threading.local):
+    """The calls of a thread's kernels, where somebody wants to know them."""
+
+    calls: list[Call] | None = None
+
+
+notes = Notes()
 
 _engines: list[Any] = []
 """Whoever owns compiled code; it stays as long as the process does."""
@@ -43,7 +69,7 @@ class Kernel:
     """
 
     def __init__(self, code: Function, address: int) -> None:
-        self.code = code
+        self.code, self.address = code, address
         self.entry = ctypes.CFUNCTYPE(None, ctypes.c_int64)(address)
 
     def __call__(
@@ -58,7 +84,9 @@ class Kernel:
             step: bytes of it for each thread.
         """
         table = (ctypes.c_int64 * (len(pieces) * len(self.code.pieces)))(*chain(*pieces))
-        words = (0, 0, len(pieces), ctypes.addressof(table), room, step, *arguments)
+        words = (0, 0, 0, len(pieces), ctypes.addressof(table), room, step, *arguments)
+        if notes.calls is not None:
+            notes.calls.append(Call(self.address, words, table, len(pieces)))
         data = (ctypes.c_int64 * len(words))(*words)
         team(self.entry, ctypes.addressof(data), len(pieces))
 
@@ -66,16 +94,22 @@ class Kernel:
 def entry(code: Function) -> Function:
     """Write what every thread of a team does: take the next piece while there is one."""
     own = Function(f"{code.name}_team", "data", code.lanes, public=True)
-    who = own.take_word(own.data + _ENTERED, 1)
-    room = own.load_word(own.data + _ROOM) + who * own.load_word(own.data + _ROOM_STEP)
-    count, table = own.load_word(own.data + _COUNT), own.load_word(own.data + _TABLE)
+    count, table = own.load_word(own.data + COUNT), own.load_word(own.data + _TABLE)
     same, width = len(code.parameters) - len(code.pieces) - 1, len(code.pieces)
-    with own.loop(count):
-        piece = own.take_word(own.data + _NEXT, 1)
-        with own.when(piece.below(count)):
-            arguments = [own.load_word(own.data + (_ARGUMENTS + 8 * each)) for each in range(same)]
-            line = table + piece * (8 * width)
-            own.call(code, *arguments, room, *(own.load_word(line + 8 * i) for i in range(width)))
+    now = own.stack(1)
+    own.store_word(own.take_word(own.data + _NEXT, 1), now)
+    with own.when(own.load_word(now).below(count)):
+        who = own.take_word(own.data + _ENTERED, 1)
+        room = own.load_word(own.data + _ROOM) + who * own.load_word(own.data + _ROOM_STEP)
+        with own.loop(count):
+            piece = own.load_word(now)
+            with own.when(piece.below(count)):
+                told = [own.load_word(own.data + (_ARGUMENTS + 8 * each)) for each in range(same)]
+                line = table + piece * (8 * width)
+                mine = [own.load_word(line + 8 * each) for each in range(width)]
+                own.call(code, *told, room, *mine)
+                own.take_word(own.data + DONE, 1)
+                own.store_word(own.take_word(own.data + _NEXT, 1), now)
     return own
 
 
@@ -114,12 +148,21 @@ def compile_functions(what: str, functions: Sequence[Function]) -> dict[str, Ker
         what: what is compiled, for the line that says so.
         functions: all of one module.
     """
+    offered = {each.name: entry(each) for each in functions if each.pieces}
+    address = load(what, [*functions, *offered.values()])
+    return {
+        each.name: Kernel(each, address(offered[each.name].name))
+        for each in functions
+        if each.pieces
+    }
+
+
+def load(what: str, functions: Sequence[Function]) -> Callable[[str], int]:
+    """Compile functions of one module, or read what is kept; returns addresses by their names."""
     from llvmlite import binding
 
-    offered = {each.name: entry(each) for each in functions if each.pieces}
-    everything = [*functions, *offered.values()]
-    declared = sorted(set().union(*(each.declared for each in everything)))
-    text = "\n".join([*declared, *(each.text() for each in everything)])
+    declared = sorted(set().union(*(each.declared for each in functions)))
+    text = "\n".join([*declared, *(each.text() for each in functions)])
     target = _target()
     code = _kept(what, text, target)
     backing = binding.parse_assembly("")
@@ -128,11 +171,8 @@ def compile_functions(what: str, functions: Sequence[Function]) -> dict[str, Ker
     engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
-    return {
-        each.name: Kernel(each, engine.get_function_address(offered[each.name].name))
-        for each in functions
-        if each.pieces
-    }
+    address: Callable[[str], int] = engine.get_function_address
+    return address
 
 
 def _kept(what: str, text: str, target: Any) -> bytes:
