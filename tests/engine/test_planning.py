@@ -166,7 +166,7 @@ def test_direct_kernels_of_our_own_give_the_same_answers(algorithm: str) -> None
         fast = engine.accelerate(net, images, plan=every)
         kinds = [type(step.kernel).__name__ for step in fast._steps]
         if name == "mobilenet_v1":
-            assert kinds.count("Pair" if algorithm == "separable" else "Two") == 13
+            assert kinds.count("Pair" if algorithm == "separable" else "Chain") == 13
         elif algorithm == "packed":
             assert kinds.count("Packed") > 10 and "Padded" not in kinds
         with torch.no_grad():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.ops.problems import channel_slice
 from torch import Tensor
 from torch.nn import functional
@@ -118,3 +120,58 @@ def test_memory_that_does_not_fit_is_refused() -> None:
         run(images(1, 16, 8, 8), out=images(1, 8, 9, 8))
     with pytest.raises(UsageError, match="16 channels"):
         run(images(1, 12, 8, 8))
+
+
+@given(
+    channels=st.integers(1, 40),
+    features=st.integers(1, 140),
+    size=st.tuples(st.integers(3, 11), st.integers(3, 11)),
+    window=st.sampled_from([(1, 1), (2, 2), (3, 2)]),
+    batch=st.integers(1, 3),
+    limits=st.sampled_from([(0.0, torch.inf), (0.0, 1.0), (-torch.inf, torch.inf)]),
+)
+@settings(max_examples=40)
+def test_means_of_what_is_scaled(
+    channels: int,
+    features: int,
+    size: tuple[int, int],
+    window: tuple[int, int],
+    batch: int,
+    limits: tuple[float, float],
+) -> None:
+    torch.manual_seed(4)
+    x, weight = images(batch, channels, *size), torch.randn(features, channels, 1, 1)
+    scale, shift = torch.randn(2, channels)
+    run = packed.prepare(weight, means=packed.Means(scale, shift, limits, window))
+    read = (x * scale[:, None, None] + shift[:, None, None]).clamp(*limits)
+    plain = functional.conv2d(functional.avg_pool2d(read, window), weight)
+    residual = images(*plain.shape)
+    y = run(channel_slice(x), residual=residual, out=channel_slice(torch.zeros(plain.shape)))
+    torch.testing.assert_close(y, plain + residual, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_means_keep_to_their_pixels_whatever_the_threads(threads: int) -> None:
+    """Of one block, of panels shared out, and of many blocks."""
+    before = torch.get_num_threads()
+    for shape in ((2, 24, 6, 6), (2, 40, 24, 22)):
+        torch.manual_seed(5)
+        x = images(*shape)
+        means = packed.Means(torch.randn(shape[1]), torch.randn(shape[1]), (0.0, 6.0), (2, 2))
+        run = packed.prepare(torch.randn(150, shape[1], 1, 1), means=means)
+        torch.set_num_threads(1)
+        clean = run(x)
+        try:
+            torch.set_num_threads(threads)
+            assert torch.equal(run(x), clean)
+            x[1, 3, 4, 5] = torch.nan
+            spoilt = run(x).isnan()
+        finally:
+            torch.set_num_threads(before)
+        assert spoilt[1, :, 2, 2].all() and int(spoilt.sum()) == 150
+
+
+def test_only_1x1_filters_read_means() -> None:
+    means = packed.Means(torch.ones(8), torch.zeros(8))
+    with pytest.raises(UsageError, match="1x1 filters"):
+        packed.prepare(torch.randn(4, 8, 3, 3), means=means)

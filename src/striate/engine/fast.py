@@ -12,6 +12,7 @@ from torch import Tensor
 
 from striate import design
 from striate.engine.activation import in_place, limits
+from striate.engine.choice import DEFAULT
 from striate.engine.kernel import Kernel, Plain, channels_last
 from striate.engine.node import Node
 from striate.ops import ALGORITHMS, Problem, conv2d, packed, separable, windows, winograd
@@ -28,8 +29,12 @@ def algorithms(record: design.Layer, node: Node, direction: Direction) -> tuple[
     if not isinstance(record, design.Conv) or len(record.kernel) != 2 or not node.native:
         return ()
     if node.first is not None:
-        first, last = (problem(each.record, each, 1) for each in node.parts)
-        return _PAIRS if _can("depthwise", first) and _can("packed", last) else ()
+        *before, last = node.parts
+        if not _can("packed", problem(record, last, 1)):
+            return ()
+        if not _pair(node):
+            return ("packed",)
+        return _PAIRS if _can("depthwise", problem(before[0].record, before[0], 1)) else ()
     task = problem(record, node, 1)
     return tuple(name for name, worth in _CANDIDATES.items() if worth(task) and _can(name, task))
 
@@ -38,7 +43,7 @@ def kernel(record: design.Conv, node: Node, batch: int, algorithm: str) -> Kerne
     """Return a fast convolution by its name; None for torch's own."""
     if algorithm not in _KERNELS or algorithm not in algorithms(record, node, "inference"):
         return None
-    if node.first is not None and algorithm != "separable":  # one after the other
+    if _pair(node) and algorithm != "separable":  # one after the other
         return None
     if algorithm == "depthwise" and node.residual is not None:
         return None
@@ -51,6 +56,11 @@ def pools(node: Node, algorithm: str) -> bool:
     if not isinstance(record, design.Conv) or not algorithm.startswith("winograd"):
         return False
     return algorithm in algorithms(record, node, "inference") and min(record.kernel) > 1
+
+
+def _pair(node: Node) -> bool:
+    """Say whether filters of single channels come before 1x1 filters."""
+    return node.first is not None and isinstance(node.first.record, design.Conv)
 
 
 def _can(name: str, task: Problem) -> bool:
@@ -69,10 +79,15 @@ def _wide(task: Problem) -> bool:
 def workspace(record: design.Layer, node: Node, batch: int, algorithm: str) -> int:
     """Return the bytes beside input, weights and output that an algorithm works in."""
     if node.first is not None:
-        each = zip(node.parts, apart(algorithm), strict=True)
-        value = 0 if algorithm == "separable" else 4 * batch * math.prod(node.first.shape)
+        *before, last = node.parts
+        each = zip(node.parts, apart(node, algorithm), strict=True)
+        value = sum(4 * batch * math.prod(part.shape) for part in before)
+        if algorithm == "separable":
+            value = 0
+        elif algorithm == "packed" and not _pair(node):
+            value = packed.means_bytes(problem(record, last, batch))
         return value + sum(workspace(part.record, part, batch, name) for part, name in each)
-    if algorithm not in ALGORITHMS:
+    if algorithm not in ALGORITHMS or not isinstance(record, design.Conv):
         return 0
     return ALGORITHMS[algorithm].workspace_bytes(problem(record, node, batch))
 
@@ -92,10 +107,13 @@ def convolve(record: design.Conv, x: Tensor, weight: Tensor, algorithm: str) -> 
     )
 
 
-def apart(algorithm: str) -> tuple[str, str]:
-    """Return what computes filters of single channels and the 1x1 filters after them, by name."""
-    first = "default" if algorithm == "default" else "depthwise"
-    return first, "default" if algorithm in ("default", "depthwise") else "packed"
+def apart(node: Node, algorithm: str) -> tuple[str, ...]:
+    """Return what computes each part of a node where nothing computes all, by name."""
+    *before, _ = node.parts
+    if not _pair(node):
+        return (*[DEFAULT] * len(before), algorithm)
+    first = DEFAULT if algorithm == DEFAULT else "depthwise"
+    return first, DEFAULT if algorithm in (DEFAULT, "depthwise") else "packed"
 
 
 def problem(record: design.Layer, node: Node, batch: int) -> Problem:
@@ -151,14 +169,28 @@ class Winograd(_Writing):
 
 
 class Packed(_Writing):
-    """The direct convolution by kernels of our own."""
+    """The direct convolution by kernels of our own, of means where they come before it."""
 
     def __init__(self, record: design.Conv, node: Node) -> None:
         cut = limits(node.activation)
         (high, wide), (down, across) = record.stride, record.padding
         dilation = (record.dilation[0], record.dilation[1])
-        run = packed.prepare(_weight(node), (high, wide), (down, across), dilation)
+        means = None if node.first is None else _means(node.first)
+        run = packed.prepare(_weight(node), (high, wide), (down, across), dilation, means)
         super().__init__(node, partial(run, limits=cut or NO_LIMITS), cut is not None)
+
+
+def _means(node: Node) -> packed.Means:
+    """Return what 1x1 filters read, of the nodes before them."""
+    first, last = node.parts[0], node.parts[-1]
+    pooled = last.record.kernel if isinstance(last.record, design.AvgPool) else (1, 1)
+    channels = first.shape[0]
+    return packed.Means(
+        torch.ones(channels) if first.weight is None else first.weight,
+        torch.zeros(channels) if first.bias is None else first.bias,
+        limits(first.activation) or NO_LIMITS,
+        (pooled[0], pooled[1]),
+    )
 
 
 class Depthwise(_Writing):

@@ -14,13 +14,13 @@ from torch.nn import functional
 from striate import design
 from striate.design import Shape
 from striate.engine import fast
-from striate.engine.activation import in_place
 from striate.engine.choice import DEFAULT, WORTH, Candidate, LayerPlan, Limits, choose
 from striate.engine.fast import Direction
 from striate.engine.kernel import channels_last
 from striate.engine.lower import kernel
 from striate.engine.node import Node
 from striate.engine.race import Run, Times, Traffic, race
+from striate.ops.tape import taped
 
 _CONTROL = "default, again"
 _ALONE = 5  # rounds of a layer that nothing else computes
@@ -106,30 +106,30 @@ def error(record: design.Conv, node: Node, algorithm: str) -> float:
 
     Of one image's corner, without epilogue, since neither changes how sums are rounded.
     """
-    first = node.parts[0]
-    channels, *space = first.shapes[0]
-    small = [max(min(size, _CROP), _reach(first, axis)) for axis, size in enumerate(space)]
-    part = _cropped(node, (channels, *small))
+    channels, *space = node.parts[0].shapes[0]
+    least = [max(_reach(each.record, axis) for each in node.parts) for axis in range(len(space))]
+    small = [max(min(size, _CROP), reach) for size, reach in zip(space, least, strict=True)]
+    part = replace(_cropped(node, (channels, *small)), residual=None, activation=None)
     x = _images((1, channels, *small), 1)
     with torch.inference_mode():
         found = kernel(record, part, 1, algorithm)
         y = found([x], _target(part, 1) if found.into else None).double()
-        exact = x.double()
-        for each in part.parts:
-            exact = _convolve(each.record, exact, _wide(each.weight), _wide(each.bias))
-            exact = in_place(each.activation)(exact)
+        exact = kernel(record, _wide(part), 1)([x.double()], None)
     return sqrt(float((y - exact).square().mean() / exact.square().mean().clamp(min=1e-300)))
 
 
 def _cropped(node: Node, shape: Shape) -> Node:
-    """Return a node for smaller images, without what follows its convolutions."""
-    first = None
-    between = shape
-    if node.first is not None:
-        between = node.first.record.output(shape)
-        first = replace(node.first, shapes=(shape,), shape=between)
-    last = node.record.output(between)
-    return replace(node, first=first, shapes=(shape,), shape=last, residual=None, activation=None)
+    """Return a node for smaller images."""
+    first = None if node.first is None else _cropped(node.first, shape)
+    between = shape if first is None else first.shape
+    return replace(node, first=first, shapes=(shape,), shape=node.record.output(between))
+
+
+def _wide(node: Node) -> Node:
+    """Return a node in double precision, which torch's own operators compute."""
+    first = None if node.first is None else _wide(node.first)
+    weight, bias = (None if each is None else each.double() for each in (node.weight, node.bias))
+    return replace(node, first=first, weight=weight, bias=bias, native=False)
 
 
 def _inference(record: design.Conv, node: Node, batch: int, algorithm: str, layout: str) -> Run:
@@ -143,7 +143,7 @@ def _inference(record: design.Conv, node: Node, batch: int, algorithm: str, layo
         with torch.inference_mode():
             return found(values, out)
 
-    return run
+    return taped(run)  # as it runs in a network
 
 
 def _training(record: design.Conv, node: Node, batch: int, algorithm: str, layout: str) -> Run:
@@ -170,11 +170,13 @@ def _training(record: design.Conv, node: Node, batch: int, algorithm: str, layou
 def _drawn(node: Node) -> Node:
     """Return a node with weights and biases drawn at random, in its own shapes."""
     source = torch.Generator().manual_seed(3)
-    shape = _known(node.weight).shape
-    fan_in = max(1, shape[1:].numel())
-    weight = torch.randn(shape, generator=source) * sqrt(2 / fan_in)
     first = None if node.first is None else _drawn(node.first)
-    bias = None if node.bias is None else torch.randn(node.bias.shape, generator=source) * 0.1
+    weight = bias = None
+    if node.weight is not None:
+        spread = sqrt(2 / max(1, node.weight.shape[1:].numel()))
+        weight = torch.randn(node.weight.shape, generator=source) * spread
+    if node.bias is not None:
+        bias = torch.randn(node.bias.shape, generator=source) * 0.1
     return replace(node, first=first, weight=weight, bias=bias)
 
 
@@ -209,11 +211,12 @@ def _convolve(
     return functions[axes - 1](x, weight, bias, *settings)
 
 
-def _reach(node: Node, axis: int) -> int:
-    """Return the least size that a filter fits into along an axis."""
-    record = node.record
+def _reach(record: design.Layer, axis: int) -> int:
+    """Return the least size that a filter or a window fits into along an axis."""
+    if isinstance(record, design.AvgPool):
+        return record.kernel[axis]
     if not isinstance(record, design.Conv):
-        raise TypeError(f"{node.name} is no convolution")
+        return 1
     extent = record.dilation[axis] * (record.kernel[axis] - 1) + 1
     return extent - min(sum(record.padding[axis]), extent - 1)
 
@@ -223,10 +226,6 @@ def _repeats(run: Run) -> bool:
     if not isinstance(first, Tensor) or not isinstance(second, Tensor):
         return False
     return torch.equal(first.clone(), second)
-
-
-def _wide(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.double()
 
 
 def _known(tensor: Tensor | None) -> Tensor:

@@ -7,6 +7,7 @@ every network that can be built can be accelerated.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 from functools import singledispatch
 
@@ -15,10 +16,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from striate import design
+from striate.design import Shape
 from striate.engine import fast, onednn, pixels
 from striate.engine.activation import in_place
 from striate.engine.kernel import Kernel, Plain, channels_last
 from striate.engine.node import Node
+from striate.ops.images import scratch
 
 
 @singledispatch
@@ -84,16 +87,28 @@ class Padded(Plain):
         return self.inner([functional.pad(values[0], self.ends), *values[1:]], out)
 
 
-class Two(Plain):
-    """Filters of single channels, then the 1x1 filters after them."""
+class Chain(Plain):
+    """One kernel after the other; what is between lies where the next call's will."""
 
-    def __init__(self, first: Kernel, last: Kernel) -> None:
-        self.first, self.last = first, last
-        self.into, self.over, self.slices = last.into, last.over, first.slices
+    def __init__(self, kernels: list[Kernel], shapes: list[Shape]) -> None:
+        *before, self.last = kernels
+        self.before = list(zip(before, shapes, strict=False))
+        self.into, self.over, self.slices = self.last.into, self.last.over, kernels[0].slices
 
     def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
-        """Convolve twice: (batch, channels, height, width) -> (batch, features, ...)."""
-        return self.last([self.first(values[:1], None), *values[1:]], out)
+        """Compute: (batch, channels, height, width) -> (batch, features, ...)."""
+        x = values[0]
+        for number, (each, shape) in enumerate(self.before):
+            x = each([x], _between(number, len(x), shape) if each.into else None)
+        return self.last([x, *values[1:]], out)
+
+
+def _between(number: int, batch: int, shape: Shape) -> Tensor:
+    """Return memory for images between two kernels of a chain, channels innermost."""
+    count = batch * math.prod(shape)
+    channels, high, wide = shape
+    memory = scratch.keep(f"between {number}", count)[:count]
+    return memory.view(batch, high, wide, channels).permute(0, 3, 1, 2)
 
 
 class Linear(Plain):
@@ -149,8 +164,9 @@ def _(record: design.Conv, node: Node, batch: int, algorithm: str = "default") -
     if own is not None:
         return own
     if node.first is not None:
-        each = zip(node.parts, fast.apart(algorithm), strict=True)
-        return Two(*(kernel(part.record, part, batch, name) for part, name in each))
+        each = zip(node.parts, fast.apart(node, algorithm), strict=True)
+        made = [kernel(part.record, part, batch, name) for part, name in each]
+        return Chain(made, [part.shape for part in node.parts])
     if len(record.kernel) != 2 or not onednn.fits(node):
         return Convolution(record, node)
     record, node = _even(record, node)

@@ -35,8 +35,9 @@ class Node:
         residual: name of a value of the output's shape that is added to the result.
         activation: the function of each element that comes last.
         pooled: whether the largest of every 2 x 2 pixels is all that is left of the result.
-        first: filters of single channels right before a convolution of single pixels, whose result
-            nobody else reads; `inputs` and `shapes` are then theirs.
+        first: what comes right before a convolution of single pixels, whose result nobody else
+            reads: filters of single channels, or a scale and shift of each channel, a mean over
+            windows, or the one and then the other; `inputs` and `shapes` are then theirs.
         layers: names of all layers that it stands for.
         native: whether it computes in float32 on a CPU.
     """
@@ -58,11 +59,11 @@ class Node:
 
     @property
     def parts(self) -> tuple[Node, ...]:
-        """The convolutions that it stands for, in order."""
+        """What it computes one after the other."""
         if self.first is None:
             return (self,)
         own = replace(self, first=None, inputs=[self.first.name], shapes=(self.first.shape,))
-        return self.first, own
+        return *self.first.parts, own
 
     @property
     def reads(self) -> list[str]:

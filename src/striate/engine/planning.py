@@ -182,6 +182,7 @@ def _measure(network: Network, key: Key, rounds: int) -> tuple[LayerPlan, ...]:
     keep_freed_memory()
     values = sum(math.prod(shape) for shape in network.shapes().values())
     traffic = 4 * (network.parameter_count() + key.batch * values)
+    records = {each.name: each for each in network.layers}
     seen: dict[object, LayerPlan] = {}
     found = []
     for node in progress.track(nodes, "measuring convolutions", "layers", len(nodes)):
@@ -191,7 +192,8 @@ def _measure(network: Network, key: Key, rounds: int) -> tuple[LayerPlan, ...]:
             seen[alike] = measure(
                 node, names, key.batch, key.direction, key.layout, rounds, traffic
             )
-        found.append(seen[alike].replace(name=node.layers[0]))
+        name = next(each for each in node.layers if isinstance(records[each], design.Conv))
+        found.append(seen[alike].replace(name=name))
     return tuple(found)
 
 

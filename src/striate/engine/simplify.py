@@ -48,7 +48,8 @@ def simplify(graph: Graph, pools: Callable[[Node], bool] = lambda node: False) -
     _fuse_activations(graph)
     _fuse_additions(graph)
     _fuse_pooling(graph, pools)
-    _fuse_single(graph)
+    _pool_earlier(graph)
+    _fuse_beginning(graph)
     return graph
 
 
@@ -190,30 +191,86 @@ def _fuse_pooling(graph: Graph, pools: Callable[[Node], bool]) -> None:
     _absorb(graph, fuse)
 
 
-def _fuse_single(graph: Graph) -> None:
-    """Filters of single channels become the beginning of the 1x1 filters after them."""
+def _pool_earlier(graph: Graph) -> None:
+    """Take means before 1x1 filters instead of after: of less, and filter fewer pixels.
+
+    Both are sums with weights of their own, so that their order changes nothing but rounding.
+    """
+    readers = graph.readers()
+    for place, node in enumerate(graph.nodes):
+        after = readers[node.name][0] if len(readers[node.name]) == 1 else None
+        if after is None or node.name == graph.output or not _mixes(node) or not _means(after):
+            continue
+        if node.residual is not None or node.activation is not None or node.first is not None:
+            continue
+        later = graph.nodes.index(after)
+        channels, space = node.shapes[0][0], after.shape[1:]
+        pooled = replace(
+            after,
+            name=node.name,
+            inputs=node.inputs,
+            shapes=node.shapes,
+            shape=(channels, *space),
+        )
+        mixed = replace(
+            node,
+            name=after.name,
+            inputs=[node.name],
+            shapes=(pooled.shape,),
+            shape=(node.shape[0], *space),
+        )
+        graph.nodes[place], graph.nodes[later] = pooled, mixed
+
+
+def _fuse_beginning(graph: Graph) -> None:
+    """What 1x1 filters alone read becomes their beginning: single channels' filters, means."""
     places = {node.name: place for place, node in enumerate(graph.nodes)}
 
     def fuse(host: Node, node: Node) -> bool:
-        first, last = host.record, node.record
-        if not isinstance(first, design.Conv) or not isinstance(last, design.Conv):
-            return False
-        if host.weight is None or node.weight is None or not host.native or node.pooled:
-            return False
-        single = first.groups == first.features == host.shapes[0][0] and len(first.kernel) == 2
-        plain = last.replace(kernel=(1, 1), stride=(1, 1), padding=((0, 0), (0, 0)), groups=1)
-        if not single or last != plain or limits(host.activation) is None:
-            return False
-        if host.residual is not None or host.first is not None or host.pooled:
+        if not _mixes(node) or not host.native or node.pooled or not _begins(host, node.first):
             return False
         if node.residual is not None and places.get(node.residual, -1) > places[host.name]:
             return False
-        host.first = replace(host)
-        host.record, host.weight, host.bias = last, node.weight, node.bias
+        first = replace(host)
+        host.first = first if node.first is None else replace(node.first, first=first)
+        host.record, host.weight, host.bias = node.record, node.weight, node.bias
         host.residual, host.activation, host.shape = node.residual, node.activation, node.shape
         return True
 
-    _absorb(graph, fuse)
+    for _ in range(2):  # a mean, and then what it is taken of
+        _absorb(graph, fuse)
+
+
+def _mixes(node: Node) -> bool:
+    """Tell whether a node is 1x1 filters that read every pixel of an image once."""
+    own = node.record
+    if not isinstance(own, design.Conv) or node.weight is None or len(own.kernel) != 2:
+        return False
+    return own == own.replace(kernel=(1, 1), stride=(1, 1), padding=((0, 0), (0, 0)), groups=1)
+
+
+def _means(node: Node) -> bool:
+    """Tell whether a node is the mean over windows of an image that lie side by side."""
+    own = node.record
+    if not isinstance(own, design.AvgPool) or len(own.kernel) != 2 or own.kernel != own.stride:
+        return False
+    whole = tuple(size // step for size, step in zip(node.shapes[0][1:], own.kernel, strict=True))
+    return set(own.padding) == {(0, 0)} and not own.ceil and node.shape[1:] == whole
+
+
+def _begins(host: Node, begun: Node | None) -> bool:
+    """Tell whether a node can be the beginning of 1x1 filters, or of what begins them already."""
+    own = host.record
+    if host.residual is not None or host.first is not None or host.pooled:
+        return False
+    if isinstance(own, design.AvgPool):
+        return begun is None and _means(host)
+    if host.weight is None or limits(host.activation) is None or len(host.shape) != 3:
+        return False
+    if isinstance(own, design.Affine):
+        return host.bias is not None and (begun is None or isinstance(begun.record, design.AvgPool))
+    single = isinstance(own, design.Conv) and own.groups == own.features == host.shapes[0][0]
+    return single and begun is None
 
 
 def _absorb(graph: Graph, fuse: Callable[[Node, Node], bool]) -> None:

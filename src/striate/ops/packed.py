@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from striate.errors import UsageError
 from striate.ops import direct
 from striate.ops.algorithm import Algorithm
 from striate.ops.images import (
@@ -36,6 +38,30 @@ _FEW = 8  # channels; of so few, a filter's whole row is one run of memory in a 
 
 
 @dataclass(frozen=True)
+class Means:
+    """What 1x1 filters may read: means over windows of what is scaled, shifted and cut.
+
+    Of each block it is computed once, into memory that stays in the second cache.
+
+    Args:
+        scale: of each channel, (channels,).
+        shift: of each channel.
+        limits: the least and the largest of what the mean is taken of.
+        window: height and width; windows lie side by side.
+    """
+
+    scale: Tensor
+    shift: Tensor
+    limits: Limits = NO_LIMITS
+    window: Pair = (1, 1)
+
+    @cached_property
+    def numbers(self) -> Tensor:
+        """The limits, and the share of a pixel."""
+        return torch.tensor([*self.limits, 1 / math.prod(self.window)])
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A convolution whose filters are packed already.
 
@@ -47,6 +73,7 @@ class Prepared:
         stride: down and across.
         padding: (above, below), (left, right).
         dilation: down and across.
+        means: what is read instead of pixels; kernel and stride are then its window.
     """
 
     filters: Tensor
@@ -56,6 +83,7 @@ class Prepared:
     stride: Pair
     padding: Padding
     dilation: Pair
+    means: Means | None = None
 
     def __call__(
         self,
@@ -87,6 +115,7 @@ class Prepared:
         )
         out = target(x, self.channels, out, task.output)
         in_rows = self.channels <= _FEW and self.dilation[1] == 1 and self.kernel[1] > 1
+        in_rows = in_rows and self.means is None
         taps, depth, padding = self.kernel, self.channels, self.padding
         if in_rows:
             x, padding = _padded(x, task), ((0, 0), (0, 0))
@@ -98,11 +127,19 @@ class Prepared:
         zeros, floor, ceiling = constants(max(depth, self.features), *limits)
         lanes, vectors = registers()
         count, panels = task.batch * math.prod(task.out_size), -(-self.features // lanes // vectors)
-        block = _block(taps[0] * taps[1] * depth, count)
+        block = _block(depth * (1 if self.means else math.prod(taps)), count)
         shared = pieces(count, panels, block, ROWS)
         step = (taps[0] * taps[1] + 2) * block * 8 + -(-self.features // 16) * 64 + 64
+        before: tuple[int, ...] = ()
+        if self.means is not None:
+            value = _value_bytes(depth)
+            step += block * value
+            numbers = self.means.numbers.data_ptr()
+            scale, shift = self.means.scale.data_ptr(), self.means.shift.data_ptr()
+            before = (value, scale, shift, numbers, numbers + 4, numbers + 8)
         room = scratch.take("room", min(torch.get_num_threads(), len(shared)) * step // 4)
-        kernel(lanes, vectors)(
+        kernel(lanes, vectors, self.means is not None)(
+            *before,
             *(x.data_ptr(), *steps(x), x.shape[2], x.shape[3], padding[0][0], padding[1][0]),
             *(*self.stride, *self.dilation, *taps, zeros),
             *((zeros, 0, 0, 0) if residual is None else (residual.data_ptr(), *steps(residual))),
@@ -120,6 +157,7 @@ def prepare(
     stride: Pair = (1, 1),
     padding: Padding = ((0, 0), (0, 0)),
     dilation: Pair = (1, 1),
+    means: Means | None = None,
 ) -> Prepared:
     """Pack filters once, for many calls.
 
@@ -128,6 +166,10 @@ def prepare(
         stride: down and across.
         padding: (above, below), (left, right).
         dilation: down and across.
+        means: what 1x1 filters of stride 1 without padding read instead of pixels.
+
+    Raises:
+        UsageError: other filters are to read means.
     """
     features, channels, high, wide = weight.shape
     lanes, vectors = registers()
@@ -138,7 +180,16 @@ def prepare(
     memory = torch.empty(rows.numel() + 16)
     begun = (line(memory) - memory.data_ptr()) // 4
     torch.cat(panels, out=memory[begun : begun + rows.numel()])
-    return Prepared(memory, channels, features, (high, wide), stride, padding, dilation)
+    if means is None:
+        return Prepared(memory, channels, features, (high, wide), stride, padding, dilation)
+    if (high, wide) != (1, 1) or stride != (1, 1) or padding != ((0, 0), (0, 0)):
+        raise UsageError(
+            f"Expected 1x1 filters of stride 1 without padding to read means, received "
+            f"kernel={(high, wide)}, stride={stride}, padding={padding}: pool before."
+        )
+    means = Means(means.scale.contiguous(), means.shift.contiguous(), means.limits, means.window)
+    window = means.window
+    return Prepared(memory, channels, features, window, window, padding, dilation, means)
 
 
 def _padded(x: Tensor, task: Problem) -> Tensor:
@@ -162,6 +213,17 @@ def _block(depth: int, count: int) -> int:
     """Return pixels at a time, so that what they read takes about a quarter of the second cache."""
     fit = l2_bytes() // 4 // (4 * depth) // ROWS * ROWS
     return max(ROWS, min(max(fit, 4 * ROWS), 16 * ROWS, -(-count // ROWS) * ROWS))
+
+
+def _value_bytes(depth: int) -> int:
+    """Return the bytes of a mean: whole lines, and no power of two, which caches hold few of."""
+    return -(-depth // 16) * 64 + 64
+
+
+def means_bytes(task: Problem) -> int:
+    """Return the bytes that all threads keep means in, of a problem of 1x1 filters."""
+    block = _block(task.channels, task.batch * math.prod(task.out_size))
+    return torch.get_num_threads() * block * _value_bytes(task.channels)
 
 
 def supports(task: Problem) -> bool:

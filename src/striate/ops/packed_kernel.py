@@ -7,6 +7,7 @@ stride, padding and dilation cost nothing but the making of the table.
 
     table (taps, pixels)           addresses of the pixels that a block reads
     outs, residuals (pixels)       addresses of what it writes and adds
+    values (pixels, channels)      means under the taps, where that is what 1x1 filters read
     filters (panels, taps, channels, width)   a panel is as many features as the registers hold
 """
 
@@ -16,6 +17,7 @@ from functools import lru_cache
 
 from striate.ops.assembly import Function, Lanes, Variable, Word
 from striate.ops.native import Kernel, compile_functions
+from striate.ops.tiles import in_vectors
 
 ROWS = 6
 """Pixels that are computed at a time."""
@@ -65,6 +67,30 @@ def places(lanes: int) -> Function:
         same = following.below(code.out_height)
         code.store_word(following.where(same, 0), now + 8)
         code.store_word(number.where(same, number + 1), now)
+    return code
+
+
+def mean(lanes: int) -> Function:
+    """Write scaled, shifted, cut and averaged over its taps what a block reads, and note where."""
+    code = Function(
+        "mean",
+        "table tap_step taps rows depth values value_step scale shift least most share",
+        lanes,
+    )
+    least, most, share = (code.spread(at) for at in (code.least, code.most, code.share))
+    total = code.variable()
+    with code.loop(code.rows) as index:
+        place, into = code.table + index * 8, code.values + index * code.value_step
+        for channel, mask in in_vectors(code, code.depth):
+            offset = channel * 4
+            scale, shift = (code.part(at + offset, mask) for at in (code.scale, code.shift))
+            total.set(code.constant(0.0))
+            with code.loop(code.taps) as tap:
+                value = code.part(code.load_word(place + tap * code.tap_step) + offset, mask)
+                value = value.times_plus(scale, shift).at_least(least).at_most(most)
+                total.set(value.times_plus(share, total.get()))
+            code.store_part(total.get(), into + offset, mask)
+        code.store_word(into, place)
     return code
 
 
@@ -154,16 +180,29 @@ FORWARD = (
 )
 """The parameters of `forward`."""
 
+BEFORE = "value_step scale shift least most share "
+"""More of them, where what is multiplied is a mean."""
 
-def forward(lanes: int, vectors: int) -> list[Function]:
-    """Compute the pixels first ... last - 1 by the panels first_panel ... last_panel - 1."""
+
+def forward(lanes: int, vectors: int, *, means: bool = False) -> list[Function]:
+    """Compute the pixels first ... last - 1 by the panels first_panel ... last_panel - 1.
+
+    Args:
+        lanes: floats in a vector.
+        vectors: of features at a time.
+        means: whether 1x1 filters read the mean under the taps of what is scaled, shifted and cut.
+    """
     look, products = places(lanes), {n: product(lanes, n) for n in range(1, vectors + 1)}
-    code = Function("forward", FORWARD, lanes, pieces="first last first_panel last_panel")
+    names = (BEFORE if means else "") + FORWARD
+    code = Function("forward", names, lanes, pieces="first last first_panel last_panel")
+    enter = mean(lanes)
     here = {name: getattr(code, name) for name in code.parameters}
     here["tap_step"] = code.block * 8
-    taps = code.taps_y * code.taps_x
-    here["table"] = code.room
-    here["outs"] = code.room + taps * code.block * 8
+    here["taps"] = code.taps_y * code.taps_x
+    here["values"] = here["table"] = code.room
+    if means:
+        here["table"] = code.room + code.block * code.value_step
+    here["outs"] = here["table"] + here["taps"] * code.block * 8
     here["residuals"] = here["outs"] + code.block * 8
     here["waste"] = here["residuals"] + code.block * 8
     with code.loop(code.last, code.block, code.first) as first:
@@ -171,11 +210,14 @@ def forward(lanes: int, vectors: int) -> list[Function]:
         rows = (count + (ROWS - 1)) // ROWS * ROWS
         found = {**here, "first": first, "count": count, "rows": rows}
         code.call(look, *(found[name] for name in look.parameters))
-        panels(code, products, here, taps, rows)
-    return [look, *products.values(), code]
+        if means:
+            code.call(enter, *(found[name] for name in enter.parameters))
+        panels(code, products, here, code.word(1) if means else here["taps"], rows)
+    return [look, *([enter] if means else []), *products.values(), code]
 
 
 @lru_cache
-def kernel(lanes: int, vectors: int) -> Kernel:
+def kernel(lanes: int, vectors: int, means: bool = False) -> Kernel:
     """Return `forward`, compiled for this machine."""
-    return compile_functions("the direct convolution", forward(lanes, vectors))["forward"]
+    what = "the direct convolution" + (" of means" if means else "")
+    return compile_functions(what, forward(lanes, vectors, means=means))["forward"]

@@ -23,7 +23,10 @@ from striate.ops.images import scratch
 from striate.ops.native import Call
 from striate.ops.threads import team
 
-_VIEWS = {f"aten::{name}" for name in "alias as_strided detach permute select slice view".split()}
+_VIEWS = {
+    f"aten::{name}"
+    for name in "alias as_strided detach permute select slice unsqueeze view".split()
+}
 """Operators that move nothing and keep no memory of their own."""
 
 
@@ -68,10 +71,11 @@ class Tape:
 
     Args:
         calls: in order.
+        owner: what holds the images and filters, where nobody else may.
     """
 
-    def __init__(self, calls: Sequence[Call]) -> None:
-        self._held = list(scratch.kept.values()), [each.table for each in calls]
+    def __init__(self, calls: Sequence[Call], owner: object = None) -> None:
+        self._held = list(scratch.kept.values()), [each.table for each in calls], owner
         self.pieces = max((each.pieces for each in calls), default=0)
         starts, words = [], [word for each in calls for word in each.words]
         begun = 1 + 2 * len(calls)
@@ -98,7 +102,7 @@ def taped(run: Callable[[], Any]) -> Callable[[], Any]:
         y = run()
     if not made.whole:
         return run
-    tape = Tape(made.calls)
+    tape = Tape(made.calls, run)
 
     def again() -> Any:
         tape()
