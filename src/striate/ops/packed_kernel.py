@@ -32,41 +32,38 @@ PLACES = (
 
 
 def places(lanes: int) -> Function:
-    """Look up where the pixels first ... first + count - 1 of the result, padded to rows, lie."""
+    """Look up where the pixels first ... first + count - 1 of the result, padded to rows, lie.
+
+    Line by line of the result: along one, what is read and written advances by equal steps.
+    """
     code = Function("places", PLACES, lanes)
-    area = code.out_height * code.out_width
-    rest = code.first % area
-    now = code.stack(3)
-    code.store_word(code.first // area, now)
-    code.store_word(rest // code.out_width, now + 8)
-    code.store_word(rest % code.out_width, now + 16)
-    with code.loop(code.rows) as index:
-        number, y, x = (code.load_word(now + 8 * each) for each in range(3))
-        real = index.below(code.count)
-        top, left = y * code.stride_y - code.top, x * code.stride_x - code.left
-        base = code.image + number * code.image_step
-        into = code.table + index * 8
+    last, wide = code.first + code.count, code.out_width
+    with code.loop((last + (wide - 1)) // wide, 1, code.first // wide) as line:
+        number, y, start = line // code.out_height, line % code.out_height, line * wide
+        begin, stop = start.where(code.first.below(start), code.first), (start + wide).least(last)
+        into = (begin - code.first) * 8
         with code.loop(code.taps_y) as tap_y:
-            row = top + tap_y * code.dilation_y
-            at = base + row * code.row_step
-            inside = row.within(code.height)
-            begun = into + tap_y * code.taps_x * code.tap_step
+            row = y * code.stride_y - code.top + tap_y * code.dilation_y
+            width = code.width.where(row.within(code.height), 0)
+            base = code.image + number * code.image_step + row * code.row_step
             with code.loop(code.taps_x) as tap_x:
-                column = left + tap_x * code.dilation_x
-                pixel = (at + column * code.pixel_step).where(column.within(code.width), code.zeros)
-                pixel = pixel.where(inside, code.zeros).where(real, code.zeros)
-                code.store_word(pixel, begun + tap_x * code.tap_step)
-        place = code.out + number * code.out_image + y * code.out_row + x * code.out_pixel
-        code.store_word(place.where(real, code.waste), code.outs + index * 8)
-        place = code.residual + number * code.r_image + y * code.r_row + x * code.r_pixel
-        code.store_word(place.where(real, code.zeros), code.residuals + index * 8)
-        following = x + 1
-        same = following.below(code.out_width)
-        code.store_word(following.where(same, 0), now + 16)
-        following = y.where(same, y + 1)
-        same = following.below(code.out_height)
-        code.store_word(following.where(same, 0), now + 8)
-        code.store_word(number.where(same, number + 1), now)
+                column = (begin - start) * code.stride_x - code.left + tap_x * code.dilation_x
+                at = code.table + (tap_y * code.taps_x + tap_x) * code.tap_step + into
+                with code.loop(stop - begin) as pixel:
+                    here = column + pixel * code.stride_x
+                    place = base + here * code.pixel_step
+                    code.store_word(place.where(here.within(width), code.zeros), at + pixel * 8)
+        out = code.out + number * code.out_image + y * code.out_row
+        residual = code.residual + number * code.r_image + y * code.r_row
+        with code.loop(stop - begin) as pixel:
+            x, at = begin - start + pixel, into + pixel * 8
+            code.store_word(out + x * code.out_pixel, code.outs + at)
+            code.store_word(residual + x * code.r_pixel, code.residuals + at)
+    with code.loop(code.rows, 1, code.count) as index:
+        with code.loop(code.taps_y * code.taps_x) as tap:
+            code.store_word(code.zeros, code.table + tap * code.tap_step + index * 8)
+        code.store_word(code.waste, code.outs + index * 8)
+        code.store_word(code.zeros, code.residuals + index * 8)
     return code
 
 
