@@ -74,6 +74,40 @@ def test_narrower_vectors_compute_the_same(
         torch.testing.assert_close(y, expected)
 
 
+@pytest.mark.parametrize("lanes", [4, 16])
+def test_any_number_of_pixels(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
+    """What is left after whole rows of the registers, in whole panels and in the last."""
+    monkeypatch.setattr(packed, "registers", lambda: (lanes, 4))
+    torch.manual_seed(6)
+    weight, bias = torch.randn(150, 19, 1, 1), torch.randn(150)
+    run = packed.prepare(weight)
+    for pixels in range(1, 15):
+        x = images(1, 19, 1, pixels)
+        out = torch.full((1, 150, 1, pixels + 1), 7.0).contiguous(memory_format=torch.channels_last)
+        y = run(x, bias=bias, limits=(-3.0, 3.0), out=out[..., :pixels])
+        expected = functional.conv2d(x, weight, bias).clamp(-3, 3)
+        torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
+        assert (out[..., pixels] == 7).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(1, 5, 3, 4), (1, 70, 7, 7), (4, 33, 1, 1), (0, 8, 2, 2)])
+def test_the_mean_of_an_image(shape: tuple[int, ...], threads: int) -> None:
+    torch.manual_seed(7)
+    x, before = images(*shape), torch.get_num_threads()
+    run = windows.Average(shape[1])
+    torch.set_num_threads(threads)
+    try:
+        expected = x.mean((2, 3), keepdim=True)
+        torch.testing.assert_close(run(x), expected)
+        torch.testing.assert_close(run(channel_slice(x)), expected)
+        out = torch.zeros(shape[0], shape[1] + 3, 1, 1)[:, 1:-2]
+        assert run(x, out=out) is out
+        torch.testing.assert_close(out, expected)
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("shape", [(1, 16, 8, 8), (2, 64, 40, 40), (1, 200, 6, 6)])
 def test_threads_change_no_bit(shape: tuple[int, ...], threads: int) -> None:

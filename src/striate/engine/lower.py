@@ -179,7 +179,7 @@ def _(record: design.Conv, node: Node, batch: int, algorithm: str = "default") -
 
 @kernel.register
 def _(record: design.Linear, node: Node, batch: int, algorithm: str = "default") -> Kernel:
-    return onednn.Linear(node) if onednn.fits(node) else Linear(node)
+    return pixels.linear(node) or (onednn.Linear(node) if onednn.fits(node) else Linear(node))
 
 
 @kernel.register
@@ -200,6 +200,22 @@ def _(record: design.BatchNorm, node: Node, batch: int, algorithm: str = "defaul
 @kernel.register
 def _(record: design.LRN, node: Node, batch: int, algorithm: str = "default") -> Kernel:
     return pixels.response(record, node) or Module(node)
+
+
+@kernel.register
+def _(record: design.AdaptiveAvgPool, node: Node, batch: int, algorithm: str = "default") -> Kernel:
+    return pixels.average(node) or Module(node)
+
+
+@kernel.register
+def _(record: design.AvgPool, node: Node, batch: int, algorithm: str = "default") -> Kernel:
+    whole = record.kernel == node.shapes[0][1:] and not any(map(any, record.padding))
+    return (pixels.average(node) if whole else None) or Module(node)
+
+
+@kernel.register
+def _(record: design.Flatten, node: Node, batch: int, algorithm: str = "default") -> Kernel:
+    return pixels.flat(node) or Module(node)
 
 
 @kernel.register

@@ -1,17 +1,22 @@
 """Steps of a network that `striate.ops` has kernels of its own for, beside convolutions.
 
-They write where they are told, slices of channels too.
+They write where they are told, slices of channels too, so that steps in a row are made as one.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from striate import design
 from striate.engine.activation import limits
 from striate.engine.kernel import Kernel
 from striate.engine.node import Node
-from striate.ops import native, windows
+from striate.ops import native, packed, windows
+
+_COPIED = 4_000_000  # weights of a linear layer, at most, that are kept once more in our own order
 
 
 class _Writing:
@@ -66,6 +71,42 @@ class Maximum(_Writing):
         return self.run(values[0], out=out)
 
 
+class Average(_Writing):
+    """The mean of each channel over the whole image."""
+
+    def __init__(self, node: Node) -> None:
+        self.run = windows.Average(node.shape[0])
+
+    def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
+        """Average: (batch, channels, height, width) -> (batch, channels, 1, 1)."""
+        return self.run(values[0], out=out)
+
+
+class Flat(_Writing):
+    """An image of one pixel as a vector: a copy, for memory is shared by shape."""
+
+    def __init__(self, node: Node) -> None:
+        self.run = windows.prepare(torch.ones(node.shape[0], 1, 1, 1))
+
+    def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
+        """Flatten: (batch, channels, 1, 1) -> (batch, channels)."""
+        y = self.run(values[0], out=_image(out))
+        return y[:, :, 0, 0] if out is None else out
+
+
+class Linear(_Writing):
+    """A linear layer, as 1x1 filters of an image of one pixel; its weight is a copy."""
+
+    def __init__(self, node: Node, weight: Tensor, cut: tuple[float, float]) -> None:
+        self.run, self.bias, self.limits = packed.prepare(_image(weight)), node.bias, cut
+
+    def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
+        """Multiply: (batch, in_features) -> (batch, features)."""
+        x = _image(values[0])
+        y = self.run(x, bias=self.bias, limits=self.limits, out=_image(out))
+        return y[:, :, 0, 0] if out is None else out
+
+
 def affine(node: Node) -> Kernel | None:
     """Return the kernel of a scale and shift of images; None where torch's is used."""
     scale, shift, cut = node.weight, node.bias, limits(node.activation)
@@ -85,6 +126,35 @@ def maximum(record: design.MaxPool, node: Node) -> Kernel | None:
     """Return the kernel of a max pooling of images, None where torch's is used."""
     small = max(record.kernel) <= windows.LARGEST and max(record.stride) <= windows.LARGEST
     return Maximum(record, node) if small and _fits(node) else None
+
+
+def average(node: Node) -> Kernel | None:
+    """Return the kernel of a pooling that leaves one pixel; None where torch's is used.
+
+    Args:
+        node: whose windows cover the image, without padding.
+    """
+    return Average(node) if node.shape[1:] == (1, 1) and _fits(node) else None
+
+
+def flat(node: Node) -> Kernel | None:
+    """Return the kernel that makes images of one pixel vectors; None where torch's is used."""
+    one = len(node.shapes[0]) == 3 and node.shapes[0][1:] == (1, 1)
+    return Flat(node) if one and node.native and native.available() else None
+
+
+def linear(node: Node) -> Kernel | None:
+    """Return the kernel of a small linear layer; None where torch's is used."""
+    weight, cut = node.weight, limits(node.activation)
+    if weight is None or cut is None or not node.native or not native.available():
+        return None
+    return (
+        Linear(node, weight, cut) if weight.numel() <= _COPIED and node.residual is None else None
+    )
+
+
+def _image(x: Tensor | None) -> Any:
+    return None if x is None else x[:, :, None, None]
 
 
 def _fits(node: Node) -> bool:

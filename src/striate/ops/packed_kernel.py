@@ -1,9 +1,9 @@
 """The convolution by its definition, as one matrix product whose columns are never copied.
 
-Six pixels of the result times a panel of features are summed in registers, over the filter's taps
-and the image's channels; where a tap's pixel lies is looked up in a table, which is made once for a
-block of pixels and read for every panel. What lies outside the image is read from zeros, so that
-stride, padding and dilation cost nothing but the making of the table.
+Six pixels of the result (fewer at the end) times a panel of features are summed in registers, over
+the filter's taps and the image's channels; where a tap's pixel lies is looked up in a table, which
+is made once for a block of pixels and read for every panel. What lies outside the image is read
+from zeros, so that stride, padding and dilation cost nothing but the making of the table.
 
     table (taps, pixels)           addresses of the pixels that a block reads
     outs, residuals (pixels)       addresses of what it writes and adds
@@ -91,33 +91,33 @@ def mean(lanes: int) -> Function:
     return code
 
 
-def product(lanes: int, vectors: int) -> Function:
-    """Compute ROWS pixels of `vectors` vectors of features, and finish them."""
+def product(lanes: int, vectors: int, rows: int = ROWS) -> Function:
+    """Compute `rows` pixels of `vectors` vectors of features, and finish them."""
     code = Function(
-        f"product_{vectors}",
+        f"product_{vectors}_{rows}",
         "table tap_step taps depth filters outs residuals offset bias floor ceiling features",
         lanes,
     )
-    cells = [(row, vector) for row in range(ROWS) for vector in range(vectors)]
+    cells = [(row, vector) for row in range(rows) for vector in range(vectors)]
     sums: dict[tuple[int, int], Variable] = {cell: code.variable() for cell in cells}
     for cell in cells:
         sums[cell].set(code.constant(0.0))
     with code.loop(code.taps) as tap:
-        pixels = [code.load_word(code.table + tap * code.tap_step + 8 * row) for row in range(ROWS)]
+        pixels = [code.load_word(code.table + tap * code.tap_step + 8 * row) for row in range(rows)]
         begun = code.filters + tap * code.depth * (vectors * lanes * 4)
         with code.loop(code.depth) as step:
             line = begun + step * (vectors * lanes * 4)
             right = [code.load(line + vector * lanes * 4) for vector in range(vectors)]
-            for row in range(ROWS):
+            for row in range(rows):
                 left = code.spread(pixels[row] + step * 4)
                 for vector in range(vectors):
                     total = sums[row, vector]
                     total.set(left.times_plus(right[vector], total.get()))
-    _finish(code, {cell: total.get() for cell, total in sums.items()}, vectors)
+    _finish(code, {cell: total.get() for cell, total in sums.items()}, vectors, rows)
     return code
 
 
-def _finish(code: Function, sums: dict[tuple[int, int], Lanes], vectors: int) -> None:
+def _finish(code: Function, sums: dict[tuple[int, int], Lanes], vectors: int, rows: int) -> None:
     """Write sums to their places: + bias, + residual, cut at the limits; the last vector masked."""
     floor, ceiling = code.spread(code.floor), code.spread(code.ceiling)
     width = code.lanes * 4
@@ -129,44 +129,65 @@ def _finish(code: Function, sums: dict[tuple[int, int], Lanes], vectors: int) ->
         place = code.load_word(code.outs + 8 * row) + offset
         code.store_part(value.at_least(floor).at_most(ceiling), place, mask)
 
-    for row in range(ROWS):
+    for row in range(rows):
         for vector in range(vectors - 1):
             write(row, vector)
     full = vectors * code.lanes
     with code.when(code.word(full - 1).below(code.features)):
-        for row in range(ROWS):
+        for row in range(rows):
             write(row, vectors - 1)
     with code.when(code.features.below(full)):
         mask = code.mask(code.features - (vectors - 1) * code.lanes)
-        for row in range(ROWS):
+        for row in range(rows):
             write(row, vectors - 1, mask)
 
 
+def all_products(lanes: int, vectors: int) -> dict[tuple[int, int], Function]:
+    """Return the products by vectors and pixels; fewer than ROWS pixels for whole panels only."""
+    kinds = [(n, ROWS) for n in range(1, vectors + 1)] + [(vectors, n) for n in range(1, ROWS)]
+    return {kind: product(lanes, *kind) for kind in kinds}
+
+
 def panels(
-    code: Function, products: dict[int, Function], here: dict[str, Word], taps: Word, rows: Word
+    code: Function,
+    products: dict[tuple[int, int], Function],
+    here: dict[str, Word],
+    taps: Word,
+    count: Word,
 ) -> None:
     """Write the loop over panels of features, and in each over rows of pixels.
 
     Args:
         code: has the parameters depth, filters, features, bias, floor, ceiling and panels' range.
-        products: by their numbers of vectors.
+        products: by their numbers of vectors and pixels.
         here: addresses of table, outs and residuals, and the step of a tap in the table.
         taps: of a filter.
-        rows: pixels, in whole ROWS.
+        count: pixels; the table has whole ROWS of them.
     """
-    width = code.lanes * max(products)
+    most = max(number for number, _ in products)
+    width, rest = code.lanes * most, count % ROWS
     with code.loop(code.last_panel, 1, code.first_panel) as panel:
         begun = panel * width
         features = (code.features - begun).least(width)
         filters = code.filters + begun * (taps * code.depth * 4)
         several = (features + code.lanes - 1) // code.lanes
-        for number, one in products.items():
-            with code.when((several - number).within(1)), code.loop(rows, ROWS) as row:
-                code.call(
-                    *(one, here["table"] + row * 8, here["tap_step"], taps, code.depth),
-                    *(filters, here["outs"] + row * 8, here["residuals"] + row * 8),
-                    *(begun * 4, code.bias, code.floor, code.ceiling, features),
-                )
+
+        def compute(one: Function, row: Word) -> None:
+            code.call(
+                *(one, here["table"] + row * 8, here["tap_step"], taps, code.depth),
+                *(filters, here["outs"] + row * 8, here["residuals"] + row * 8),
+                *(begun * 4, code.bias, code.floor, code.ceiling, features),
+            )
+
+        for (number, pixels), one in products.items():
+            with code.when((several - number).within(1)):
+                if pixels == ROWS:
+                    whole = count - rest if number == most else count
+                    with code.loop(whole, ROWS) as row:
+                        compute(one, row)
+                else:
+                    with code.when((rest - pixels).within(1)):
+                        compute(one, count - rest)
 
 
 FORWARD = (
@@ -189,7 +210,7 @@ def forward(lanes: int, vectors: int, *, means: bool = False) -> list[Function]:
         vectors: of features at a time.
         means: whether 1x1 filters read the mean under the taps of what is scaled, shifted and cut.
     """
-    look, products = places(lanes), {n: product(lanes, n) for n in range(1, vectors + 1)}
+    look, products = places(lanes), all_products(lanes, vectors)
     names = (BEFORE if means else "") + FORWARD
     code = Function("forward", names, lanes, pieces="first last first_panel last_panel")
     enter = mean(lanes)
@@ -209,7 +230,7 @@ def forward(lanes: int, vectors: int, *, means: bool = False) -> list[Function]:
         code.call(look, *(found[name] for name in look.parameters))
         if means:
             code.call(enter, *(found[name] for name in enter.parameters))
-        panels(code, products, here, code.word(1) if means else here["taps"], rows)
+        panels(code, products, here, code.word(1) if means else here["taps"], count)
     return [look, *([enter] if means else []), *products.values(), code]
 
 

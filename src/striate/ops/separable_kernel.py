@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from striate.ops.assembly import Function, Word
 from striate.ops.native import Kernel, compile_functions
-from striate.ops.packed_kernel import ROWS, panels, places, product
+from striate.ops.packed_kernel import ROWS, all_products, panels, places
 from striate.ops.problem import Pair
 from striate.ops.windows_kernel import depthwise, tile
 
@@ -32,7 +32,7 @@ def room_bytes(block: int, width: int, depth: int, features: int) -> int:
 def forward(lanes: int, vectors: int, kernel: Pair, stride: Pair) -> list[Function]:
     """Compute the bands first ... last - 1 by the panels first_panel ... last_panel - 1."""
     look, single = places(lanes), depthwise(lanes, kernel, stride)
-    products = {n: product(lanes, n) for n in range(1, vectors + 1)}
+    products = all_products(lanes, vectors)
     code = Function("separable", PARAMETERS, lanes, pieces="first last first_panel last_panel")
     one, none = code.word(1), code.word(0)
     pixels = code.block * code.out_width
@@ -95,7 +95,7 @@ def forward(lanes: int, vectors: int, kernel: Pair, stride: Pair) -> list[Functi
         }
         code.call(look, *(outer[name] for name in look.parameters))
         here = {name: outer[name] for name in ("table", "tap_step", "outs", "residuals")}
-        panels(code, products, here, one, rows)
+        panels(code, products, here, one, count)
     return [look, single, *products.values(), code]
 
 

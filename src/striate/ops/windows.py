@@ -24,6 +24,7 @@ from striate.ops.native import Kernel, available
 from striate.ops.problem import Padding, Pair, Problem
 from striate.ops.threads import cut
 from striate.ops.windows_kernel import (
+    average_kernel,
     depthwise_kernel,
     maximum_kernel,
     response_kernel,
@@ -114,6 +115,30 @@ class Maximum:
         beyond = _least(1 << max(self.channels - 1, 1023).bit_length()).data_ptr()
         kernel = maximum_kernel(registers()[0], self.kernel, self.stride)
         return _run(kernel, x, self, beyond, (), out)
+
+
+@dataclass(frozen=True)
+class Average:
+    """The mean of each channel over the whole image."""
+
+    channels: int
+
+    def __call__(self, x: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """Return (batch, channels, 1, 1); see `Depthwise`."""
+        out = target(x, self.channels, out, (len(x), self.channels, 1, 1))
+        x, (high, wide) = innermost(x), x.shape[2:]
+        lanes, threads = registers()[0], torch.get_num_threads()
+        shared = [
+            (*images, *channels)
+            for images in cut(len(x), threads)
+            for channels in cut(self.channels, 1 if len(x) >= threads else threads, lanes)
+        ]
+        average_kernel(lanes)(
+            *(x.data_ptr(), *steps(x), high, wide, out.data_ptr(), steps(out)[0]),
+            constants(1, 1 / max(high * wide, 1))[1],
+            pieces=shared,
+        )
+        return out
 
 
 @dataclass(frozen=True)

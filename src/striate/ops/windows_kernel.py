@@ -1,4 +1,4 @@
-"""Kernels that take each channel by itself: filters of single channels, the largest of a window.
+"""Kernels that take each channel by itself: filters of single channels, pooling, responses.
 
 A tile of the result is computed at a time, for one vector of channels after another, so that every
 pixel under it is read once, and every tap once a tile. Pixels outside the image are read from
@@ -104,6 +104,24 @@ def maximum(lanes: int, kernel: Pair, stride: Pair) -> Function:
     return code
 
 
+def average(lanes: int) -> Function:
+    """Take the mean of each channel over the whole image."""
+    names = "image image_step row_step pixel_step height width out out_image share room "
+    code = Function("average", names, lanes, pieces="first last first_channel last_channel")
+    share, total = code.spread(code.share), code.variable()
+    with code.loop(code.last, 1, code.first) as number:
+        for channel, mask in in_vectors(code, code.last_channel - code.first_channel):
+            offset = (code.first_channel + channel) * 4
+            place = code.image + number * code.image_step + offset
+            total.set(code.constant(0.0))
+            with code.loop(code.height) as y, code.loop(code.width) as x:
+                pixel = place + y * code.row_step + x * code.pixel_step
+                total.set(total.get() + code.part(pixel, mask))
+            into = code.out + number * code.out_image + offset
+            code.store_part(total.get() * share, into, mask)
+    return code
+
+
 def response(lanes: int, size: int) -> Function:
     """Normalise responses by their neighbours' with beta = 3/4, a power that two roots give."""
     code = Function("response", IMAGES + "k share room", lanes, pieces="first last")
@@ -138,6 +156,13 @@ def maximum_kernel(lanes: int, kernel: Pair, stride: Pair) -> Kernel:
     """Return `maximum`, compiled for this machine."""
     code = maximum(lanes, kernel, stride)
     return compile_functions("max pooling", [code])[code.name]
+
+
+@lru_cache
+def average_kernel(lanes: int) -> Kernel:
+    """Return `average`, compiled for this machine."""
+    code = average(lanes)
+    return compile_functions("average pooling", [code])[code.name]
 
 
 @lru_cache
