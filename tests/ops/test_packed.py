@@ -74,6 +74,26 @@ def test_narrower_vectors_compute_the_same(
         torch.testing.assert_close(y, expected)
 
 
+@pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((2, 1), (0, 3))])
+@pytest.mark.parametrize("channels", [1, 3, 8])
+def test_images_of_few_channels_in_any_order(channels: int, padding: tuple) -> None:
+    torch.manual_seed(8)
+    (above, below), (left, right) = padding
+    weight = torch.randn(20, channels, 4, 3)
+    run = packed.prepare(weight, (2, 1), padding)
+    wide = torch.randn(3, 9, 12, 11)
+    for x in (
+        wide[:, :channels, 1:, ::2],
+        wide[:, :channels].transpose(2, 3),
+        wide.contiguous(memory_format=torch.channels_last)[:, 1 : 1 + channels],
+        wide[:1, :1].expand(2, channels, 12, 11),
+    ):
+        expected = functional.conv2d(
+            functional.pad(x, (left, right, above, below)), weight, None, (2, 1)
+        )
+        torch.testing.assert_close(run(x), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("lanes", [4, 16])
 def test_any_number_of_pixels(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
     """What is left after whole rows of the registers, in whole panels and in the last."""

@@ -145,6 +145,7 @@ class _Writing:
     into = True
     over = False
     slices = True
+    any_order = False
 
     def __init__(self, node: Node, run: Callable[..., Tensor], known: bool) -> None:
         self.run, self.bias = run, node.bias
@@ -178,6 +179,7 @@ class Packed(_Writing):
         means = None if node.first is None else _means(node.first)
         run = packed.prepare(_weight(node), (high, wide), (down, across), dilation, means)
         super().__init__(node, partial(run, limits=cut or NO_LIMITS), cut is not None)
+        self.any_order = run.in_rows
 
 
 def _means(node: Node) -> packed.Means:

@@ -17,17 +17,19 @@ class Kernel(Protocol):
         over: whether it can write its result over its residual.
         slices: whether it reads a slice of the channels of a larger value as fast as a value of
             its own.
+        any_order: whether it reads images in any order as fast as with channels innermost.
     """
 
     into: bool
     over: bool
     slices: bool
+    any_order: bool
 
     def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
         """Return the result: values are (batch, channels, *space), the residual last.
 
         Args:
-            values: what it reads; images in channels-last order.
+            values: what it reads; images in channels-last order, or in any.
             out: where to write; for kernels that can, and over the residual.
         """
         ...
@@ -39,6 +41,7 @@ class Plain:
     into = False
     over = False
     slices = False
+    any_order = False
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ class _Writing:
     into = True
     over = False
     slices = True
+    any_order = False
 
 
 class Affine(_Writing):

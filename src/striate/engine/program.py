@@ -132,6 +132,7 @@ class Program(nn.Module):
         kernels = {node.name: _kernel(node, make) for node in graph.nodes}
         places = Places(graph, kernels)
         self._steps = _steps(graph, kernels, places)
+        self._as_they_come = _as_they_come(self._steps, len(graph.inputs))
         self._values = len(graph.inputs) + len(graph.nodes)
         self._answer = _indices(graph)[graph.output]
         self._sizes = places.sizes
@@ -151,7 +152,8 @@ class Program(nn.Module):
     def _run(self, inputs: tuple[Tensor, ...], workspace: Workspace, batch: int) -> Tensor:
         values: list[Tensor | None] = [None] * self._values
         for index, (each, like) in enumerate(zip(inputs, self.network.inputs, strict=True)):
-            values[index] = channels_last(each) if len(like.shape) == 3 else each
+            image = len(like.shape) == 3 and index not in self._as_they_come
+            values[index] = channels_last(each) if image else each
         views, scripts = workspace.views(batch, self._places), workspace.scripts
         key = batch, threading.get_ident(), torch.get_num_threads()
         if key not in scripts:  # the first call makes what stays
@@ -303,6 +305,17 @@ def _steps(graph: Graph, kernels: dict[str, Kernel | None], places: Places) -> l
         )
         for node in graph.nodes
     ]
+
+
+def _as_they_come(steps: Sequence[Step], inputs: int) -> set[int]:
+    """Return the inputs whose order no step minds."""
+    minded = {
+        index
+        for step in steps
+        for index in step.reads
+        if step.kernel is None or not step.kernel.any_order
+    }
+    return set(range(inputs)) - minded
 
 
 def _over(node: Node, kernels: dict[str, Kernel | None], places: Places, last: bool) -> bool:

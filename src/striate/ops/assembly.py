@@ -272,6 +272,11 @@ class Function:
         place = self._pointer(at)
         self._lines.append(f"store {self.vector} {value.name}, ptr {place}, align 4")
 
+    def move(self, at: Word, into: Word) -> None:
+        """Copy one float."""
+        value = self.emit(f"load float, ptr {self._pointer(at)}, align 4")
+        self._lines.append(f"store float {value}, ptr {self._pointer(into)}, align 4")
+
     def spread(self, at: Word) -> Lanes:
         """Read one float into all lanes."""
         return self._spread(self.emit(f"load float, ptr {self._pointer(at)}, align 4"), "float")

@@ -18,6 +18,7 @@ from torch import Tensor
 from striate.errors import UsageError
 from striate.ops import direct
 from striate.ops.algorithm import Algorithm
+from striate.ops.frame import framed
 from striate.ops.images import (
     NO_LIMITS,
     Limits,
@@ -85,6 +86,12 @@ class Prepared:
     dilation: Pair
     means: Means | None = None
 
+    @property
+    def in_rows(self) -> bool:
+        """Whether rows of filters are multiplied at once, of images copied into a frame."""
+        few = self.channels <= _FEW and self.dilation[1] == 1 and self.kernel[1] > 1
+        return few and self.means is None
+
     def __call__(
         self,
         x: Tensor,
@@ -97,7 +104,8 @@ class Prepared:
         """Return conv(x) + bias + residual, cut at the limits.
 
         Args:
-            x: (batch, channels, height, width), channels innermost (else it is copied).
+            x: (batch, channels, height, width), channels innermost (else it is copied), or in any
+                order where filters are read in rows.
             bias: (features,).
             residual: like the result, channels innermost; may be `out` itself.
             limits: the least and the largest result.
@@ -114,11 +122,9 @@ class Prepared:
             dilation=self.dilation,
         )
         out = target(x, self.channels, out, task.output)
-        in_rows = self.channels <= _FEW and self.dilation[1] == 1 and self.kernel[1] > 1
-        in_rows = in_rows and self.means is None
         taps, depth, padding = self.kernel, self.channels, self.padding
-        if in_rows:
-            x, padding = _padded(x, task), ((0, 0), (0, 0))
+        if self.in_rows:
+            x, padding = framed(x, task), ((0, 0), (0, 0))
             taps, depth = (taps[0], 1), taps[1] * depth
         else:
             x = innermost(x)
@@ -190,23 +196,6 @@ def prepare(
     means = Means(means.scale.contiguous(), means.shift.contiguous(), means.limits, means.window)
     window = means.window
     return Prepared(memory, channels, features, window, window, padding, dilation, means)
-
-
-def _padded(x: Tensor, task: Problem) -> Tensor:
-    """Return the image with its padding around it, in memory that the next call takes again."""
-    (above, _), (left, _) = task.padding
-    high, wide = task.padded
-    count = task.batch * high * wide * task.channels
-    around = scratch.keep("padded", count)[:count].view(task.batch, high, wide, task.channels)
-    around = around.permute(0, 3, 1, 2)
-    inside = around[:, :, above : above + task.size[0], left : left + task.size[1]]
-    inside.copy_(x)
-    for edge in (
-        *(around[:, :, :above], around[:, :, above + task.size[0] :]),
-        *(around[..., :left], around[..., left + task.size[1] :]),
-    ):
-        edge.zero_()
-    return around
 
 
 def _block(depth: int, count: int) -> int:
