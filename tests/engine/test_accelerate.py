@@ -111,7 +111,19 @@ def test_layers_are_folded_into_convolutions() -> None:
     fast = accelerate(shaken(small("resnet18")), torch.zeros(2, 3, 32, 32))
     kinds = [type(step.kernel).__name__ for step in fast._steps]
     assert kinds.count("Convolution") == 20
-    assert len(kinds) == 20 + 4  # max pooling, average pooling, flattening, the linear layer
+    assert len(kinds) == 20 + 3  # max pooling, flattening, the linear layer; no mean of one pixel
+
+
+def test_pooling_to_the_size_that_is_there_is_nothing() -> None:
+    pen = design.Sketch("pooled", (4, 6, 5))
+    pen.conv("conv", 8, 3, padding=1)
+    pen.adaptive_avg_pool("mean", (6, 5))
+    pen.adaptive_max_pool("largest", (6, 5))
+    pen.adaptive_avg_pool("less", (3, 5))
+    net, images = shaken(pen.finish()), torch.randn(2, 4, 6, 5)
+    fast = accelerate(net, images)
+    assert [step.layers for step in fast._steps] == [("conv",), ("less",)]
+    assert_same(fast, net, images)
 
 
 def test_an_image_does_not_depend_on_the_others() -> None:

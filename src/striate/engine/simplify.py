@@ -21,6 +21,7 @@ from striate.layers import BatchNorm as BatchNormModule
 from striate.layers import Convolution
 
 _LINEAR = (design.Conv, design.Linear)
+_ADAPTIVE = (design.AdaptiveAvgPool, design.AdaptiveMaxPool)
 _HOSTS = (design.Conv, design.Linear, design.Affine)  # what an epilogue can follow
 # Functions of each element that every kernel can apply to its result before writing it.
 ACTIVATIONS = (
@@ -104,8 +105,10 @@ def _drop(graph: Graph) -> None:
     kept = []
     for node in graph.nodes:
         node.inputs = [renamed.get(name, name) for name in node.inputs]
-        idle = isinstance(node.record, design.Identity | design.Dropout | design.ChannelDropout)
-        if idle:
+        own = node.record
+        idle = isinstance(own, design.Identity | design.Dropout | design.ChannelDropout)
+        same = isinstance(own, _ADAPTIVE) and node.shapes[0] == node.shape  # of single pixels
+        if idle or same:
             renamed[node.name] = node.inputs[0]
         else:
             kept.append(node)
