@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from striate import data, doctor, recipes, zoo
+from striate.doctor import effort, learning
 from striate.doctor.feed import last_batch
 from striate.doctor.start import gradients_arrive
 from striate.errors import UsageError
@@ -220,3 +222,76 @@ def test_recipes_on_the_digits_pass(network: str) -> None:
     assert not [each for each in found if each.verdict == "fail"]
     assert doctor.verdict(found) in ("pass", "warn")
     assert all(each.meaning and (each.fix or each.verdict in ("pass", "skip")) for each in found)
+
+
+# -- what it may cost ------------------------------------------------------------------------------
+
+
+class Costly(nn.Module):
+    """A small net that takes any size, and is counted as a large one."""
+
+    def __init__(self, features: int = 4) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(1, features, 3, padding=1)
+        self.dear = nn.Conv2d(features, features, 3, padding=1)
+        self.head = nn.Linear(features * 16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.dear(functional.relu(self.body(x))))
+        return self.head(functional.adaptive_max_pool2d(x, 4).flatten(1))  # type: ignore[no-any-return]
+
+
+def large(net: nn.Module, side: int = 256) -> doctor.Subject:
+    def bigger(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return functional.interpolate(pair[0], size=(side, side)), pair[1]
+
+    return doctor.Subject(net, *bigger(images(64)), 4, held_out=bigger(images(40, seed=1)))
+
+
+def test_images_are_made_smaller_until_a_training_can_be_afforded() -> None:
+    torch.manual_seed(0)
+    subject = large(Costly())
+    cost = effort.step_cost(subject, 20)
+    same, steps = effort.affordable(subject, 20, 200, 30 * cost)
+    assert same is subject and steps == 30
+    less, steps = effort.affordable(subject, 20, 200, 5 * cost)
+    assert less.images.shape == (64, 1, 128, 128) and steps == 20
+    assert less.held_out is not None and less.held_out[0].shape[-1] == 128
+    least, steps = effort.affordable(subject, 20, 200, 0.001 * cost)
+    assert least.images.shape[-1] == 32 and steps < 20
+    fixed = large(nn.Sequential(nn.Flatten(), nn.Linear(256 * 256, 4)))
+    assert effort.affordable(fixed, 20, 200, 0.0) == (fixed, 0), "it takes no other size"
+
+
+def test_what_was_not_learnt_from_smaller_images_is_not_held_against_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    subject = large(Costly())
+    work = 10 * effort.step_cost(subject, 20)
+    monkeypatch.setattr("striate.doctor.learning._WORK", work)
+    monkeypatch.setattr("striate.doctor.learning._WORKS", 20 * work)
+    check = learning.overfits_few(subject)
+    assert "scaled to" in check.meaning and check.verdict in ("pass", "skip")
+    blank = replace(subject, images=torch.zeros_like(subject.images))
+    found = [learning.overfits_few(blank), *learning.beats_shuffled(replace(blank, seed=1))]
+    assert {each.verdict for each in found} <= {"skip"}
+    monkeypatch.undo()
+    assert learning.overfits_few(replace(blank, images=blank.images[..., :8, :8])).verdict == "fail"
+
+
+def test_a_machine_that_is_too_slow_is_told_so_and_nothing_is_failed() -> None:
+    pictures, labels = images()
+    subject = doctor.Subject(convnet(), pictures, labels, 4, held_out=images(128, 1), until=0.0)
+    found = {each.check: each for each in doctor.check_module(subject)}
+    assert found["overfits_few"].verdict == found["beats_shuffled_labels"].verdict == "skip"
+    assert "a slow machine" in found["overfits_few"].meaning
+    assert not [each for each in found.values() if each.verdict == "fail"]
+    assert learning.overfits_few(subject).verdict in ("pass", "skip")
+
+
+def test_large_images_are_looked_at_in_smaller_number() -> None:
+    few = effort.glance(large(Costly(512), 64))
+    assert 8 <= len(few) < 64
+    assert len(effort.glance(large(Costly(), 8))) == 64
+    assert len(effort.glance(large(Costly(), 8), 5)) == 5

@@ -1,41 +1,56 @@
-"""Checks by short trainings on copies: can it learn at all, and is there something to learn?"""
+"""Checks by short trainings on copies: can it learn at all, and is there something to learn?
+
+Where images are so large that a check could not afford its steps, it is made on smaller ones, if
+the network takes them: what it learns there it could learn from more pixels too, but what it does
+not learn says nothing, and is not held against it.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from striate.doctor.subject import Check, Subject, calm, main_output
+from striate.doctor.effort import STEPS, affordable, late
+from striate.doctor.subject import Check, Subject, Verdict, calm, main_output
 
 _FEW = 20
 _RATES = (1e-3, 1e-2, 1e-4)
 _BATCH = 32
-_WORK = 150e9  # multiply-adds a training may take: some 6 s on two cores
+_WORK = 300e9  # multiply-adds of a training on few images: some 8 s on two cores
+_WORKS = 600e9  # of all four that are compared
+_MOST_HELD_OUT = 0.25  # share of the work that asking may be
+_CLEAR = 2.0  # times luck: a lead at which a comparison ends early
+_LATE = "a minute did not do for it: a slow machine, or a busy one"
 
 
 def overfits_few(subject: Subject) -> Check:
     """Train on 20 images, without dropout or decay, until all are right."""
     chosen = _spread(subject.labels, _FEW)
+    few = len(set(subject.labels[chosen].tolist())) < 2
+    whole, steps = subject, 0
+    if not few:
+        subject, steps = affordable(subject, len(chosen), 200, _WORK)
     images, labels = subject.images[chosen], subject.labels[chosen]
-    steps = _affordable(subject, len(chosen), 200)
     best, used = 0.0, 0
-    for rate in _RATES if steps >= 20 and len(chosen) > 1 else ():
+    for rate in _RATES if steps and len(chosen) > 1 else ():
         net = subject.copy()
-        parameters = [each for each in net.parameters() if each.requires_grad]
-        if not parameters:
+        if not any(each.requires_grad for each in net.parameters()):
             break
         best, used = max((best, used), _fit_all(subject, net, images, labels, rate, steps))
-        if best == 1.0:
+        if best == 1.0 or steps < STEPS or late(subject):
             break
-    few = len(set(labels.tolist())) < 2
-    skip = steps < 20 or few
     good = best == 1.0
-    meaning = f"{len(chosen)} images are learnt by heart in {used} steps"
+    skip = few or (not good and (steps < STEPS or subject is not whole or late(subject)))
+    at = "" if subject is whole else f", scaled to {'x'.join(map(str, images.shape[-2:]))}"
+    meaning = f"{len(chosen)} images{at} are learnt by heart in {used} steps"
     if few:
         meaning = "the images are all of one class: there is nothing to tell apart"
     elif skip:
-        meaning = "too much work for a check; use a smaller image or network to try it"
+        meaning = (
+            f"{best:.0%} of {len(chosen)} images{at} are learnt in what a check may cost; "
+            "a smaller image or network would show more"
+        )
+        meaning = _LATE if late(subject) else meaning
     elif not good:
         meaning = f"it cannot learn {len(chosen)} images by heart, so it will not learn more"
     return Check(
@@ -53,45 +68,71 @@ def overfits_few(subject: Subject) -> Check:
 
 def beats_shuffled(subject: Subject) -> tuple[Check, ...]:
     """Train shortly on real images, on shuffled labels and on shuffled pixels; compare."""
-    steps = _affordable(subject, _BATCH, 80)
+    whole, names = subject, ("beats_shuffled_labels", "beats_shuffled_pixels")
     held_out = subject.held_out
     enough = held_out is not None and len(held_out[1]) >= 20 and len(subject.labels) >= 2 * _BATCH
-    if steps < 20 or not enough or held_out is None or len(set(subject.labels.tolist())) < 2:
-        return tuple(_skipped(name) for name in ("beats_shuffled_labels", "beats_shuffled_pixels"))
-    generator = torch.Generator().manual_seed(subject.seed)
-    real = _train_and_ask(subject, subject.images, subject.labels, held_out, steps)
-    labels = []
-    for _ in range(2):
-        order = torch.randperm(len(subject.labels), generator=generator)
-        labels.append(
-            _train_and_ask(subject, subject.images, subject.labels[order], held_out, steps)
-        )
-    images = _scrambled(subject.images, generator)
-    pixels = _train_and_ask(
-        subject, images, subject.labels, (_scrambled(held_out[0], generator), held_out[1]), steps
-    )
+    steps = 0
+    if enough and len(set(subject.labels.tolist())) > 1 and not late(subject):
+        subject, steps = affordable(subject, _BATCH, 80, (1 - _MOST_HELD_OUT) * _WORKS / 4)
+    answers = _compared(subject, steps) if steps >= STEPS else None
+    if answers is None:
+        why = _LATE if late(subject) else "too few images, or too much work for a check"
+        return tuple(_skipped(name, why) for name in names)
+    real, *shuffled, pixels = answers
     return (
         _lead(
-            "beats_shuffled_labels",
+            names[0],
             real,
-            labels,
+            shuffled,
             "labels",
-            "fail",
+            "fail" if subject is whole else "skip",
             "look at images with their labels: the two may have been ordered apart",
         ),
         _lead(
-            "beats_shuffled_pixels",
+            names[1],
             real,
             [pixels],
             "pixels",
-            "warn",
+            "warn" if subject is whole else "skip",
             "look at the images as the network gets them: a reshape may have mixed their pixels",
         ),
     )
 
 
-def _lead(name: str, real: Tensor, shuffled: list[Tensor], what: str, bad: str, fix: str) -> Check:
-    """Compare held-out answers with those of trainings on shuffled ones.
+def _compared(subject: Subject, steps: int) -> list[Tensor] | None:
+    """Return what is right after training on real images, twice on shuffled labels, on pixels.
+
+    It ends early where both leads are beyond doubt; with nothing where there is no time.
+    """
+    if subject.held_out is None:
+        return None
+    count = max(20, int(_WORKS * _MOST_HELD_OUT / 4 / subject.macs))
+    held_out = subject.held_out[0][:count], subject.held_out[1][:count]
+    generator = torch.Generator().manual_seed(subject.seed)
+    orders = [torch.randperm(len(subject.labels), generator=generator) for _ in range(2)]
+    images = _scrambled(subject.images, generator)
+    mixed = _scrambled(held_out[0], generator), held_out[1]
+    trials = [
+        _Trial(subject, subject.images, subject.labels, held_out),
+        *(_Trial(subject, subject.images, subject.labels[order], held_out) for order in orders),
+        _Trial(subject, images, subject.labels, mixed),
+    ]
+    answers = []
+    for more in (STEPS, steps - STEPS):
+        for trial in trials:
+            trial.learn(more)
+            if late(subject):
+                return None
+        answers = [trial.asked() for trial in trials]
+        real, *shuffled, pixels = answers
+        leads = [_lead_and_luck(real, each) for each in (shuffled, [pixels])]
+        if all(lead > _CLEAR * luck for lead, luck in leads):
+            break
+    return answers
+
+
+def _lead_and_luck(real: Tensor, shuffled: list[Tensor]) -> tuple[float, float]:
+    """Return by how much more is right, and what that may be by luck.
 
     Classes are taken for each other whole, so luck is not that of single images: a lead has to
     exceed two standard errors, and what the shuffled trainings differ by among themselves.
@@ -99,27 +140,36 @@ def _lead(name: str, real: Tensor, shuffled: list[Tensor], what: str, bad: str, 
     others = torch.stack(shuffled).double().mean(1)
     hits = real.double()
     lead = float(hits.mean() - others.mean())
-    luck = 2 * float(hits.std()) / len(hits) ** 0.5 + 2 * float(others.max() - others.min())
+    return lead, 2 * float(hits.std()) / len(hits) ** 0.5 + 2 * float(others.max() - others.min())
+
+
+def _lead(
+    name: str, real: Tensor, shuffled: list[Tensor], what: str, bad: Verdict, fix: str
+) -> Check:
+    """Compare held-out answers with those of trainings on shuffled ones."""
+    lead, luck = _lead_and_luck(real, shuffled)
     good = lead > luck
+    others = float(torch.stack(shuffled).double().mean())
     return Check(
         check=name,
-        measured=lead,
+        measured=lead if good or bad != "skip" else None,
         expected=f"more held-out images right than with shuffled {what} (by over {luck:.3f}, luck)",
         band=(luck, 1.0),
-        verdict="pass" if good else "fail" if bad == "fail" else "warn",
-        meaning=f"{float(hits.mean()):.0%} of held-out images right, "
-        f"{float(others.mean()):.0%} with shuffled {what}",
-        fix="" if good else fix,
+        verdict="pass" if good else bad,
+        meaning=f"{float(real.double().mean()):.0%} of held-out images right, "
+        f"{others:.0%} with shuffled {what}"
+        + ("" if good or bad != "skip" else ", in the few steps that a check may cost"),
+        fix="" if good or bad == "skip" else fix,
     )
 
 
-def _skipped(name: str) -> Check:
+def _skipped(name: str, why: str) -> Check:
     return Check(
         check=name,
         measured=None,
         expected="more held-out images right than with shuffled ones",
         verdict="skip",
-        meaning="too few images, or too much work for a check",
+        meaning=why,
     )
 
 
@@ -144,34 +194,47 @@ def _fit_all(
             break
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
+        if late(subject):
+            break
     return best, used
 
 
-def _train_and_ask(
-    subject: Subject, images: Tensor, labels: Tensor, held_out: tuple[Tensor, Tensor], steps: int
-) -> Tensor:
-    """Train a copy for some steps and return which held-out images it gets right."""
-    net = subject.copy()
-    parameters = [each for each in net.parameters() if each.requires_grad]
-    generator = torch.Generator().manual_seed(subject.seed)
-    if parameters:
-        optimiser = torch.optim.Adam(parameters, _RATES[0], fused=True)
-        net.train()
-        calm(net)
-        for _ in range(steps):
-            batch = torch.randint(len(labels), (_BATCH,), generator=generator)
-            optimiser.zero_grad()
-            loss = subject.losses(main_output(net(images[batch])), labels[batch]).mean()
-            if not loss.requires_grad or not bool(loss.isfinite()):
+class _Trial:
+    """A copy that is trained on some images and asked about others."""
+
+    def __init__(
+        self, subject: Subject, images: Tensor, labels: Tensor, held_out: tuple[Tensor, Tensor]
+    ) -> None:
+        self.subject, self.images, self.labels, self.held_out = subject, images, labels, held_out
+        self.net = subject.copy()
+        self.generator = torch.Generator().manual_seed(subject.seed)
+        parameters = [each for each in self.net.parameters() if each.requires_grad]
+        self.optimiser = torch.optim.Adam(parameters, _RATES[0], fused=True) if parameters else None
+        self.net.train()  # a few steps are too few for running statistics: batches have their own
+        calm(self.net)
+
+    def learn(self, steps: int) -> None:
+        """Train some steps further."""
+        for _ in range(steps if self.optimiser is not None else 0):
+            batch = torch.randint(len(self.labels), (_BATCH,), generator=self.generator)
+            outputs = main_output(self.net(self.images[batch]))
+            loss = self.subject.losses(outputs, self.labels[batch]).mean()
+            if self.optimiser is None or not loss.requires_grad or not bool(loss.isfinite()):
+                self.optimiser = None
                 break
+            self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-    net.train()  # a few steps are too few for running statistics: batches normalise themselves
-    calm(net)
-    with torch.no_grad():
-        parts = [main_output(net(part)) for part in torch.split(held_out[0], 128) if len(part) > 1]
-    outputs = torch.cat(parts)
-    return subject.right(outputs, held_out[1][: len(outputs)])
+            self.optimiser.step()
+            if late(self.subject):
+                break
+
+    def asked(self) -> Tensor:
+        """Return which held-out images it gets right."""
+        images, labels = self.held_out
+        with torch.no_grad():
+            parts = [main_output(self.net(p)) for p in torch.split(images, 128) if len(p) > 1]
+        outputs = torch.cat(parts)
+        return self.subject.right(outputs, labels[: len(outputs)])
 
 
 def _scrambled(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -188,10 +251,3 @@ def _spread(labels: Tensor, count: int) -> Tensor:
         own = (labels == label).nonzero().flatten()
         place[own] = torch.arange(len(own), dtype=torch.float32)
     return place.argsort(stable=True)[:count]
-
-
-def _affordable(subject: Subject, batch: int, most: int) -> int:
-    """Return how many steps the work of a check allows."""
-    with subject.quiet(training=True) as net, torch.no_grad(), FlopCounterMode(display=False) as c:
-        net(subject.images[:2])
-    return min(most, int(_WORK / max(3 * batch * c.get_total_flops() / 4, 1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from striate.doctor.effort import glance
 from striate.doctor.subject import NORMALISING, Check, Subject, Verdict, main_output
 
 _ROUNDING = 1e-4
@@ -46,7 +47,7 @@ def no_leak(subject: Subject) -> Check:
 
 def modes_agree(subject: Subject) -> Check:
     """Compare training and evaluation mode with dropout off and batch-norm as in evaluation."""
-    images = subject.images[:32]
+    images = glance(subject, 32, passes=3)
     with subject.quiet() as net, torch.no_grad():
         first, again = main_output(net(images)), main_output(net(images))
     with subject.quiet(training=True) as net, torch.no_grad():

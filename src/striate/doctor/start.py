@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.design.centred import WHITENING
+from striate.doctor.effort import glance
 from striate.doctor.subject import Check, Subject, Verdict, main_output
 
 _REGULARISATION = 1e3  # the lectures' "crank it up"
@@ -20,9 +21,9 @@ _RECTIFIERS = (nn.ReLU, nn.ReLU6)
 
 def initial_loss(subject: Subject) -> Check:
     """Compare the loss before training with that of guessing, ln K."""
-    chance = math.log(subject.classes)
+    chance, images = math.log(subject.classes), glance(subject)
     with subject.quiet(training=True) as net, torch.no_grad():
-        losses = subject.losses(main_output(net(subject.images)), subject.labels)
+        losses = subject.losses(main_output(net(images)), subject.labels[: len(images)])
     mean, error = float(losses.mean()), _standard_error(losses)
     low, high = 0.85 * chance - 3 * error, chance + 0.5 + 3 * error  # random nets may be lucky
     low = 0.0 if subject.begun else low  # trained weights may know already
@@ -68,7 +69,7 @@ def regularised_loss(subject: Subject) -> Check:
 def activation_scale(subject: Subject) -> Check:
     """Follow the spread of the values through depth."""
     with subject.quiet(training=True) as net, _watching(net) as seen, torch.no_grad():
-        net(subject.images[:64])
+        net(glance(subject, 64))
     spreads = [float(value.std(0).mean()) for value in seen]  # over images: biases have none
     ratio = math.nan
     if spreads and spreads[0] > 0:
@@ -96,8 +97,9 @@ def activation_scale(subject: Subject) -> Check:
 
 def dead_units(subject: Subject) -> Check:
     """Count the rectified features that no image makes positive."""
+    images = glance(subject)
     with subject.quiet(training=True) as net, _watching(net, _RECTIFIERS) as seen, torch.no_grad():
-        net(subject.images)
+        net(images)
     silent = [_silent(value) for value in seen]
     share = max(silent, default=0.0)
     verdict: Verdict = "fail" if share > _FAIL_DEAD else "warn" if share > _WARN_DEAD else "pass"
@@ -138,7 +140,7 @@ def features_differ(subject: Subject) -> Check:
 def scores_not_probabilities(subject: Subject) -> Check:
     """See that what is taken for scores has not been through a softmax already."""
     with subject.quiet(training=True) as net, torch.no_grad():
-        outputs = main_output(net(subject.images[:32])).float()
+        outputs = main_output(net(glance(subject, 32, passes=3))).float()
     sums = (outputs.sum(1) - 1).abs().max()
     twice = subject.answer == "logits" and bool((outputs >= 0).all()) and float(sums) < 1e-3
     return Check(
@@ -215,8 +217,9 @@ def _gradients(
     subject: Subject, net: nn.Module, parameters: list[nn.Parameter]
 ) -> tuple[Tensor | None, ...]:
     """Return the gradient of the loss by each parameter; None where there is none."""
-    count = min(32, len(subject.images))
-    outputs = net(subject.images[:count])
+    images = glance(subject, 32, passes=3)
+    count = len(images)
+    outputs = net(images)
     every = outputs.values() if isinstance(outputs, dict) else [outputs]
     loss = torch.stack([subject.losses(o, subject.labels[:count]).mean() for o in every]).sum()
     if not parameters or not loss.requires_grad:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from striate.layers import undisturbed
 from striate.layers.dropout import Dropout, Noise
@@ -58,6 +61,7 @@ class Subject:
         answer: what the outputs are.
         seed: of everything that a check draws.
         begun: whether the net holds trained weights already.
+        until: when to begin nothing more, by `time.monotonic`.
     """
 
     net: nn.Module
@@ -68,6 +72,7 @@ class Subject:
     answer: str = "logits"
     seed: int = 0
     begun: bool = False
+    until: float = math.inf
 
     @contextmanager
     def quiet(self, training: bool = False) -> Iterator[nn.Module]:
@@ -83,6 +88,13 @@ class Subject:
                 with torch.no_grad():
                     for name, value in self.net.named_buffers():
                         value.copy_(buffers[name])
+
+    @cached_property
+    def macs(self) -> float:
+        """Multiply-adds of one image."""
+        with self.quiet(training=True) as net, torch.no_grad(), FlopCounterMode(display=False) as c:
+            net(self.images[:2])
+        return max(float(c.get_total_flops()) / 2 / max(len(self.images[:2]), 1), 1.0)
 
     def copy(self) -> nn.Module:
         """Return a copy of the net that a check may train."""
