@@ -18,6 +18,7 @@ from striate.data.health.pairs import near
 from striate.data.prepare import resample_8bit
 
 PHOTOGRAPHS = Path(os.environ.get("STRIATE_DATA", "")) / "grocery"
+CIFAR = Path(os.environ.get("STRIATE_DATA", "")) / "cifar10"
 
 
 @pytest.fixture
@@ -88,18 +89,58 @@ def test_a_film_on_both_sides_is_a_series_but_numbers_alone_are_not(tmp_path: Pa
     assert named(found) == {"train/a/film07_frame0.png", "test/a/film07_frame1.png"}
 
 
-def test_near_tells_a_changed_picture_from_another() -> None:
-    def thumbnail(image: Image.Image) -> np.ndarray:
-        return resample_8bit(np.asarray(image.convert("L"))[..., None], (32, 32), "bilinear")[
-            ..., 0
-        ]
+def thumbnail(image: Image.Image) -> np.ndarray:
+    return resample_8bit(np.asarray(image.convert("L"))[..., None], (32, 32), "bilinear")[..., 0]
 
+
+def test_near_tells_a_changed_picture_from_another() -> None:
     whole = [picture(seed, 200) for seed in range(30)]
     cropped = whole[3].crop((9, 4, 192, 195)).resize((150, 150))
     brightened = whole[5].point(lambda level: min(255, int(level * 1.2)))
     images = [*whole, cropped, brightened]
     found = near(np.stack([thumbnail(image) for image in images]), np.full(len(images), 150))
     assert found.tolist() == [[3, 30], [5, 31]]
+
+
+def test_tiny_images_of_one_kind_are_alike_by_chance() -> None:
+    digits = [
+        Image.fromarray(samples.stored(index)[..., 0])
+        for samples in data.open("digits").parts.values()
+        for index in range(len(samples))
+    ]
+    again = digits[5].point(lambda level: int(level * 0.8) + 20)
+    images = [thumbnail(image) for image in (*digits, again)]
+    assert near(np.stack(images), np.full(len(images), 8)).tolist() == [[5, len(digits)]]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_few_tiny_images_have_no_company_to_be_judged_by(count: int) -> None:
+    images = np.stack([thumbnail(picture(1))] * count) if count else np.zeros((0, 32, 32), np.uint8)
+    assert near(images, np.full(count, 32)).shape == (0, 2)
+
+
+@pytest.mark.skipif(not CIFAR.is_dir(), reason="no CIFAR-10 in $STRIATE_DATA")
+def test_tiny_photographs_changed_a_little_are_found() -> None:
+    test = data.open("cifar10").parts["test"]
+    whole = [Image.fromarray(test.stored(index)) for index in range(2000)]
+    chosen = np.random.default_rng(0).choice(len(whole), 80, replace=False)
+    changed = []
+    for number, image in enumerate(whole[index] for index in chosen):
+        content = io.BytesIO()
+        image.save(content, "JPEG", quality=50)
+        changed.append(
+            (
+                Image.open(content),
+                image.crop((1, 1, 32, 31)).resize((32, 32), Image.Resampling.BICUBIC),
+                image.point(lambda level: min(255, int(level * 1.2))),
+                image.resize((28, 28)).resize((32, 32), Image.Resampling.BICUBIC),
+            )[number % 4]
+        )
+    images = np.stack([thumbnail(image) for image in (*whole, *changed)])
+    found = {tuple(pair) for pair in near(images, np.full(len(images), 32)).tolist()}
+    planted = {(int(index), len(whole) + number) for number, index in enumerate(chosen)}
+    assert len(found & planted) >= 0.95 * len(planted)
+    assert len(found - planted) <= 0.005 * len(whole)
 
 
 def test_the_page_shows_pictures_and_escapes_names(folder: Path) -> None:

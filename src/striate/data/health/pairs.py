@@ -1,10 +1,11 @@
 """Images that show the same: exactly, or re-encoded, resized, brightened or cropped a little.
 
+Candidates of near duplicates are judged: one thumbnail is moved, scaled and brightened onto the
+other by least squares (Lucas and Kanade 1981), and both the pictures and their edges have to agree.
 Candidates are each image's nearest by correlation of very small pictures, which a shift of 5% and a
-change of brightness leave alike. Each is then judged: one thumbnail is moved, scaled and brightened
-onto the other by least squares (Lucas and Kanade 1981), and both the pictures and their edges have
-to agree. Images of up to 40 pixels are compared as they lie, since so small ones can be moved onto
-many others.
+change of brightness leave alike. Images of up to 40 pixels can be moved onto many others: two of
+them are candidates only where they are nearer to each other than chance has it in their data set
+(see `_closer_than_chance`): shirts are all alike, photographs of 32 pixels are not.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ Pairs = npt.NDArray[np.int64]
 
 _NEIGHBOURS = 5
 _CHUNK = 1024
-_LEAST = 0.7  # correlation of 8x8 pictures below which nobody looks further
 _ALIKE, _EDGES = 0.965, 0.86  # correlations of thumbnails and of their edges that say "the same"
 _STEPS = 8
 _TINY = 40  # pixels
-_TINY_ALIKE, _TINY_EDGES = 0.985, 0.95
+_COMPANY = 16  # neighbours that tell how near images of a data set lie
+_CHANCE = 1e-4  # that of an image without a double to have so near a neighbour
+_DIRECTIONS = 96  # of largest variance, that tiny pictures are compared in
 
 _PLACES = ((np.arange(SIDE) + 0.5) / SIDE * 2 - 1).astype(np.float32)  # -1 to 1
 _SEEN = np.abs(_PLACES) < 0.88  # a crop has no more than this
@@ -53,38 +55,94 @@ def near(thumbnails: npt.NDArray[np.uint8], sides: npt.NDArray[np.int64]) -> Pai
         sides: short side of each image, in pixels.
     """
     pictures = thumbnails.astype(np.float32)
-    candidates = np.unique(np.concatenate([_nearest(pictures, 8), _nearest(pictures, 16)]), axis=0)
-    found = []
-    for first in range(0, len(candidates), _CHUNK):
-        pairs = candidates[first : first + _CHUNK]
-        tiny = sides[pairs].min(axis=1) <= _TINY
-        moved = pictures[pairs[:, 1]].copy()
-        if not tiny.all():
-            moved[~tiny] = _aligned(pictures[pairs[~tiny, 0]], moved[~tiny])
-        picture, edges = _agreement(pictures[pairs[:, 0]], moved)
-        alike = picture > np.where(tiny, _TINY_ALIKE, _ALIKE)
-        found.append(pairs[alike & (edges > np.where(tiny, _TINY_EDGES, _EDGES))])
-    return np.concatenate(found) if found else np.zeros((0, 2), np.int64)
+    tiny = sides <= _TINY
+    candidates = [np.zeros((0, 2), np.int64)]
+    if not tiny.all():
+        candidates += [_similar(pictures, 8, 0.7), _similar(pictures, 16, 0.5)]
+        candidates = [pairs[~tiny[pairs].any(axis=1)] for pairs in candidates]
+    if tiny.any():
+        close = _closer_than_chance(pictures)
+        candidates.append(close[tiny[close].any(axis=1)])
+    pairs = np.unique(np.concatenate(candidates), axis=0)
+    same = [np.zeros(0, np.bool_)]
+    for at in range(0, len(pairs), _CHUNK):
+        first, second = (pictures[pairs[at : at + _CHUNK, each]] for each in (0, 1))
+        picture, edges = _agreement(first, _aligned(first, second))
+        same.append((picture > _ALIKE) & (edges > _EDGES))
+    found: Pairs = pairs[np.concatenate(same)]
+    return found
 
 
-def _nearest(pictures: Floats, side: int) -> Pairs:
-    """Return each image's nearest by correlation of side x side pictures, as ordered pairs."""
+def _similar(pictures: Floats, side: int, least: float) -> Pairs:
+    """Return each image's nearest by correlation of side x side pictures, as ordered pairs.
+
+    Args:
+        pictures: (n, 32, 32).
+        side: of the pictures that are correlated.
+        least: correlation below which nobody looks further.
+    """
+    likeness, others = _nearest(_small(pictures, side), _NEIGHBOURS)
+    return _pairs(others, likeness > least)
+
+
+def _closer_than_chance(pictures: Floats) -> Pairs:
+    """Return pairs nearer to each other than others of the data set ever are, as ordered pairs.
+
+    Where n images fill D dimensions evenly, the chance that one's nearest lies within a share r of
+    the distance to its kth is k r^D at most. D is that of the data set: the inverse of the mean
+    logarithm of such shares (Levina and Bickel 2004), here by the median over images. Pictures are
+    compared along the directions of their largest variance, which are brought nearer to each other
+    in size, for else all that counts is where light and shadow lie.
+
+    Args:
+        pictures: (n, 32, 32); of too few nothing can be said.
+    """
+    if len(pictures) <= _COMPANY:
+        return np.zeros((0, 2), np.int64)
+    small = _small(pictures, 16)
+    small -= small.mean(axis=0)
+    variance, directions = np.linalg.eigh(small.T @ small / len(small))
+    kept = min(_DIRECTIONS, len(small) // 8)
+    scale = np.maximum(variance[::-1][:kept], 1e-12) ** -0.25
+    whitened = small @ (directions[:, ::-1][:, :kept] * scale)
+    whitened /= np.maximum(np.linalg.norm(whitened, axis=1, keepdims=True), 1e-6)
+    likeness, others = _nearest(np.asarray(whitened, np.float32), _COMPANY)
+    logs = np.log(np.maximum(1 - likeness, 1e-7)) / 2  # of distances, up to a constant
+    shares = logs - logs[:, -1:]
+    dimensions = -1 / min(float(np.median(shares[:, :-1].mean(axis=1))), -1e-6)
+    return _pairs(others, shares * dimensions < np.log(_CHANCE / _COMPANY))
+
+
+def _small(pictures: Floats, side: int) -> Floats:
+    """Return pictures averaged to side x side, without their mean, of norm 1: (n, side^2)."""
     block = SIDE // side
     small = pictures.reshape(-1, side, block, side, block).mean(axis=(2, 4))
-    small = _unit(small.reshape(len(small), -1))
-    count = min(_NEIGHBOURS, len(small) - 1)
-    if count < 1:
-        return np.zeros((0, 2), np.int64)
-    found = []
-    for first in range(0, len(small), _CHUNK):
-        likeness = small[first : first + _CHUNK] @ small.T
-        rows = np.arange(len(likeness))
-        likeness[rows, first + rows] = -1
-        most = torch.from_numpy(likeness).topk(count, dim=1, sorted=False)  # numpy's takes 10x
-        mine, others = np.repeat(first + rows, count), most.indices.numpy().ravel()
-        close = most.values.numpy().ravel() > (_LEAST if side == 8 else 0.5)
-        found.append(np.stack([mine, others], axis=1)[close])
-    return np.sort(np.concatenate(found), axis=1).astype(np.int64)
+    return _unit(small.reshape(len(small), -1))
+
+
+def _nearest(rows: Floats, count: int) -> tuple[Floats, Pairs]:
+    """Return the likeness of each row's nearest others, falling, and which they are.
+
+    Args:
+        rows: (n, values), of norm 1.
+        count: how many, fewer where there are not as many.
+    """
+    count = min(count, len(rows) - 1)
+    likenesses, others = [], []
+    for first in range(0, len(rows), _CHUNK):
+        likeness = rows[first : first + _CHUNK] @ rows.T
+        mine = np.arange(len(likeness))
+        likeness[mine, first + mine] = -1
+        most = torch.from_numpy(likeness).topk(count, dim=1)  # numpy's takes 10x
+        likenesses.append(most.values.numpy())
+        others.append(most.indices.numpy())
+    return np.concatenate(likenesses), np.concatenate(others)
+
+
+def _pairs(others: Pairs, chosen: npt.NDArray[np.bool_]) -> Pairs:
+    """Return the chosen of the pairs of a row's index and those in the row, each in order."""
+    mine, column = np.nonzero(chosen)
+    return np.sort(np.stack([mine, others[mine, column]], axis=1), axis=1).astype(np.int64)
 
 
 def _unit(rows: Floats) -> Floats:
