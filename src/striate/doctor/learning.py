@@ -74,7 +74,14 @@ def beats_shuffled(subject: Subject) -> tuple[Check, ...]:
     steps = 0
     if enough and len(set(subject.labels.tolist())) > 1 and not late(subject):
         subject, steps = affordable(subject, _BATCH, 80, (1 - _MOST_HELD_OUT) * _WORKS / 4)
-    answers = _compared(subject, steps) if steps >= STEPS else None
+    answers = None
+    for rate in _RATES[:2] if steps >= STEPS else ():  # as images of 0 to 1 may need the greater
+        answers = _compared(subject, steps, rate)
+        if answers is None or subject is not whole:
+            break
+        lead, luck = _lead_and_luck(answers[0], answers[1:3])
+        if lead > luck:
+            break
     if answers is None:
         why = _LATE if late(subject) else "too few images, or too much work for a check"
         return tuple(_skipped(name, why) for name in names)
@@ -99,7 +106,14 @@ def beats_shuffled(subject: Subject) -> tuple[Check, ...]:
     )
 
 
-def _compared(subject: Subject, steps: int) -> list[Tensor] | None:
+def _clear(answers: list[Tensor]) -> bool:
+    """Tell whether real labels and real pixels lead beyond doubt."""
+    real, *shuffled, pixels = answers
+    both = [_lead_and_luck(real, each) for each in (shuffled, [pixels])]
+    return all(lead > _CLEAR * luck for lead, luck in both)
+
+
+def _compared(subject: Subject, steps: int, rate: float) -> list[Tensor] | None:
     """Return what is right after training on real images, twice on shuffled labels, on pixels.
 
     It ends early where both leads are beyond doubt; with nothing where there is no time.
@@ -113,10 +127,10 @@ def _compared(subject: Subject, steps: int) -> list[Tensor] | None:
     images = _scrambled(subject.images, generator)
     mixed = _scrambled(held_out[0], generator), held_out[1]
     trials = [
-        _Trial(subject, subject.images, subject.labels, held_out),
-        *(_Trial(subject, subject.images, subject.labels[order], held_out) for order in orders),
-        _Trial(subject, images, subject.labels, mixed),
+        _Trial(subject, subject.images, labels, held_out, rate)
+        for labels in (subject.labels, *(subject.labels[order] for order in orders))
     ]
+    trials.append(_Trial(subject, images, subject.labels, mixed, rate))
     answers = []
     for more in (STEPS, steps - STEPS):
         for trial in trials:
@@ -124,9 +138,7 @@ def _compared(subject: Subject, steps: int) -> list[Tensor] | None:
             if late(subject):
                 return None
         answers = [trial.asked() for trial in trials]
-        real, *shuffled, pixels = answers
-        leads = [_lead_and_luck(real, each) for each in (shuffled, [pixels])]
-        if all(lead > _CLEAR * luck for lead, luck in leads):
+        if _clear(answers):
             break
     return answers
 
@@ -203,13 +215,18 @@ class _Trial:
     """A copy that is trained on some images and asked about others."""
 
     def __init__(
-        self, subject: Subject, images: Tensor, labels: Tensor, held_out: tuple[Tensor, Tensor]
+        self,
+        subject: Subject,
+        images: Tensor,
+        labels: Tensor,
+        held_out: tuple[Tensor, Tensor],
+        rate: float,
     ) -> None:
         self.subject, self.images, self.labels, self.held_out = subject, images, labels, held_out
         self.net = subject.copy()
         self.generator = torch.Generator().manual_seed(subject.seed)
         parameters = [each for each in self.net.parameters() if each.requires_grad]
-        self.optimiser = torch.optim.Adam(parameters, _RATES[0], fused=True) if parameters else None
+        self.optimiser = torch.optim.Adam(parameters, rate, fused=True) if parameters else None
         self.net.train()  # a few steps are too few for running statistics: batches have their own
         calm(self.net)
 
