@@ -174,22 +174,28 @@ def _scale(
     flat = flat[:, (first - left) * channels : (last - left) * channels]
     span = flat.shape[1]
     starts = (np.maximum(lefts - first, 0) * channels).astype(np.uint64)
-    columns = columns[:, : across.max() + across.max() % 2].copy()
-    line = np.zeros(span + columns.shape[1] * channels, np.float32)  # the last taps may lie beyond
+    taps = columns[:, : across.max() + across.max() % 2].T.copy()
+    line = np.zeros(span + len(taps) * channels, np.float32)  # the last taps may lie beyond
     for y in range(out.shape[1]):
-        line[:span] = 0.0
+        if down[y] == 0:
+            line[:] = 0.0
         for j in range(down[y]):
             weight, source = lines[y, j], flat[tops[y] - top + j]
-            for x in range(span):
-                line[x] += weight * np.float32(source[x])
+            if j == 0:
+                for x in range(span):
+                    line[x] = weight * np.float32(source[x])
+            else:
+                for x in range(span):
+                    line[x] += weight * np.float32(source[x])
         if channels == 3:
-            _colour_line(line, starts, columns, levels, out[:, y])
+            _colour_line(line, starts, taps, levels, out[:, y])
         else:
-            _grey_line(line, starts, columns, levels, out[0, y])
-        for x in range(len(across)):
-            if not (down[y] and across[x]):
-                for c in range(channels):
-                    out[c, y, x] = fill[c] * levels[0][c] + levels[1][c]
+            _grey_line(line, starts, taps, levels, out[0, y])
+    if not (down.all() and across.all()):
+        for c in range(channels):
+            level = fill[c] * levels[0][c] + levels[1][c]
+            out[c][down == 0] = level
+            out[c][:, across == 0] = level
 
 
 @_kernel
@@ -203,35 +209,49 @@ def _span(firsts: Any, counts: Any, size: Any) -> Any:
 
 
 @_kernel
-def _grey_line(line: Any, starts: Any, columns: Any, levels: Any, out: Any) -> None:
-    """Sample along a line of grey pixels."""
+def _grey_line(line: Any, starts: Any, taps: Any, levels: Any, out: Any) -> None:
+    """Sample along a line of grey pixels; the number of taps is even."""
+    for i in range(0, len(taps), 2):
+        first, second = taps[i], taps[i + 1]
+        if i:
+            for x in range(len(starts)):
+                place = starts[x] + np.uint64(i)
+                out[x] = out[x] + first[x] * line[place] + second[x] * line[place + np.uint64(1)]
+        else:
+            for x in range(len(starts)):
+                place = starts[x]
+                out[x] = first[x] * line[place] + second[x] * line[place + np.uint64(1)]
     for x in range(len(starts)):
-        total = np.float32(0.0)
-        for i in range(columns.shape[1]):
-            total += columns[x, i] * line[starts[x] + np.uint64(i)]
-        out[x] = total * levels[0][0] + levels[1][0]
+        out[x] = out[x] * levels[0][0] + levels[1][0]
 
 
 @_kernel
-def _colour_line(line: Any, starts: Any, columns: Any, levels: Any, out: Any) -> None:
+def _colour_line(line: Any, starts: Any, taps: Any, levels: Any, out: Any) -> None:
     """Sample all three channels along a line of pixels; the number of taps is even.
 
-    Places are unsigned: numba then knows that they do not count from the end.
+    Two taps at a time, of all channels: loops short enough for the compiler to keep everything in
+    registers. Places are unsigned: numba then knows that they do not count from the end.
     """
+    reds, greens, blues = out[0], out[1], out[2]
     slope, offset = levels
-    for x in range(len(starts)):
-        red = green = blue = np.float32(0.0)
-        place = starts[x]
-        for i in range(0, columns.shape[1], 2):
-            first, second = columns[x, i], columns[x, i + 1]
-            taps = line[place : place + np.uint64(6)]
-            red = red + first * taps[0] + second * taps[3]
-            green = green + first * taps[1] + second * taps[4]
-            blue = blue + first * taps[2] + second * taps[5]
-            place += np.uint64(6)
-        out[0, x] = red * slope[0] + offset[0]
-        out[1, x] = green * slope[1] + offset[1]
-        out[2, x] = blue * slope[2] + offset[2]
+    red = green = blue = np.float32(0.0)
+    last = len(taps) - 2
+    for i in range(0, len(taps), 2):
+        first, second = taps[i], taps[i + 1]
+        for x in range(len(starts)):
+            if i:
+                red, green, blue = reds[x], greens[x], blues[x]
+            place = starts[x] + np.uint64(3 * i)
+            one, other = first[x], second[x]
+            red = red + one * line[place] + other * line[place + np.uint64(3)]
+            green = green + one * line[place + np.uint64(1)] + other * line[place + np.uint64(4)]
+            blue = blue + one * line[place + np.uint64(2)] + other * line[place + np.uint64(5)]
+            if i == last:
+                red = red * slope[0] + offset[0]
+                green = green * slope[1] + offset[1]
+                blue = blue * slope[2] + offset[2]
+            reds[x], greens[x], blues[x] = red, green, blue
+            red = green = blue = np.float32(0.0)
 
 
 @_kernel
