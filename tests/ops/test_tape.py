@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -71,3 +73,12 @@ def test_only_this_threads_calls_are_noted() -> None:
         single(x, out=out)
     single(x, out=out)
     assert len(made.calls) == 1 and made.whole
+
+
+def test_torchs_compiler_is_not_loaded_for_it() -> None:
+    script = (
+        "import sys, torch; from striate.ops.tape import recording\n"
+        "with recording() as made: torch.ones(3)[:1].relu()\n"
+        "assert not made.whole; sys.exit('torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -43,6 +43,11 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.calls: list[Call] = []
         self.whole = True
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Say no: what would make the compiler step aside loads it, 37 MB that nobody asked for."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
