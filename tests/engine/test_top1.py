@@ -54,7 +54,9 @@ def calibrated(name: str, images: Tensor) -> Net:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v1", "googlenet_bn", "vgg16"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "mobilenet_v1", "googlenet_bn", "vgg16", "densenet121"]
+)
 def test_a_thousand_photographs_keep_their_names(
     name: str, imagenet_samples: Path, grocery: Path
 ) -> None:
