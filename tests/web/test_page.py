@@ -59,6 +59,7 @@ def test_runs_are_opened_and_compared(tab: Any) -> None:
     tab.goto("/#/runs/digits-001")
     tab.locator(".confusion td").nth(11).wait_for()
     assert tab.locator(".confusion tbody tr").count() == 10
+    tab.locator("path.curve").nth(3).wait_for()
     assert tab.locator("path.curve").count() == 4
     assert "Test accuracy" in tab.locator(".cards").inner_text()
     tab.get_by_label("Compare below~digits-002").check()
