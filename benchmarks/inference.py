@@ -142,13 +142,13 @@ def measure(name: str, plan: str, quick: bool, rounds: int) -> dict[str, Any]:
         runs: dict[str, Apart] = {}
         for each in names:
             try:
-                apart = Apart(call, each, kind, batch, Path(folder), plan)
+                runs[each] = Apart(call, each, kind, batch, Path(folder), plan)
             except RuntimeError as error:
                 if each in ("ours", "eager"):
                     raise
                 print(f"# without {each}: {str(error)[:200]}", flush=True)
                 continue
-            runs[each] = processes.enter_context(apart)
+            processes.callback(runs[each].close)
         expected = runs["eager"].answer
         far = {
             each: float((run.answer - expected).abs().max() / expected.abs().max())

@@ -211,18 +211,14 @@ def _span(firsts: Any, counts: Any, size: Any) -> Any:
 @_kernel
 def _grey_line(line: Any, starts: Any, taps: Any, levels: Any, out: Any) -> None:
     """Sample along a line of grey pixels; the number of taps is even."""
+    last = len(taps) - 2
     for i in range(0, len(taps), 2):
         first, second = taps[i], taps[i + 1]
-        if i:
-            for x in range(len(starts)):
-                place = starts[x] + np.uint64(i)
-                out[x] = out[x] + first[x] * line[place] + second[x] * line[place + np.uint64(1)]
-        else:
-            for x in range(len(starts)):
-                place = starts[x]
-                out[x] = first[x] * line[place] + second[x] * line[place + np.uint64(1)]
-    for x in range(len(starts)):
-        out[x] = out[x] * levels[0][0] + levels[1][0]
+        for x in range(len(starts)):
+            grey = out[x] if i else np.float32(0.0)
+            place = starts[x] + np.uint64(i)
+            grey = grey + first[x] * line[place] + second[x] * line[place + np.uint64(1)]
+            out[x] = grey * levels[0][0] + levels[1][0] if i == last else grey
 
 
 @_kernel
