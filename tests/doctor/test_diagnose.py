@@ -238,6 +238,23 @@ def test_every_rule_has_a_story() -> None:
     assert speaking == set(RULES)
 
 
+SLOW: dict[str, dict[str, Any]] = {  # faults whose trace is faint
+    "starts_again": {
+        "losses": np.tile(2.3 - np.arange(40) / 200, 10)
+        + 0.1 * np.random.default_rng(1).normal(size=400),
+    },
+    "overfitting": {  # nothing rises, but a quarter of the loss is all that training has left
+        "losses": np.maximum(2.3 * np.exp(-np.arange(400) / 80), 0.2),
+        "validations": np.stack([np.r_[1.5, np.full(9, 1.0)], np.full(10, 0.7)], 1),
+    },
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_rule_sees_a_faint_trace(name: str) -> None:
+    assert name in names(story(**SLOW[name]))
+
+
 UNSAID: dict[str, dict[str, Any]] = {
     "class_order": {"results": shifted, "losses": flat},  # it has learnt nothing to be right in
     "rate_too_low": {  # fine-tuning: what it could learn it knows
@@ -245,6 +262,13 @@ UNSAID: dict[str, dict[str, Any]] = {
         "probes": tuple(probe(8e-4) for _ in range(6)),
     },
     "data_starved": {"probes": (probe(waiting=0.8),) * 5, "waited": 0.5},  # nobody noticed
+    "starts_again": {  # a loss that stays where it was jumps by chance alone
+        "losses": 1.5 + 0.2 * np.random.default_rng(0).normal(size=400),
+    },
+    "overfitting": {  # the gap of a network that is nearly always right
+        "losses": 2.3 * np.exp(-np.arange(400) / 50),
+        "validations": np.stack([np.full(10, 0.2), np.full(10, 0.95)], 1),
+    },
 }
 
 

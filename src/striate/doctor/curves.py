@@ -141,7 +141,7 @@ def overfitting(story: Story) -> Finding | None:
     risen = tail > 1.2 * float(losses[best]) and tail - float(losses[best]) > 0.05
     gap = tail - train
     rises = risen and best < 0.7 * len(losses) and gap > 0.3 * tail
-    by_heart = train < 0.1 * tail and tail > 0.12 * story.chance
+    by_heart = train < 0.25 * tail and tail > 0.12 * story.chance
     if not (rises or by_heart):
         return None
     return Finding(

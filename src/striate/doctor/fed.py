@@ -12,7 +12,7 @@ from striate.doctor.layers import DEAD, dead_share
 from striate.doctor.story import Finding, Story
 
 _WAITING = 0.5
-_SECONDS = 2.0  # of waiting, below which nobody would notice
+_SECONDS = 1.0  # of waiting, below which nobody would notice
 _SHARED = 0.02  # of a part's images, beyond which they are no accident
 
 

@@ -13,6 +13,7 @@ from striate.doctor.story import Finding, Story
 _SHORT = 20.0  # gradient / clip beyond which clipping is all that a step is
 _SHRUNK = 0.3  # of the weights' first size
 _DROPPED = 0.75
+_JUMP = 0.03  # of the first loss: a rise from one epoch to the next that is no accident
 
 
 def weights_stand_still(story: Story) -> Finding | None:
@@ -101,9 +102,12 @@ def starts_again(story: Story) -> Finding | None:
     if epochs < 3 or length < 6:
         return None
     by_epoch = losses[: epochs * length].reshape(epochs, length)
-    begins, ends = by_epoch[1:, 0], np.median(by_epoch[:-1, -3:], axis=1)
-    back = (begins > 0.85 * losses[0]) & (begins > 1.4 * ends)
-    if float(back.mean()) < 0.6:
+    begins, ends = by_epoch[1:, 0], np.median(by_epoch[:-1, -max(3, length // 4) :], axis=1)
+    jumps = begins - ends
+    luck = 3 * float(jumps.std(ddof=1)) / len(jumps) ** 0.5
+    least = _JUMP if len(jumps) > 3 else 10 * _JUMP  # as few jumps may be luck
+    back = (begins > 0.85 * losses[0]) & (jumps > 0)
+    if float(back.mean()) < 0.6 or float(jumps.mean()) < max(luck, least * losses[0]):
         return None
     return Finding(
         finding="starts_again",
