@@ -278,6 +278,27 @@ def test_a_rule_is_silent_where_its_sign_means_nothing(name: str) -> None:
     assert name not in names(story(**UNSAID[name]))
 
 
+def test_depth_is_the_networks_and_not_that_of_names() -> None:
+    pen = Sketch("named", (1, 8, 8))
+    for name in ("stem", "body", "middle"):
+        pen.conv(name, 8, 3, padding=1)
+    pen.flatten()
+    pen.linear("a_head", 10)
+    made, line = recipe(network=pen.finish()), probe()
+    weight = line["weights"].pop("conv1.weight")
+    line["weights"] = {
+        "a_head.weight": weight | {"gradient": 0.5},
+        "body.weight": weight | {"gradient": 1e-6},  # a branch that starts at zero
+        "middle.weight": weight,
+        "stem.weight": weight,
+    }
+    told = {"recipe": made, "probes": (line,) * 4}
+    assert not {"vanishing_gradients", "exploding_gradients"} & set(names(story(**told)))
+    line["weights"]["stem.weight"] = weight | {"gradient": 1e3}
+    found = {each.finding: each for each in diagnose_story(story(**told))}
+    assert found["exploding_gradients"].evidence["layer"] == "stem.weight"
+
+
 def test_classes_answered_at_random_are_in_no_order() -> None:
     chance = np.random.default_rng(0)
     for _ in range(20):

@@ -50,9 +50,13 @@ def gradients_by_depth(story: Story) -> Finding | None:
     if not story.probes or len(story.probes[0]["weights"]) < 3:
         return None
     probe = story.probes[min(1, len(story.probes) - 1)]
+    depth = {layer.name: place for place, layer in enumerate(story.recipe.network.layers)}
     slopes = {
         name: each["gradient"] / each["size"]
-        for name, each in probe["weights"].items()
+        for name, each in sorted(
+            probe["weights"].items(),  # in the order of their names
+            key=lambda pair: depth.get(pair[0].rpartition(".")[0], len(depth)),
+        )
         if each["size"] and each["gradient"] is not None
     }
     if len(slopes) < 3:
