@@ -228,10 +228,14 @@ def read_bytes(path: Path | str) -> bytes:
     """Return a file's content.
 
     Raises:
-        DataError: there is none, or it cannot be read.
+        DataError: there is none, it cannot be read, or it is a pipe or a device, which may never
+            begin or never end.
     """
+    path = Path(path)
+    if not path.is_file() and path.exists() and not path.is_dir():
+        raise DataError(f"{path} is no regular file; expected a file, or a link to one.")
     try:
-        return Path(path).read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 

@@ -50,6 +50,8 @@ def open(spec: str | Path, *, strict: bool = False, unsorted: bool = False) -> D
         close = nearest(str(spec), NAMES)
         hint = f"Did you mean {' or '.join(close)}?" if close else f"Named: {', '.join(NAMES)}."
         raise DataError(f"There is no file or folder {spec}, and no data set of that name. {hint}")
+    if not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path} is neither a file nor a folder; expected one of them.")
     if is_packed(path):
         return open_packed(path)
     source = _arrays(path)
