@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 FIELDS = {"check", "measured", "expected", "band", "verdict", "meaning", "fix"}
 
 
@@ -24,6 +26,21 @@ def test_a_fault_fails_and_says_what_to_do(run: Callable[..., Any]) -> None:
     assert ended.code == 1
     assert "fail: image statistics: expected channel means near 0" in ended.out
     assert "To do: normalise with the mean and deviation of these images" in ended.out
+
+
+def test_an_empty_class_is_reported_and_no_network_is_tried(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    for number, name in enumerate("aabb"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        Image.new("L", (9, 9), 60 * number).save(tmp_path / name / f"{number}.png")
+    (tmp_path / "empty").mkdir()
+    ended = run("check", tmp_path)
+    assert ended.code == 1 and "warn: hidden or empty" in ended.out
+    assert "received none that can be used of empty: add some" in ended.out
+    assert "The network was not looked at" in ended.out
+    refused = run("train", tmp_path)
+    assert refused.code == 2 and "received none that can be used of empty" in refused.err
 
 
 def test_wrong_usage_is_a_sentence(run: Callable[..., Any]) -> None:

@@ -103,9 +103,14 @@ def test_images_without_class_folders(make_folder: MakeFolder) -> None:
 @pytest.mark.parametrize("part", ["", "train/"])
 def test_a_class_folder_without_images(make_folder: MakeFolder, part: str) -> None:
     root = make_folder({f"{part}cat": 1, f"{part}dog": 0})
+    dataset = data.open(root)
+    assert [one.id for one in dataset.classes] == ["cat", "dog"] and dataset.lacking == ("dog",)
     with pytest.raises(DataError) as caught:
-        data.open(root)
-    assert str(caught.value) == f"The class folder {root / part / 'dog'} has no images."
+        data.split(dataset)
+    assert str(caught.value) == (
+        f"Expected images to train on of every class of {root}, received none that can be used of "
+        "dog: add some, or take the class away."
+    )
 
 
 def test_a_class_missing_in_val_shifts_nothing(make_folder: MakeFolder) -> None:
@@ -345,11 +350,11 @@ def test_what_is_no_regular_file_is_skipped_and_never_waited_for(make_folder: Ma
 def test_a_class_of_bad_files_only(make_folder: MakeFolder) -> None:
     root = make_folder(cat=2, dog=1)
     (root / "dog" / "0.png").write_bytes(b"")
-    with pytest.raises(DataError) as caught:
-        data.open(root)
-    assert (
-        str(caught.value) == f"The class dog of {root} has no image that can be used to train on."
-    )
+    dataset = data.open(root)
+    assert dataset.lacking == ("dog",) and len(dataset.skipped) == 1
+    with pytest.raises(DataError, match="none that can be used of dog: add some"):
+        data.pack(dataset, root.with_suffix(".pack"))
+    assert not root.with_suffix(".pack").exists()
 
 
 def test_bad_files_only(make_folder: MakeFolder) -> None:

@@ -16,6 +16,7 @@ from striate import data
 from striate.data.health import examine, page
 from striate.data.health.pairs import near
 from striate.data.prepare import resample_8bit
+from striate.errors import DataError
 
 PHOTOGRAPHS = Path(os.environ.get("STRIATE_DATA", "")) / "grocery"
 CIFAR = Path(os.environ.get("STRIATE_DATA", "")) / "cifar10"
@@ -68,6 +69,30 @@ def test_hidden_and_empty_folders_are_found(folder: Path) -> None:
     (folder / "train" / "a" / "nothing").mkdir()
     found = finding(examine(data.open(folder)), "hidden_or_empty")
     assert sorted(found.notes) == ["empty folder", "hidden file", "hidden folder"]
+
+
+def test_an_empty_class_is_found_and_the_rest_looked_at(folder: Path) -> None:
+    (folder / "train" / "empty").mkdir()
+    save(picture(1), folder / "train" / "a" / "wrong.png")
+    health = examine(data.open(folder))
+    hidden, refused = (finding(health, each) for each in ("hidden_or_empty", "training_refused"))
+    assert hidden.items == ((str(folder / "train" / "empty"),),)
+    assert refused.verdict == "fail" and refused.items == (("empty",),)
+    assert finding(health, "label_conflicts").count == 2
+    assert next(each.weight for each in health.classes if each.id == "empty") is None
+
+
+@pytest.mark.parametrize(("classes", "images"), [("a", 4), ("ab", 1)])
+def test_what_training_would_refuse_is_said_in_its_words(
+    tmp_path: Path, classes: str, images: int
+) -> None:
+    for number, name in enumerate(classes * images):
+        save(picture(number), tmp_path / name / f"{number}.png")
+    dataset = data.open(tmp_path)
+    with pytest.raises(DataError) as caught:
+        data.split(dataset)
+    refused = finding(examine(dataset), "training_refused")
+    assert refused.verdict == "fail" and f"{refused.meaning}." == str(caught.value)
 
 
 def test_uneven_classes_get_weights(tmp_path: Path) -> None:

@@ -111,7 +111,11 @@ def check(
         found = _with_suspects(found, crossed.suspects)
         texts.append(_crossed_text(crossed))
     verdict: str = found.verdict
-    if not only_data:
+    refused = any(each.check == "training_refused" and each.count for each in found.findings)
+    if refused and not only_data:
+        document["preflight"] = []
+        texts.append("The network was not looked at, as nothing can be trained on this data.")
+    elif not only_data:
         document["preflight"], said, about = _preflight(dataset, asked)
         verdict = max(verdict, said, key=("pass", "warn", "fail").index)
         texts.append(about)

@@ -47,6 +47,7 @@ class Dataset:
             split.
         skipped: files that could not be used.
         notes: what else a reader should know, in whole sentences.
+        lacking: ids of classes that the source has a place for, but no image to train on.
 
     Raises:
         DataError: there is no image at all.
@@ -58,6 +59,7 @@ class Dataset:
     parts: Mapping[str, Samples]
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    lacking: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not any(len(samples) for samples in self.parts.values()):
@@ -68,6 +70,18 @@ class Dataset:
         """What most images have."""
         grey = sum(int(samples.grey.sum()) for samples in self.parts.values())
         return "grey" if 2 * grey > sum(map(len, self.parts.values())) else "rgb"
+
+    def check_classes(self) -> None:
+        """Refuse data that lacks images of a class.
+
+        Raises:
+            DataError: names the classes.
+        """
+        if self.lacking:
+            raise DataError(
+                f"Expected images to train on of every class of {self.spec}, received none that "
+                f"can be used of {some(self.lacking)}: add some, or take the class away."
+            )
 
     def sizes(self) -> Sizes:
         """Return what sizes the images have, over all parts."""

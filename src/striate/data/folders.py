@@ -55,7 +55,7 @@ def list_folders(path: Path, unsorted: bool = False) -> Listing:
         unsorted: where it has no folders but images, they are of one class, called as it is.
 
     Raises:
-        DataError: no class folders, one without images, or parts that differ in their classes.
+        DataError: no class folders, or parts that differ in their classes.
     """
     notes: list[str] = []
     if unsorted and not any(each.is_dir() and not _hidden(each.name) for each in _entries(path)):
@@ -136,15 +136,9 @@ def _has_folders(folder: Path) -> bool:
 def _classes(
     folders: Sequence[Path], for_training: bool, notes: list[str]
 ) -> dict[str, list[Path]]:
-    """Return a part's files by class id."""
-    classes = {}
-    for each in folders:
-        files = list(_images(each, notes))
-        if files:
-            classes[each.name] = files
-        elif for_training:
-            raise DataError(f"The class folder {each} has no images.")
-    return classes
+    """Return a part's files by class id; in training a folder without images is a class, too."""
+    found = {each.name: list(_images(each, notes)) for each in folders}
+    return {id: files for id, files in found.items() if files or for_training}
 
 
 def _images(folder: Path, notes: list[str]) -> Iterator[Path]:

@@ -55,7 +55,7 @@ def pack(
 
     Raises:
         UsageError: the file is there, or a number makes no sense.
-        DataError: an image is gone or damaged since the data set was opened.
+        DataError: an image is gone or damaged since the data set was opened, or a class has none.
         RunError: the disk is full, or another process packs to this place.
     """
     out = Path(out)
@@ -66,6 +66,7 @@ def pack(
             f"Expected a size of at least 1 and a quality of 1 to 100, received size={size}, "
             f"quality={quality}."
         )
+    dataset.check_classes()
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.packing")
     images = [(samples, index) for _, samples in _parts(dataset) for index in range(len(samples))]

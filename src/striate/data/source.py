@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from striate import progress
@@ -16,6 +16,7 @@ from striate.data.manifest import list_manifest
 from striate.data.named import NAMES, read_named
 from striate.data.npz import read_npz
 from striate.data.packed import is_packed, open_packed
+from striate.data.samples import Samples
 from striate.data.verify import verify
 from striate.errors import DataError
 from striate.records import nearest
@@ -92,23 +93,17 @@ def _of_files(path: Path, listing: Listing, strict: bool) -> Dataset:
         parts,
         skipped,
         tuple(listing.notes),
+        _lacking(listing, parts),
     )
-    _check_classes(dataset)
     _say(skipped, listing.notes)
     return dataset
 
 
-def _check_classes(dataset: Dataset) -> None:
-    """See that bad files have not emptied a class that is to be learnt."""
-    training = dataset.parts.get("train", dataset.parts.get("all"))
-    if training is None:
-        return
-    there = set(training.labels.tolist())
-    for label, one in enumerate(dataset.classes):
-        if label not in there:
-            raise DataError(
-                f"The class {one.id} of {dataset.spec} has no image that can be used to train on."
-            )
+def _lacking(listing: Listing, parts: Mapping[str, Samples]) -> tuple[str, ...]:
+    """Return the classes whose folder is empty, or has nothing but bad files."""
+    training = parts.get("train", parts.get("all"))
+    there = set(range(len(listing.ids)) if training is None else training.labels.tolist())
+    return tuple(id for label, id in enumerate(listing.ids) if label not in there)
 
 
 def _say(skipped: Sequence[Skipped], notes: Sequence[str]) -> None:

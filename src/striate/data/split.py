@@ -6,6 +6,7 @@ that a change of the one leaves the other alone as far as it can.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,30 +90,68 @@ def split(
         test: share of all images held out for the test, stratified.
 
     Raises:
-        DataError: nothing to train on, fewer than two classes, or too few images to hold any out.
+        DataError: nothing to train on (at all, or of a class), fewer than two classes, or too few
+            images to hold any out.
+    """
+    training = _training(dataset)
+    wanted = {"test": (test, None), "validation": (validation, validation_most)}
+    held, notes = _deal(dataset, training.labels, wanted, seed)
+    parts = {part: training.subset(places) for part, places in held.items()}
+    parts |= {part: dataset.parts[part] for part in wanted if part not in held}
+    if held:
+        kept = np.delete(np.arange(len(training)), np.concatenate(list(held.values())))
+        training = training.subset(kept)
+    return Split(dataset.name, dataset.spec, training, **parts, notes=tuple(notes))
+
+
+def refusal(dataset: Dataset) -> str:
+    """Return why a training would refuse a data set, in the sentence it would say; or nothing."""
+    try:
+        _deal(dataset, _training(dataset).labels, {"test": (0.2, None), "validation": (0.1, 1)}, 0)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _training(dataset: Dataset) -> Samples:
+    """Return what can be trained on.
+
+    Raises:
+        DataError: there is none, none of a class, or of one class only.
     """
     training = dataset.parts.get("train", dataset.parts.get("all"))
     if training is None or not len(training):
         raise DataError(
             f"{dataset.spec} has nothing to train on; it has {', '.join(dataset.parts)}."
         )
+    dataset.check_classes()
     if len(set(training.labels.tolist())) < 2:
         raise DataError(
             f"Expected images of at least two classes to train on, received "
             f"{len(set(training.labels.tolist()))} in {dataset.spec}: there is nothing to tell "
             "apart."
         )
+    return training
+
+
+def _deal(
+    dataset: Dataset,
+    labels: npt.NDArray[np.int64],
+    wanted: Mapping[str, tuple[float, int | None]],
+    seed: int,
+) -> tuple[dict[str, Indices], list[str]]:
+    """Return the places of the training images held out for each part that is not given; notes."""
+    places = np.arange(len(labels))
+    held: dict[str, Indices] = {}
     notes: list[str] = []
-    parts: dict[str, Samples] = {}
-    for part, share, most in (("test", test, None), ("validation", validation, validation_most)):
+    for part, (share, most) in wanted.items():
         if part in dataset.parts:
-            parts[part] = dataset.parts[part]
             continue
-        held = _hold_out(training.labels, dataset, part, share, most, seed)
-        notes += _absent(training.labels, held, dataset, part) if share else []
-        parts[part] = training.subset(held)
-        training = training.subset(np.delete(np.arange(len(training)), held))
-    return Split(dataset.name, dataset.spec, training, **parts, notes=tuple(notes))
+        chosen = _hold_out(labels[places], dataset, part, share, most, seed)
+        notes += _absent(labels[places], chosen, dataset, part) if share else []
+        held[part] = places[chosen]
+        places = np.delete(places, chosen)
+    return held, notes
 
 
 def _hold_out(

@@ -18,6 +18,7 @@ from striate.data.dataset import Dataset
 from striate.data.health.pairs import exact, near
 from striate.data.health.report import Fact, Finding, Health, Verdict, Weight
 from striate.data.health.signature import Signature, signatures
+from striate.data.split import refusal
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,6 +65,7 @@ def examine(dataset: Dataset) -> Health:
     mean = np.mean([one.seen.total for one in training], axis=0)
     std = np.sqrt(np.mean([one.seen.square for one in training], axis=0) - mean**2)
     findings = (
+        _refused(dataset),
         _bad(dataset),
         _beside(dataset),
         _blank(images),
@@ -118,6 +120,19 @@ def _groups(images: Sequence[_Image]) -> list[list[int]]:
     for index in sorted(set(found.ravel().tolist())):
         groups.setdefault(top(index), []).append(firsts[index])
     return list(groups.values())
+
+
+def _refused(dataset: Dataset) -> Finding:
+    """Say what training would refuse, in its own words."""
+    reason = refusal(dataset)
+    return Finding(
+        check="training_refused",
+        verdict="fail" if reason else "pass",
+        count=len(dataset.lacking) or int(bool(reason)),
+        meaning=reason.rstrip(".") or "a training takes these images",
+        fix="put that right; nothing can be trained before",
+        items=tuple((id,) for id in dataset.lacking),
+    )
 
 
 def _bad(dataset: Dataset) -> Finding:
