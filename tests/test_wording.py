@@ -18,3 +18,17 @@ from striate import wording
 )
 def test_a_count_has_its_noun(number: int, one: str, spelled: str) -> None:
     assert wording.count(number, one) == spelled
+
+
+@pytest.mark.parametrize(
+    ("name", "spelled"),
+    [
+        ("plain.jpg", "plain.jpg"),
+        ("caf\u00e9.jpg", "caf\u00e9.jpg"),
+        ("caf\udce9\udcff.jpg", r"caf\xe9\xff.jpg"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_a_name_is_spelled_so_that_utf8_can_hold_it(name: str, spelled: str) -> None:
+    assert wording.spelled(name) == spelled
+    assert wording.spelled(name).encode()

@@ -149,9 +149,8 @@ def to_json(value: Any, *, indent: int = 0) -> bytes:
             separators=(",", ": ") if indent else (",", ":"),
         ).encode()
     except UnicodeEncodeError as error:
-        raise RecordError(
-            f"Expected text that UTF-8 can hold, received {error.object!r}."
-        ) from error
+        around = str(error.object)[max(error.start - 30, 0) : error.end + 30]
+        raise RecordError(f"Expected text that UTF-8 can hold, received {around!r}.") from error
     except ValueError as error:
         raise RecordError(f"Expected finite numbers, received {_shorten(value)}.") from error
 

@@ -1,6 +1,11 @@
-"""Words for numbers, where a sentence holds one."""
+"""Words for numbers and for names, where a sentence or a document holds one."""
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_STRAY = re.compile("[\ud800-\udfff]")
 
 
 def count(number: int, one: str) -> str:
@@ -12,3 +17,20 @@ def count(number: int, one: str) -> str:
     """
     ending = "" if number == 1 else "es" if one.endswith("s") else "s"
     return f"{number:,} {one}{ending}"
+
+
+def spelled(name: str | Path) -> str:
+    r"""Spell a file's name (or a sentence with one) as text that UTF-8 can hold.
+
+    Names that are no UTF-8 reach Python with a surrogate for each stray byte; each is spelled as
+    that byte, so that a reader finds the file again: `ls $'caf\xe9.jpg'`.
+
+    Example:
+        >>> print(spelled("caf\udce9.jpg"), spelled("café.jpg"))
+        caf\xe9.jpg café.jpg
+    """
+    return _STRAY.sub(lambda found: _escape(ord(found[0])), str(name))
+
+
+def _escape(code: int) -> str:
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"

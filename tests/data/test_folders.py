@@ -333,20 +333,6 @@ def test_a_file_that_may_not_be_read(make_folder: MakeFolder) -> None:
     assert reason == f"{path} cannot be read: Permission denied."
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_what_is_no_regular_file_is_skipped_and_never_waited_for(make_folder: MakeFolder) -> None:
-    root = make_folder(cat=2, dog=1)
-    os.mkfifo(root / "cat" / "pipe.jpg")
-    (root / "cat" / "endless.png").symlink_to("/dev/zero")
-    (root / "dog" / "linked.png").symlink_to(root / "cat" / "0.png")
-    dataset = data.open(root)
-    assert dataset.parts["all"].ids == ["cat/0.png", "cat/1.png", "dog/0.png", "dog/linked.png"]
-    assert [Path(one.path).name for one in dataset.skipped] == ["endless.png", "pipe.jpg"]
-    assert all(f"{one.path} is no regular file" in one.reason for one in dataset.skipped)
-    with pytest.raises(DataError, match="neither a file nor a folder"):
-        data.open(root / "cat" / "pipe.jpg")
-
-
 def test_a_class_of_bad_files_only(make_folder: MakeFolder) -> None:
     root = make_folder(cat=2, dog=1)
     (root / "dog" / "0.png").write_bytes(b"")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from striate.progress import Display, Task
 from striate.wording import count as count
+from striate.wording import spelled
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -55,7 +56,7 @@ def show_error(kind: str, message: str, as_json: bool, table: str = "") -> None:
         table: what stands above the sentence: a network up to the layer at fault.
     """
     said, _, block = message.partition("\n    ")
-    sentence = " ".join(said.split())
+    sentence = spelled(" ".join(said.split()))
     if table and first_process():
         _write(sys.stderr, table)
     if as_json and first_process():
@@ -77,8 +78,9 @@ def first_process() -> bool:
 def _write(stream: TextIO, text: str) -> None:
     try:
         print(text, file=stream, flush=True)  # noqa: T201
-    except UnicodeEncodeError:  # a terminal that is not UTF-8
+    except UnicodeEncodeError:  # a terminal that is not UTF-8, or a file name
         encoding = stream.encoding or "ascii"
+        text = spelled(text)
         print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)  # noqa: T201
 
 

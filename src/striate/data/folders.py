@@ -59,7 +59,7 @@ def list_folders(path: Path, unsorted: bool = False) -> Listing:
     """
     notes: list[str] = []
     if unsorted and not any(each.is_dir() and not _hidden(each.name) for each in _entries(path)):
-        loose = [File(each, each.name, 0, "all") for each in _images(path, notes)]
+        loose = [File(each, wording.spelled(each.name), 0, "all") for each in _images(path, notes)]
         if loose:
             return Listing([path.name], loose, notes)
     below = _folders(path, notes)
@@ -73,7 +73,7 @@ def list_folders(path: Path, unsorted: bool = False) -> Listing:
     ids = _agree(path, found, notes)
     label = {id: index for index, id in enumerate(ids)}
     files = [
-        File(file, file.relative_to(path).as_posix(), label[id], part)
+        File(file, wording.spelled(file.relative_to(path).as_posix()), label[id], part)
         for part, classes in found.items()
         for id in in_order(set(classes))
         for file in classes[id]
@@ -137,7 +137,7 @@ def _classes(
     folders: Sequence[Path], for_training: bool, notes: list[str]
 ) -> dict[str, list[Path]]:
     """Return a part's files by class id; in training a folder without images is a class, too."""
-    found = {each.name: list(_images(each, notes)) for each in folders}
+    found = {wording.spelled(each.name): list(_images(each, notes)) for each in folders}
     return {id: files for id, files in found.items() if files or for_training}
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from striate import progress
+from striate import progress, wording
 from striate.data.arrays import Source
 from striate.data.cifar import cifar_below, is_cifar, read_cifar
 from striate.data.dataset import Dataset, Skipped, classes_of
@@ -47,6 +47,11 @@ def open(spec: str | Path, *, strict: bool = False, unsorted: bool = False) -> D
     if str(spec) in NAMES:
         return _of_arrays(str(spec), str(spec), read_named(str(spec)))
     path = Path(os.path.abspath(Path(spec).expanduser()))
+    if wording.spelled(path) != str(path):
+        raise DataError(
+            f"Expected a path in UTF-8, which a run can note to find its data again, received "
+            f"{wording.spelled(path)}: rename the folder or file (below it any name will do)."
+        )
     if not path.exists():
         close = nearest(str(spec), NAMES)
         hint = f"Did you mean {' or '.join(close)}?" if close else f"Named: {', '.join(NAMES)}."
@@ -92,7 +97,7 @@ def _of_files(path: Path, listing: Listing, strict: bool) -> Dataset:
         classes_of(listing.ids),
         parts,
         skipped,
-        tuple(listing.notes),
+        tuple(map(wording.spelled, listing.notes)),
         _lacking(listing, parts),
     )
     _say(skipped, listing.notes)
@@ -107,7 +112,7 @@ def _lacking(listing: Listing, parts: Mapping[str, Samples]) -> tuple[str, ...]:
 
 
 def _say(skipped: Sequence[Skipped], notes: Sequence[str]) -> None:
-    for note in notes:
+    for note in map(wording.spelled, notes):
         progress.say(f"Note: {note}")
     for one in skipped[:_SAID]:
         progress.say(f"Skipped: {one.reason}")

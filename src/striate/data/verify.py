@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from striate import progress
+from striate import progress, wording
 from striate.data.dataset import Skipped
 from striate.data.decode import Decoding, decode_as, read_bytes
 from striate.data.samples import FileSamples, content_hash
@@ -76,7 +76,7 @@ def verify(
             if isinstance(read, DataError):
                 if strict:
                     raise read
-                skipped.append(Skipped(str(file.path), str(read)))
+                skipped.append(Skipped(wording.spelled(file.path), wording.spelled(str(read))))
             else:
                 good[file.part].add(file, read, read.pixels.nbytes <= room)
                 room -= read.pixels.nbytes

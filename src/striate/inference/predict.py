@@ -25,6 +25,7 @@ from striate.inference.monte_carlo import monte_carlo as draw
 from striate.inference.weights import load
 from striate.ops import choose_device, usable_cores
 from striate.records import Record
+from striate.wording import spelled
 
 Pixels = npt.NDArray[np.float32]
 
@@ -253,7 +254,7 @@ def prediction(
         for index in best
     )
     return Prediction(
-        file=str(file),
+        file=spelled(file),
         id=guesses[0].id,
         label=guesses[0].label,
         probability=guesses[0].probability,

@@ -33,6 +33,7 @@ from striate.ops import choose_device
 from striate.records import Record, digest, nearest, to_json
 from striate.transfer.features import Floats, features
 from striate.transfer.tuning import penultimate
+from striate.wording import spelled
 
 Index = Literal["auto", "exact", "usearch"]
 
@@ -120,7 +121,7 @@ class Gallery(NamedTuple):
     def name(self, place: int) -> str:
         """Return an image's path, or what it is called."""
         samples, at = self.find(place)
-        return str(samples.paths[at]) if isinstance(samples, FileSamples) else samples.ids[at]
+        return spelled(samples.paths[at]) if isinstance(samples, FileSamples) else samples.ids[at]
 
     def neighbour(self, place: int, similarity: float) -> Neighbour:
         """Return an image as a neighbour."""
@@ -188,7 +189,7 @@ def similar(
         _draw(path, own.stored(number), found, gallery, contract, picture)
         answers.append(
             Answer(
-                file=str(path),
+                file=spelled(path),
                 neighbours=tuple(each for _, each in found),
                 itself=itself,
                 picture=str(picture),

@@ -164,7 +164,7 @@ def _beside(dataset: Dataset) -> Finding:
         count=len(found),
         meaning="they are ignored here, but other programs take a hidden folder for a class",
         fix="remove them",
-        items=tuple((path,) for path, _ in sorted(found)),
+        items=tuple((wording.spelled(path),) for path, _ in sorted(found)),
         notes=tuple(what for _, what in sorted(found)),
     )
 
