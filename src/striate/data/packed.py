@@ -1,7 +1,7 @@
 """Packed files: a data set as one file, memory-mapped.
 
-The file begins with 64 bytes (magic, version, where its header is and that header's sha256); from
-byte 4096 on the images lie one behind the other, in the order of the parts; the header, at the end,
+The file begins with 64 bytes (magic, version, where its header is and that header's sha256) and
+zeros; from byte 4096 on the images lie one behind the other, in the order of the parts; the header, at the end,
 says what they are, and has a checksum of each. A file of up to half a gigabyte is verified when it
 is opened; in a larger one each image is when it is first used.
 """
@@ -31,7 +31,7 @@ from striate.records import Record
 
 VERSION = 1
 MAGIC = b"striate\x00"
-HEAD = struct.Struct("<8sIIQQ32s")  # magic, version, unused, header's place and length, sha256
+HEAD = struct.Struct("<8sIIQQ32s")  # magic, version, zero, header's place and length, sha256
 FIRST = 4096  # where the images begin: a page, so that arrays are aligned
 
 _AT_ONCE = 512 << 20  # bytes of a file that is verified when it is opened
@@ -121,10 +121,10 @@ def read_header(path: Path) -> Header:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(HEAD.size)
+        head = file.read(FIRST)
         if len(head) < HEAD.size or not head.startswith(MAGIC):
             raise DataError(f"{path} is no packed file, or was never finished.")
-        _, version, _, place, length, digest = HEAD.unpack(head)
+        _, version, zero, place, length, digest = HEAD.unpack(head[: HEAD.size])
         if version > VERSION:
             raise DataError(
                 f"{path} has format {version}; this striate reads up to {VERSION}: update it, or "
@@ -137,6 +137,11 @@ def read_header(path: Path) -> Header:
             )
         file.seek(place)
         content = file.read(length)
+    if version < 1 or zero or any(head[HEAD.size :]):
+        raise DataError(
+            f"{path} has been altered: its first {FIRST:,} bytes are not as they are written; pack "
+            "the data again."
+        )
     if sha256(content).digest() != digest:
         raise DataError(f"{path} has been altered: its header has another sha256 than noted.")
     return msgspec.json.decode(content, type=Header)
