@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.ops.problems import tensors
 from torch import Tensor
 from torch.nn import functional
 
 from striate.errors import UsageError
-from striate.ops import native, threads, winograd
+from striate.ops import ALGORITHMS, Problem, native, threads, winograd
 from striate.ops.machine import l2_bytes
 from striate.ops.tiles import Form
 from striate.ops.winograd_kernel import ROWS
@@ -192,3 +195,50 @@ def test_pooled_results_are_those_that_pooling_leaves(outputs: int, kernel: int)
     whole = winograd.prepare(weight, outputs, around)(x, bias=bias, relu=True)
     pooled = winograd.prepare(weight, outputs, around, pooled=True)(x, bias=bias, relu=True)
     assert torch.equal(pooled, functional.max_pool2d(whole, 2))
+
+
+CLASSES = {"winograd_2x2": 1e-6, "winograd_4x4": 2e-6, "winograd_6x6": 5e-6}
+"""The error of 3x3 filters that may be told of each."""
+
+
+@st.composite
+def wide_problems(draw: st.DrawFn) -> Problem:
+    """Draw a problem of so many numbers that their error is no accident."""
+    return Problem(
+        batch=draw(st.integers(1, 2)),
+        channels=draw(st.sampled_from([1, 3, 16, 64, 100, 128, 129, 256, 257, 384, 512])),
+        features=draw(st.sampled_from([40, 64, 130])),
+        size=(draw(st.integers(10, 20)), draw(st.integers(10, 20))),
+        kernel=draw(st.sampled_from([(3, 3), (3, 3), (5, 5), (1, 3), (3, 1), (1, 5), (7, 1)])),
+        padding=((draw(st.integers(0, 2)), 1), (1, draw(st.integers(0, 2)))),
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(wide_problems(), st.booleans(), st.integers(0, 99))
+@example(Problem(batch=2, channels=512, features=64, size=(20, 20), kernel=(3, 3)), False, 0)
+@example(Problem(batch=2, channels=512, features=64, size=(20, 20), kernel=(5, 5)), False, 0)
+@example(Problem(batch=2, channels=64, features=512, size=(30, 30), kernel=(3, 3)), False, 0)
+@example(Problem(batch=16, channels=16, features=16, size=(64, 64), kernel=(3, 3)), False, 0)
+def test_the_error_that_is_told_bounds_that_of_all_three_faces(
+    task: Problem, rectified: bool, seed: int
+) -> None:
+    x, weight, _, seen = tensors(task, seed)
+    x = x.relu() if rectified else x
+    image, filters = x.double().requires_grad_(), weight.double().requires_grad_()
+    (above, below), (left, right) = task.padding
+    exact = functional.conv2d(functional.pad(image, (left, right, above, below)), filters)
+    by_input, by_weight = torch.autograd.grad(exact, [image, filters], seen.double())
+    for name, told in CLASSES.items():
+        method = ALGORITHMS[name]
+        if not method.supports(task):
+            continue
+        bound = method.relative_error(task)
+        assert task.kernel != (3, 3) or bound <= told
+        for what, found, true in (
+            ("y", method.forward(x, weight, task), exact.detach()),
+            ("dx", method.by_input(seen, weight, task), by_input),
+            ("dw", method.by_weight(x, seen, task), by_weight),
+        ):
+            error = float((found - true).norm() / true.norm())
+            assert error < bound, (name, what, error)

@@ -37,8 +37,8 @@ class Algorithm:
         by_weight: input, gradient of the output, problem -> gradient of the weight.
         supports: whether it can compute a problem.
         workspace_bytes: memory it takes beside input, filters and output.
-        relative_error: a bound on its relative RMS error in float32, for independent inputs and
-            up to 512 channels.
+        relative_error: a bound on its relative RMS error in float32, for independent inputs, up to
+            512 channels and 10 pixels a side or more (an average over fewer may be larger).
         deterministic: whether equal inputs give equal bits.
         channels_last: whether its images and filters lie with the channels innermost.
     """
