@@ -1,8 +1,9 @@
 """The contract as part of an ONNX graph: from decoded 8-bit pixels of any size to the network.
 
 The arithmetic is the contract's own, to the bit where it is Pillow's: filter weights in float64,
-rounded to 22 fractional bits, columns before rows, each result a whole grey level. In float64
-products and sums of such numbers are exact. Only the pixels that the crop keeps are computed.
+rounded to 22 fractional bits, columns and rows in the order of `data.prepare.heights_first`, each
+result a whole grey level. In float64 products and sums of such numbers are exact. Only the pixels
+that the crop keeps are computed.
 
 Source of the arithmetic: Pillow, libImaging/Resample.c.
 """
@@ -152,10 +153,7 @@ def _resized(
     across, column_covered = _weights(graph, columns, resize, whole)
     across = graph.op("Transpose", across, perm=[1, 0])
     if whole:
-        value = graph.cast(image, "DOUBLE")
-        value = _level(graph, graph.op("MatMul", value, across))
-        value = _level(graph, graph.op("MatMul", down, value))
-        made = graph.cast(value, "FLOAT")
+        made = _whole_levels(graph, graph.cast(image, "DOUBLE"), rows, columns, down, across)
     else:
         value = graph.cast(image, "FLOAT")
         value = graph.op("MatMul", graph.cast(down, "FLOAT"), value)
@@ -166,6 +164,21 @@ def _resized(
     tall = graph.op("Unsqueeze", row_covered, graph.integers(1))
     covered = graph.op("And", tall, graph.op("Unsqueeze", column_covered, graph.integers(0)))
     return made, covered
+
+
+def _whole_levels(
+    graph: Pen[V], value: V, rows: Axis[V], columns: Axis[V], down: V, across: V
+) -> V:
+    """Return the image resized in both orders of rows and columns, whichever is Pillow's."""
+    columns_first = _level(graph, graph.op("MatMul", value, across))
+    columns_first = _level(graph, graph.op("MatMul", down, columns_first))
+    rows_first = _level(graph, graph.op("MatMul", down, value))
+    rows_first = _level(graph, graph.op("MatMul", rows_first, across))
+    fewer = graph.op("Sub", rows.length, rows.target)
+    narrower = graph.op("Sub", columns.length, columns.target)
+    twice = graph.op("Mul", graph.op("Max", narrower, graph.integer(0)), graph.integer(2))
+    chosen = graph.op("Where", graph.op("Greater", fewer, twice), rows_first, columns_first)
+    return graph.cast(chosen, "FLOAT")
 
 
 def _level(graph: Pen[V], total: V) -> V:
