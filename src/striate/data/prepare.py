@@ -1,9 +1,9 @@
 """From decoded pixels to the network's input, exactly as the contract says.
 
 The one path of validation, evaluation and prediction; training differs from it only by the
-augmentation. Resizing in 8 bits with antialiasing is Pillow's own, by the rule of Pillow 13 whatever
-version is installed; the other combinations are done by two matrix products, which are exact up to
-float32 rounding.
+augmentation. Resizing in 8 bits with antialiasing is Pillow's own, by the rule of Pillow 13,
+whatever version is installed; the other combinations are done by two matrix products, which are
+exact up to float32 rounding.
 """
 
 from __future__ import annotations
