@@ -1,9 +1,9 @@
 """Packed files: a data set as one file, memory-mapped.
 
 The file begins with 64 bytes (magic, version, where its header is and that header's sha256) and
-zeros; from byte 4096 on the images lie one behind the other, in the order of the parts; the header, at the end,
-says what they are, and has a checksum of each. A file of up to half a gigabyte is verified when it
-is opened; in a larger one each image is when it is first used.
+zeros; from byte 4096 on the images lie one behind the other, in the order of the parts; the header,
+at the end, says what they are, and has a checksum of each. A file of up to half a gigabyte is
+verified when it is opened; in a larger one each image is when it is first used.
 """
 
 from __future__ import annotations
