@@ -47,6 +47,10 @@ def test_the_table_and_the_second_time(run: Run, monkeypatch: pytest.MonkeyPatch
     assert second.code == 0, "measured again"
     assert "nothing else keeps within the limits" in second.out
     assert "The default wins everywhere" in second.out
+    assert "winograd_6x6" not in second.out
+    every = run(*arguments, "--candidates", "--error", "0")
+    assert "winograd_6x6" in every.out and "differ" not in every.out
+    assert "Nothing keeps within the limits in 2 layers." in every.out
 
 
 def test_training_and_wrong_limits(run: Run) -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from striate.engine.choice import DEFAULT, Candidate, LayerPlan, Limits, choose
+from striate.engine.choice import DEFAULT, NOTHING, Candidate, LayerPlan, Limits, choose
 from striate.engine.race import Times, race
 
 
@@ -55,6 +55,20 @@ def test_what_replaces_the_default_leads_by_more_than_it_does_over_itself() -> N
 def test_limits_are_kept(limits: Limits) -> None:
     assert choose(TWO, 0.0, limits)[0] == DEFAULT
     assert choose(TWO, 0.0, Limits(workspace=1000, error=1e-6))[0] == "fast"
+
+
+def test_errors_beyond_five_millionths_are_asked_for() -> None:
+    rough = {**TWO, "fast": candidate(5.0, 1.9, 6e-6)}
+    assert choose(rough, 0.0, Limits())[0] == DEFAULT
+    assert choose(rough, 0.0, Limits(error=1e-5))[0] == choose(rough, 0.0, Limits(error=None))[0]
+    assert choose(rough, 0.0, Limits(error=None))[0] == "fast"
+
+
+def test_a_default_beyond_the_limits_gives_way() -> None:
+    exact = {**TWO, "exact": candidate(30.0, 0.3, 2e-8), "too": candidate(40.0, 0.2, 1e-8)}
+    chosen, remark = choose(exact, 0.0, Limits(error=5e-8))
+    assert (chosen, remark) == ("exact", "torch's own has an error of 1.0e-07")
+    assert choose(exact, 0.0, Limits(error=0.0)) == (DEFAULT, NOTHING)
 
 
 def test_of_two_about_as_fast_the_more_exact_one() -> None:

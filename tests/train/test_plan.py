@@ -141,13 +141,29 @@ def test_a_plan_of_another_network_is_refused(recipe: train.Recipe, planned: Pat
     with pytest.raises(RunError, match="'conv7', which two lacks"):
         make_plan(recipe, ALONE, planned)
     planned.write_text(text.replace("winograd_4x4", "winograd_4x"))
-    with pytest.raises(RunError, match="unknown; did you mean winograd_4x4"):
+    with pytest.raises(RunError, match="did you mean winograd_4x4"):
+        make_plan(recipe, ALONE, planned)
+    planned.write_text(text.replace("winograd_4x4", "depthwise"))  # for filters of one channel
+    with pytest.raises(RunError, match="conv2 by 'depthwise', which can not"):
         make_plan(recipe, ALONE, planned)
     planned.write_text("{}")
     with pytest.raises(RecordError):
         make_plan(recipe, ALONE, planned)
     with pytest.raises(RunError, match="expected a plan"):
         make_plan(recipe, ALONE, planned.parent / "nothing.json")
+
+
+def test_a_plan_of_another_machine_is_obeyed_and_said(
+    recipe: train.Recipe, planned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("striate.train.plan.progress.say", told.append)
+    make_plan(recipe, ALONE, planned)
+    assert not told
+    found = from_json(Plan, planned.read_bytes())
+    planned.write_bytes(to_json(found.replace(threads=8)))
+    assert make_plan(recipe, ALONE, planned).algorithms == found.algorithms
+    assert "are obeyed" in told[0] and "with 8 threads; this is" in told[0]
 
 
 def test_a_net_follows_a_plan(recipe: train.Recipe, planned: Path) -> None:

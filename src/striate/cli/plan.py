@@ -12,7 +12,7 @@ from striate.cli.estimate import read_bytes
 from striate.cli.options import Json, input_shape
 
 if TYPE_CHECKING:
-    from striate.engine import Plan
+    from striate.engine import LayerPlan, Plan
 
 
 def plan(
@@ -36,14 +36,16 @@ def plan(
         typer.Option("--workspace", metavar="SIZE", help="What a layer may work in: 64MB."),
     ] = None,
     error: Annotated[
-        float | None,
-        typer.Option("--error", metavar="E", min=0.0, help="Largest relative RMS error: 1e-6."),
-    ] = None,
+        float, typer.Option("--error", metavar="E", min=0.0, help="Largest relative RMS error.")
+    ] = 5e-6,
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=3, help="Times each way is measured.")
     ] = 9,
     again: Annotated[
         bool, typer.Option("--again", help="Measure, also what is known of this machine.")
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--candidates", help="Show every way that was measured, by layer.")
     ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the plan there, as JSON.")
@@ -52,7 +54,8 @@ def plan(
 ) -> None:
     """The fastest way to compute each convolution here.
 
-    Every candidate is shown with its time, workspace and error, and why one is chosen.
+    What is chosen is shown with its time beside torch's own, its error against float64, its
+    workspace, whether two calls give the same bits, and why it was chosen.
 
     Measured once for a network, an input and a batch, then known on this machine. A faster
     algorithm replaces torch's own if it is 5% faster for sure.
@@ -73,31 +76,25 @@ def plan(
         rounds=rounds,
         again=again,
     )
-    text = _text(found)
+    text = _text(found, every)
     if out is not None and output.first_process():
         atomic_write(out, to_json(found, indent=2))
         text += f"\n\n{out}"
     output.show(found, text, as_json)
 
 
-def _text(found: Plan) -> str:
+def _text(found: Plan, every: bool) -> str:
+    from striate.engine.choice import NOTHING
+
     key, machine = found.key, found.machine
     what = "training step" if key.direction == "training" else "inference"
     rows = []
     for layer in found.layers:
-        chosen, default = layer.candidates[layer.chosen], layer.candidates["default"]
-        rows.append(
-            (
-                layer.name,
-                layer.chosen,
-                f"{chosen.ms:.2f}",
-                f"{default.ms:.2f}",
-                f"{chosen.relative_rms:.1e}",
-                f"{chosen.workspace_bytes / 1e6:.1f} MB",
-                layer.remark,
-            )
-        )
-    header = ("layer", "chosen", "ms", "default ms", "error", "workspace", "")
+        default = layer.candidates["default"]
+        rows.append((layer.name, *_row(layer, layer.chosen), f"{default.ms:.2f}", layer.remark))
+        others = (name for name in layer.candidates if name != layer.chosen and every)
+        rows += [("", *_row(layer, name), "", "") for name in others]
+    header = ("layer", "chosen", "ms", "error", "workspace", "bits", "default ms", "")
     gain = found.default_ms / found.total_ms if found.total_ms else 1.0
     lines = [
         f"{found.network}, {what}, input {'x'.join(map(str, key.input))}, "
@@ -109,6 +106,20 @@ def _text(found: Plan) -> str:
         f"All convolutions {found.total_ms:.1f} ms, by torch's own {found.default_ms:.1f} ms: "
         f"{gain:.2f} times as fast.",
     ]
+    beyond = sum(layer.remark == NOTHING for layer in found.layers)
+    if beyond:
+        lines.append(f"Nothing keeps within the limits in {output.count(beyond, 'layer')}.")
     if not found.algorithms:
         lines.append("The default wins everywhere: a plan gains nothing here.")
     return "\n".join(lines)
+
+
+def _row(layer: LayerPlan, name: str) -> tuple[str, ...]:
+    found = layer.candidates[name]
+    return (
+        name,
+        f"{found.ms:.2f}",
+        f"{found.relative_rms:.1e}",
+        f"{found.workspace_bytes / 1e6:.1f} MB",
+        "same" if found.deterministic else "differ",
+    )

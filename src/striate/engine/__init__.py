@@ -2,18 +2,21 @@
 
 from striate.engine.accelerating import Choice, Example, accelerate
 from striate.engine.choice import Candidate, LayerPlan, Limits
+from striate.engine.fast import Direction, able
 from striate.engine.planning import Key, Plan, plan, read
 from striate.engine.program import Program
 
 __all__ = [
     "Candidate",
     "Choice",
+    "Direction",
     "Example",
     "Key",
     "LayerPlan",
     "Limits",
     "Plan",
     "Program",
+    "able",
     "accelerate",
     "plan",
     "read",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from striate import design
+from striate.design import Network, Shape
 from striate.engine.activation import in_place, limits
 from striate.engine.choice import DEFAULT
 from striate.engine.kernel import Kernel, Plain, channels_last
@@ -37,6 +38,17 @@ def algorithms(record: design.Layer, node: Node, direction: Direction) -> tuple[
         return _PAIRS if _can("depthwise", problem(before[0].record, before[0], 1)) else ()
     task = problem(record, node, 1)
     return tuple(name for name, worth in _CANDIDATES.items() if worth(task) and _can(name, task))
+
+
+def able(network: Network, name: str, direction: Direction) -> tuple[str, ...]:
+    """Return the names of what can compute a network's convolution, fast or not."""
+    record = next(each for each in network.layers if each.name == name)
+    if not isinstance(record, design.Conv) or len(record.kernel) != 2:
+        return ()
+    task = _problem(record, network.shapes()[record.inputs[0]], 1)
+    found = tuple(name for name, each in ALGORITHMS.items() if each.supports(task))
+    pair = record.groups > 1 or record.kernel == (1, 1)
+    return (*found, "separable") if pair and direction == "inference" else found
 
 
 def kernel(record: design.Conv, node: Node, batch: int, algorithm: str) -> Kernel | None:
@@ -120,7 +132,11 @@ def problem(record: design.Layer, node: Node, batch: int) -> Problem:
     """Return a node's convolution as `striate.ops` describes it."""
     if not isinstance(record, design.Conv):
         raise TypeError(f"{node.name} is no convolution")
-    channels, high, wide = node.shapes[0]
+    return _problem(record, node.shapes[0], batch)
+
+
+def _problem(record: design.Conv, shape: Shape, batch: int) -> Problem:
+    channels, high, wide = shape
     return Problem(
         batch=batch,
         channels=channels,

@@ -16,13 +16,15 @@ import torch
 
 from striate import engine, progress
 from striate.design import Conv, Network
+from striate.engine import Direction
 from striate.errors import RecordError, RunError
 from striate.inference.evaluate import evaluation_batch
 from striate.layers import Conv2d, Net
-from striate.ops import ALGORITHMS, machine
+from striate.ops import machine
 from striate.records import Record, from_json, nearest
 from striate.train.processes import Processes
 from striate.train.recipe import Recipe
+from striate.wording import count
 
 Choice = Literal["measure", "default"] | Path
 _WORTH_THREADS = 25_000_000  # multiply-adds forward, below which threads wait more than they work
@@ -83,16 +85,17 @@ def make_plan(recipe: Recipe, together: Processes, choice: Choice = "default") -
     """
     rows = -(-recipe.batch // (recipe.accumulate * together.world))
     tiny = recipe.network.macs() * rows < _WORTH_THREADS
+    threads = 1 if tiny else torch.get_num_threads()
     training: dict[str, str] = {}
     inference: dict[str, str] = {}
     if isinstance(choice, Path):
-        training, inference = _from_file(choice, recipe)
+        training, inference = _from_file(choice, recipe, threads)
     elif choice == "measure" and together.device.type == "cpu" and not tiny:
         training, inference = _measured(recipe, rows)
     return Plan(
         device=together.device.type,
         machine=_processor(together.device),
-        threads=1 if tiny else torch.get_num_threads(),
+        threads=threads,
         dtype=recipe.precision,
         layout=recipe.layout,
         torch=str(torch.__version__),
@@ -109,7 +112,7 @@ def follow(net: Net, plan: Plan) -> None:
         RunError: the plan names a layer or an algorithm that there is not.
     """
     for name, algorithm in plan.algorithms.items():
-        _check(net.network, name, algorithm)
+        _check(net.network, name, algorithm, "training")
         part = net.get_submodule(name)
         if isinstance(part, Conv2d):
             part.algorithm = algorithm
@@ -126,38 +129,49 @@ def _measured(recipe: Recipe, rows: int) -> tuple[dict[str, str], dict[str, str]
     return step.algorithms, engine.plan(network, batch=batch).algorithms
 
 
-def _from_file(path: Path, recipe: Recipe) -> tuple[dict[str, str], dict[str, str]]:
+def _from_file(path: Path, recipe: Recipe, threads: int) -> tuple[dict[str, str], dict[str, str]]:
     """Read a plan: a run's folder or plan.json, or what `striate plan --out` wrote."""
     file = path / "plan.json" if path.is_dir() else path
     try:
         document = file.read_bytes()
     except OSError as error:
         raise RunError(f"{file}: expected a plan, but it cannot be read ({error}).") from error
+    here = f"{_processor(torch.device('cpu'))} with {count(threads, 'thread')}"
     try:
         found = from_json(engine.Plan, document, str(file))
         trains = found.key.direction == "training"
         plans = (found.algorithms, {}) if trains else ({}, found.algorithms)
+        made = f"{found.machine.cpu}, {found.machine.vector}"
+        there = f"{made} with {count(found.machine.threads, 'thread')}"
     except RecordError:
         own = from_json(Plan, document, str(file))
         plans = (own.algorithms, own.inference)
-    for names in plans:
+        there = f"{own.machine} with {count(own.threads, 'thread')}"
+    directions: tuple[Direction, Direction] = ("training", "inference")
+    for names, direction in zip(plans, directions, strict=True):
         for name, algorithm in names.items():
-            _check(recipe.network, name, algorithm)
+            _check(recipe.network, name, algorithm, direction)
+    if there != here:
+        progress.say(
+            f"The algorithms of {file} are obeyed. They were measured on {there}; this is {here}: "
+            "others may be faster, and the bits of the two will differ."
+        )
     return plans
 
 
-def _check(network: Network, name: str, algorithm: str) -> None:
+def _check(network: Network, name: str, algorithm: str, direction: Direction) -> None:
     layers = [each.name for each in network.layers if isinstance(each, Conv)]
     if name not in layers:
         raise RunError(
             f"The plan has a convolution {name!r}, which {network.name} lacks: it is of another "
             "network."
         )
-    if algorithm not in ALGORITHMS:
-        near = nearest(algorithm, ALGORITHMS)
+    able = engine.able(network, name, direction)
+    if algorithm not in able:
+        near = nearest(algorithm, able)
         raise RunError(
-            f"The plan computes {name} by {algorithm!r}, which is unknown; did you mean "
-            f"{' or '.join(near) or ', '.join(ALGORITHMS)}?"
+            f"The plan computes {name} by {algorithm!r}, which can not compute such a layer; did "
+            f"you mean {' or '.join(near) or ', '.join(able)}?"
         )
 
 
