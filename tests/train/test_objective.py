@@ -77,7 +77,7 @@ def test_no_row_gives_a_loss_of_zero_with_a_gradient(make_network: Callable[...,
     for objective in (
         train.CrossEntropy(label_smoothing=0.1),
         train.Mixup(),
-        train.CutMix(),
+        train.Cutmix(),
         train.DistanceLoss(),
     ):
         none = rows(images, torch.zeros(0, dtype=torch.int64))
@@ -133,7 +133,7 @@ def test_cutmix_pastes_one_rectangle_and_mixes_labels_by_its_area(
             seen.append(mixed)
             return forward(mixed)
 
-        loss = train.CutMix().loss(watched, make_network(), rows(images, labels, seed))
+        loss = train.Cutmix().loss(watched, make_network(), rows(images, labels, seed))
         pasted = (seen[0] == images.flip(0)) & (seen[0] != images)
         assert bool(((seen[0] == images) | pasted).all())
         share = 1 - pasted[0, 0].sum().item() / 64

@@ -34,7 +34,7 @@ MakeRecipe = Callable[..., train.Recipe]
         ('ema={"decay":1}', "recipe.ema: expected 0 <= decay < 1, received decay=1.0."),
         ("objective.label_smoothing=1", "0 <= label_smoothing < 1, received label_smoothing=1.0."),
         ('objective={"kind":"mixup","alpha":0}', "expected an alpha above 0, received alpha=0.0."),
-        ('objective={"kind":"cut_mix","alpha":-1}', "an alpha above 0, received alpha=-1.0."),
+        ('objective={"kind":"cutmix","alpha":-1}', "an alpha above 0, received alpha=-1.0."),
         ('schedule={"kind":"step","drop":0}', "expected a drop above 0, received drop=0.0."),
         ('schedule={"kind":"exponential","gamma":0}', "a gamma above 0, received gamma=0.0."),
         ('schedule={"kind":"inverse_time","k":-1}', "expected k of at least 0, received k=-1.0."),

@@ -72,7 +72,7 @@ def test_ctrl_c_saves_and_resume_goes_on_with_other_workers(
     "changes",
     [
         {"optimiser": train.AdamW(), "layout": "channels_last"},
-        {"optimiser": train.Adam(), "accumulate": 2, "objective": train.CutMix()},
+        {"optimiser": train.Adam(), "accumulate": 2, "objective": train.Cutmix()},
         {"optimiser": train.SGD(momentum=0.0), "clip": 0.1, "precision": "bfloat16"},
         {"precision": "float16", "objective": train.Mixup()},
         {"schedule": train.Plateau(patience=1, by="accuracy"), "epochs": 4},

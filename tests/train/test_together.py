@@ -113,9 +113,9 @@ def frozen_and_two_headed() -> Network:
 def test_three_processes_agree_with_one_on_odd_things(
     plain: train.Recipe, tmp_path: Path, start_together: Start
 ) -> None:
-    """CutMix, frozen and ignored parameters, micro-batches of two: a process has no row."""
+    """Cutmix, frozen and ignored parameters, micro-batches of two: a process has no row."""
     recipe = plain.replace(
-        accumulate=32, objective=train.CutMix(), epochs=1, network=frozen_and_two_headed()
+        accumulate=32, objective=train.Cutmix(), epochs=1, network=frozen_and_two_headed()
     )
     finish(start_together(3, recipe, tmp_path / "three"))
     train.train(recipe, out=tmp_path / "one")

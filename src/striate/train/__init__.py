@@ -20,7 +20,7 @@ from striate.train.losses import (
     balanced_weights,
 )
 from striate.train.muon import Muon
-from striate.train.objective import CrossEntropy, CutMix, DistanceLoss, Mixup, Objective, Rows
+from striate.train.objective import CrossEntropy, Cutmix, DistanceLoss, Mixup, Objective, Rows
 from striate.train.optimiser import SGD, AdaGrad, Adam, AdamW, Optimiser, RMSProp
 from striate.train.plan import Plan
 from striate.train.recipe import DataChoice, Preprocessing, Recipe, SizeUntil, Start
@@ -55,7 +55,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "CrossEntropy",
-    "CutMix",
+    "Cutmix",
     "DataChoice",
     "DistanceLoss",
     "EarlyStop",

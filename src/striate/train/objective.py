@@ -180,11 +180,44 @@ class DistanceLoss(Objective, frozen=True, kw_only=True):
         return weighted(one, forward(rows.images), network)
 
 
-class Mixup(Softmax, frozen=True, kw_only=True):
+class Mixed(NamedTuple):
+    """Rows with others mixed into them.
+
+    Args:
+        images: what the network sees.
+        labels: of the images mixed in.
+        share: of the row's own label in the loss; the rest is that of the other.
+    """
+
+    images: Tensor
+    labels: Tensor
+    share: float
+
+
+class Mixing(Softmax, frozen=True, kw_only=True):
+    """Cross-entropy on images mixed of two, against their labels in the same proportion.
+
+    The partner of row i of the (micro-)batch is its row -1 - i.
+    """
+
+    def mix(self, rows: Rows) -> Mixed:
+        """Return the rows, each with its partner mixed in."""
+        raise NotImplementedError
+
+    def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
+        """Return the mixed cross-entropy summed over the rows."""
+        mixed = self.mix(rows)
+        outputs = forward(mixed.images)
+        own = self.cross_entropy(outputs, network, rows.labels)
+        other = self.cross_entropy(outputs, network, mixed.labels)
+        return mixed.share * own + (1 - mixed.share) * other
+
+
+class Mixup(Mixing, frozen=True, kw_only=True):
     """Cross-entropy on weighted means of two images, against the same mean of their labels.
 
     x = w a + (1 - w) b, loss = w loss(a's label) + (1 - w) loss(b's label), w ~ Beta(alpha, alpha),
-    one w a batch. The partner of row i of the (micro-)batch is its row -1 - i.
+    one w a batch.
 
     Source: Zhang et al., "mixup", ICLR 2018.
     """
@@ -195,21 +228,18 @@ class Mixup(Softmax, frozen=True, kw_only=True):
         super().__post_init__()
         expect(self.alpha > 0, "an alpha above 0", alpha=self.alpha)
 
-    def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
-        """Return the mixed cross-entropy summed over the rows."""
-        chance = rows.stream()
-        share = _beta(chance, self.alpha)
-        other_images, other_labels = _partners(rows)
-        outputs = forward(other_images.lerp(rows.images, share))
-        own = self.cross_entropy(outputs, network, rows.labels)
-        return share * own + (1 - share) * self.cross_entropy(outputs, network, other_labels)
+    def mix(self, rows: Rows) -> Mixed:
+        """Return the weighted means of each row and its partner."""
+        share = _beta(rows.stream(), self.alpha)
+        others, labels = _partners(rows)
+        return Mixed(others.lerp(rows.images, share), labels, share)
 
 
-class CutMix(Softmax, frozen=True, kw_only=True):
+class Cutmix(Mixing, frozen=True, kw_only=True):
     """Cross-entropy on images with a rectangle of another pasted in, labels mixed by area.
 
     The rectangle has the image's proportions and the share 1 - w of its area before clipping,
-    w ~ Beta(alpha, alpha), one a batch. The partner of row i of the (micro-)batch is row -1 - i.
+    w ~ Beta(alpha, alpha), one a batch.
 
     Source: Yun et al., "CutMix", ICCV 2019, section 3.
     """
@@ -220,20 +250,17 @@ class CutMix(Softmax, frozen=True, kw_only=True):
         super().__post_init__()
         expect(self.alpha > 0, "an alpha above 0", alpha=self.alpha)
 
-    def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
-        """Return the mixed cross-entropy summed over the rows."""
+    def mix(self, rows: Rows) -> Mixed:
+        """Return each row with a rectangle of its partner."""
         height, width = rows.images.shape[-2:]
         chance = rows.stream()
         side = float((1.0 - _beta(chance, self.alpha)) ** 0.5)
         top, bottom = _span(float(chance.uniform("row")), side, height)
         left, right = _span(float(chance.uniform("column")), side, width)
-        other_images, other_labels = _partners(rows)
+        others, labels = _partners(rows)
         images = rows.images.clone()
-        images[..., top:bottom, left:right] = other_images[..., top:bottom, left:right]
-        outputs = forward(images)
-        share = 1.0 - (bottom - top) * (right - left) / (height * width)
-        own = self.cross_entropy(outputs, network, rows.labels)
-        return share * own + (1 - share) * self.cross_entropy(outputs, network, other_labels)
+        images[..., top:bottom, left:right] = others[..., top:bottom, left:right]
+        return Mixed(images, labels, 1.0 - (bottom - top) * (right - left) / (height * width))
 
 
 def weighted(
