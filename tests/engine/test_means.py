@@ -47,7 +47,7 @@ def test_they_become_one_node() -> None:
         ["Affine", "AvgPool", "Conv"],
     ]
     last = made.nodes[-1]
-    assert last.layers == ["norm", "relu", "pool", "conv"] and made.output == last.name
+    assert last.layers == ["norm", "relu", "pool", "conv"] and made.outputs == (last.name,)
     assert [part.shape for part in last.parts] == [(18, 13, 14), (18, 6, 7), (10, 6, 7)]
 
 

@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from striate.engine import fast
+from striate.engine.agreement import agree
 from striate.engine.choice import DEFAULT
 from striate.engine.kernel import Kernel
 from striate.engine.lower import kernel
 from striate.engine.memory import keep_freed_memory
 from striate.engine.node import Node, graph
+from striate.engine.parts import by_torch
 from striate.engine.planning import Plan
 from striate.engine.planning import plan as measured
 from striate.engine.program import Program
 from striate.engine.simplify import simplify
 from striate.errors import UsageError
-from striate.layers import Net, build, describe
+from striate.layers import Net, build
+from striate.layers.describe import evaluation
+from striate.layers.opaque import Part, Read, Returned
 
-Example = Tensor | Sequence[int] | None
+One = Tensor | Sequence[int]
+Example = One | Sequence[One] | None
 Choice = Literal["measure", "default"] | Plan | Mapping[str, str]
+
+
+class Source(NamedTuple):
+    """What a program is made from.
+
+    Args:
+        net: with its weights.
+        batch: images at a time that it is made for.
+        algorithms: of convolutions, by the layers' names.
+        values: names of those that it returns; the main output where there are none.
+        returned: how, of these.
+    """
+
+    net: Net
+    batch: int
+    algorithms: dict[str, str]
+    values: tuple[str, ...] = ()
+    returned: Returned | None = None
 
 
 def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "measure") -> Program:
@@ -30,13 +53,17 @@ def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "me
 
     Batch-norm goes into the weights, activations and additions into the convolutions before them,
     what evaluation does without goes away; images are in channels-last order throughout, weights in
-    the order that oneDNN likes best. The weights are copied or shared as they are now: train the
-    module afterwards, and accelerate it again.
+    the order that oneDNN likes best. What no layer on paper describes is computed by torch, by the
+    calls that the module makes, between ours; such a program is compared with its module once. The
+    weights are copied or shared as they are now: train the module afterwards, and accelerate it
+    again.
 
     Args:
-        module: a Net, or any module that `striate.describe` can describe.
-        example: a batch of images, or the shape of one without batch; memory is laid out for that
-            many images, any other number works. A Net knows its own shape.
+        module: a Net, or any module whose forward shapes lead through; it may return any structure
+            of tensors.
+        example: a batch of images, or the shape of one without batch; several where the module
+            takes more. Memory is laid out for that many images, any other number works. A Net
+            knows its own shape.
         plan: how convolutions are computed on a CPU: `measure` times what there is for each and
             keeps the result for this machine (some seconds at first, nothing later), `default`
             leaves all to torch; or a plan, or algorithms by the layers' names.
@@ -45,7 +72,8 @@ def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "me
         The program, an nn.Module.
 
     Raises:
-        DesignError: a part of the module cannot be described, or built.
+        DesignError: the module looks at values, outside of all submodules; or what was made of it
+            does not agree with it.
         WeightsError: a Net whose modules are no longer those of its record.
         UsageError: no example for a module that is no Net, or one that does not fit.
 
@@ -57,36 +85,87 @@ def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "me
         >>> bool(torch.allclose(fast(images), net(images), atol=1e-6))
         True
     """
-    net = _net(module, example)
-    batch = len(example) if isinstance(example, Tensor) and example.dim() else 1
-    chosen = _algorithms(net, batch, plan)
+    examples = _several(example)
+    if isinstance(module, Program):
+        return _again(module, examples)
+    source = _source(module, example)
+    batch = next((len(each) for each in examples if isinstance(each, Tensor) and each.dim()), 1)
+    chosen = _algorithms(source.net, batch, plan)
+    made = program(source._replace(batch=batch, algorithms=chosen))
+    if any(isinstance(each, Part) for each in source.net.modules()):
+        agree(made, module, [each if isinstance(each, Tensor) else None for each in examples])
+    return made
+
+
+def program(source: Source) -> Program:
+    """Return the program for a net.
+
+    Args:
+        source: the net, and how it is computed.
+    """
+    net, batch, chosen = source.net, source.batch, source.algorithms
     like = next((each for each in net.parameters() if each.is_floating_point()), torch.empty(0))
 
     def algorithm(node: Node) -> str:
         return next((chosen[name] for name in node.layers if name in chosen), DEFAULT)
 
     def make(node: Node) -> Kernel:
+        if node.name in torchs:
+            return torchs[node.name]
         return kernel(node.record, node, batch, algorithm(node))
 
     with torch.no_grad():
-        nodes = simplify(graph(net), lambda node: fast.pools(node, algorithm(node)))
-        program = Program(nodes, make, like, chosen)
+        made = graph(net, source.values or None)
+        nodes = simplify(made, lambda node: fast.pools(node, algorithm(node)))
+        torchs = by_torch(nodes)
+        ready = Program(nodes, make, like, chosen, source.returned)
     keep_freed_memory()  # from here on: what making it took goes back to the system
-    return program
+    return ready
 
 
-def _net(module: nn.Module, example: Example) -> Net:
-    shape = tuple(example.shape[1:]) if isinstance(example, Tensor) else example
-    if not isinstance(module, Net):
-        if example is None or shape is None:
-            raise UsageError(
-                "Expected an example, as a batch of images or the shape of one, to accelerate a "
-                f"{type(module).__name__} with; received none."
-            )
-        return build(describe(module, example), parameters=module)
-    if shape is None or tuple(shape) == module.network.input_shape:
-        return module
-    return build(module.network.with_input(tuple(shape)), parameters=module)
+def _again(program: Program, examples: Sequence[One]) -> Program:
+    """Return a program that is one already, where it is for images of that size."""
+    shapes = [tuple(each.shape[1:] if isinstance(each, Tensor) else each) for each in examples]
+    own = [each.shape for each in program.network.inputs]
+    if shapes in ([], own):
+        return program
+    raise UsageError(
+        f"{program.network.name} is accelerated already: expected an example of shape "
+        f"{', '.join(map(str, own))}, received {', '.join(map(str, shapes))}. For images of "
+        "another size accelerate the module that it was made from."
+    )
+
+
+def _source(module: nn.Module, example: Example) -> Source:
+    """Return a net of the module's tensors, and what of it is returned; its plan is left open."""
+    if isinstance(module, Net):
+        return Source(_fitting(module, _several(example)), 1, {})
+    if example is None:
+        raise UsageError(
+            "Expected an example, as a batch of images or the shape of one, to accelerate a "
+            f"{type(module).__name__} with; received none."
+        )
+    found = evaluation(module, example)
+    net = build(found.network, parameters=module, parts=found.parts)
+    plain = found.returned.leaves == (Read(0),) and found.returned.spec.is_leaf()
+    return Source(net, 1, {}, found.values, None if plain else found.returned)
+
+
+def _fitting(net: Net, examples: Sequence[One]) -> Net:
+    """Return a net for images of the example's size."""
+    shapes = [tuple(each.shape[1:] if isinstance(each, Tensor) else each) for each in examples]
+    if not shapes or shapes[0] == net.network.input_shape:
+        return net
+    return build(net.network.with_input(shapes[0]), parameters=net)
+
+
+def _several(example: Example) -> list[One]:
+    """Return the example of each input."""
+    if example is None:
+        return []
+    if isinstance(example, Tensor) or all(isinstance(each, int) for each in example):
+        return [cast(One, example)]
+    return list(cast("Sequence[One]", example))
 
 
 def _algorithms(net: Net, batch: int, plan: Choice) -> dict[str, str]:

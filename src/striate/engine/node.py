@@ -78,12 +78,12 @@ class Graph:
     Args:
         network: on paper.
         nodes: in execution order.
-        output: name of the value that is the answer.
+        outputs: names of the values that are the answer.
     """
 
     network: Network
     nodes: list[Node]
-    output: str
+    outputs: tuple[str, ...]
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -100,11 +100,12 @@ class Graph:
         return found
 
 
-def graph(net: Net, *, native: bool | None = None) -> Graph:
+def graph(net: Net, outputs: tuple[str, ...] | None = None, *, native: bool | None = None) -> Graph:
     """Return what a net computes in evaluation, one node a layer.
 
     Args:
         net: with its weights, or without memory for them.
+        outputs: names of the values that are the answer; the main output unless given.
         native: whether it will compute in float32 on a CPU; read off the weights unless given.
 
     Raises:
@@ -135,13 +136,15 @@ def graph(net: Net, *, native: bool | None = None) -> Graph:
         )
         for layer in layers
     ]
-    return Graph(network, nodes, network.outputs[0].source)
+    return Graph(network, nodes, outputs or (network.outputs[0].source,))
 
 
 def check(net: Net, layers: Iterable[design.Layer]) -> None:
     """Refuse a net whose modules somebody exchanged, so that its record tells something else."""
     for layer in layers:
         own = net.get_submodule(layer.name)
+        if isinstance(layer, design.Opaque):  # nothing on paper says what it computes
+            continue
         with torch.device("meta"):
             expected = module(layer, *net.network.input_shapes(layer))
         if type(own) is not type(expected) or _told(own) != _told(expected):

@@ -104,7 +104,8 @@ def _joined(graph: Graph, kernels: Kernels) -> dict[str, tuple[str, int]]:
             continue
         first = 0
         for name, shape in zip(node.inputs, node.shapes, strict=True):
-            if name in made and name not in inside and name != graph.output and reads_slices(name):
+            whole = name in inside or name in graph.outputs
+            if name in made and not whole and reads_slices(name):
                 inside[name] = (node.name, first)
             first += shape[0]
     return inside
@@ -126,6 +127,7 @@ def _lives(graph: Graph, owners: dict[str, tuple[str, int]]) -> dict[str, int]:
         for name in [*node.reads, node.name]:
             if name in owners:
                 last[owners[name][0]] = step
-    if graph.output in owners:
-        last[owners[graph.output][0]] = len(graph.nodes)
+    for name in graph.outputs:
+        if name in owners:
+            last[owners[name][0]] = len(graph.nodes)
     return last

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import nn
 
 import striate
 from striate import design, progress
@@ -117,9 +118,6 @@ def plan(
 
     Returns:
         The plan.
-
-    Raises:
-        DesignError: a layer that can only be counted.
     """
     key = _key(network, batch, direction, layout)
     path = cache_folder() / "plans" / f"{digest(key)}.json"
@@ -199,7 +197,7 @@ def _measure(network: Network, key: Key, rounds: int) -> tuple[LayerPlan, ...]:
 
 def _convolutions(network: Network, direction: Direction) -> list[Node]:
     """Return the nodes to plan, with tensors that have shapes and no memory."""
-    made = graph(build(network, seed=None), native=True)
+    made = graph(build(network, seed=None, parts=_unplanned(network)), native=True)
     if direction == "inference":
         nodes = simplify(made).nodes
     else:
@@ -209,6 +207,12 @@ def _convolutions(network: Network, direction: Direction) -> list[Node]:
     return [
         node for node in nodes if isinstance(node.record, design.Conv) and node.weight is not None
     ]
+
+
+def _unplanned(network: Network) -> dict[str, nn.Module]:
+    """Return stand-ins for what is computed by torch in any case."""
+    opaque = (each.name for each in network.layers if isinstance(each, design.Opaque))
+    return {name: nn.Identity() for name in opaque}
 
 
 def _signature(node: Node) -> object:

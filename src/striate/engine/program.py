@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from striate.engine.kernel import Kernel, channels_last
 from striate.engine.node import Graph, Node
 from striate.engine.places import Place, Places
 from striate.errors import UsageError
+from striate.layers.opaque import Returned
 from striate.ops.native import Call
 from striate.ops.tape import Tape, recording
 
@@ -102,21 +104,26 @@ class Workspace:
 
 
 class Program(nn.Module):
-    """A network made fast for inference: an ordinary module with one answer.
+    """A network made fast for inference: an ordinary module, without parameters of its own.
 
     The weights are those of the moment it was made; training it, or the net it came from, does not
-    change it. Calls from several threads at once do not meet.
+    change it. Calls from several threads at once do not meet. It is for inference only: nothing
+    flows back through it.
 
     Attributes:
         network: on paper.
         algorithms: the convolution algorithm of each layer that has a choice.
+        like: an empty tensor of its precision, where it computes.
 
     Input shape: (batch, *network.input_shape), one tensor for each input.
-    Output shape: (batch, classes)
+    Output shape: (batch, classes), or whatever structure of tensors the module returned.
 
     Raises:
-        UsageError: an input of another shape or precision, or on another device.
+        UsageError: an input of another shape or precision, on another device, or one that asks for
+            a gradient.
     """
+
+    one_part = True  # to whoever describes a module that has one in it
 
     def __init__(
         self,
@@ -124,32 +131,40 @@ class Program(nn.Module):
         make: Callable[[Node], Kernel],
         like: Tensor,
         algorithms: dict[str, str] | None = None,
+        returned: Returned | None = None,
     ) -> None:
         super().__init__()
         self.network: Network = graph.network
         self.algorithms = dict(algorithms or {})
-        self._like = like.detach().new_empty(0)
+        self.like = like.detach().new_empty(0)
         kernels = {node.name: _kernel(node, make) for node in graph.nodes}
         places = Places(graph, kernels)
         self._steps = _steps(graph, kernels, places)
         self._as_they_come = _as_they_come(self._steps, len(graph.inputs))
         self._values = len(graph.inputs) + len(graph.nodes)
-        self._answer = _indices(graph)[graph.output]
+        self._answers = tuple(_indices(graph)[name] for name in graph.outputs)
+        self._returned = returned
         self._sizes = places.sizes
         self._places = list(dict.fromkeys(step.place for step in self._steps if step.place))
         self._idle: list[Workspace] = []
         self.train(False)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Run the network: (batch, *input shape) -> (batch, classes)."""
+    def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
+        """Run the network: (batch, *input shape) -> (batch, classes), or what the module gave."""
+        if named:
+            inputs = self._ordered(inputs, named)
         batch = self._check(inputs)
+        workspace = self._take(batch)
         with torch.inference_mode():
-            workspace = self._take(batch)
-            answer = self._run(inputs, workspace, batch)
-            self._idle.append(workspace)
-        return answer.clone(memory_format=torch.contiguous_format)
+            answers = self._run(inputs, workspace, batch)
+        if self._returned is None:
+            given: Any = answers[0].clone(memory_format=torch.contiguous_format)
+        else:
+            given = self._returned.made(answers, batch)
+        self._idle.append(workspace)  # not before the answers are copied
+        return given
 
-    def _run(self, inputs: tuple[Tensor, ...], workspace: Workspace, batch: int) -> Tensor:
+    def _run(self, inputs: tuple[Tensor, ...], workspace: Workspace, batch: int) -> list[Tensor]:
         values: list[Tensor | None] = [None] * self._values
         for index, (each, like) in enumerate(zip(inputs, self.network.inputs, strict=True)):
             image = len(like.shape) == 3 and index not in self._as_they_come
@@ -162,7 +177,7 @@ class Program(nn.Module):
             scripts[key] = self._steps
         elif scripts[key] is self._steps:
             scripts[key] = _noted(self._steps, values, views)
-            return self._answer_of(values)
+            return self._answers_of(values)
         for step in scripts[key]:
             if isinstance(step, Taped):
                 step.tape()
@@ -172,13 +187,24 @@ class Program(nn.Module):
                 _do(step, values, views)
                 for index in step.drops:
                     values[index] = None
-        return self._answer_of(values)
+        return self._answers_of(values)
 
-    def _answer_of(self, values: list[Tensor | None]) -> Tensor:
-        answer = values[self._answer]
-        if answer is None:
-            raise RuntimeError("the answer was dropped")
-        return answer
+    def _answers_of(self, values: list[Tensor | None]) -> list[Tensor]:
+        found = [values[index] for index in self._answers]
+        answers = [each for each in found if each is not None]
+        if len(answers) < len(found):
+            raise RuntimeError("an answer was dropped")
+        return answers
+
+    def _ordered(self, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """Return inputs given by name in their order."""
+        names = [each.name for each in self.network.inputs][len(inputs) :]
+        if set(names) != named.keys():
+            raise UsageError(
+                f"{self.network.name}: expected the inputs {', '.join(names) or 'no more'}, "
+                f"received {', '.join(named)}."
+            )
+        return *inputs, *(named[name] for name in names)
 
     def _check(self, inputs: tuple[Tensor, ...]) -> int:
         wanted = self.network.inputs
@@ -188,6 +214,11 @@ class Program(nn.Module):
                 f"{self.network.name}: expected {len(wanted)} inputs ({names}), received "
                 f"{len(inputs)}."
             )
+        if not all(isinstance(each, Tensor) for each in inputs):
+            raise UsageError(
+                f"{self.network.name}: expected tensors, received "
+                f"{', '.join(type(each).__name__ for each in inputs)}."
+            )
         batch = len(inputs[0]) if inputs[0].dim() else 0
         for each, like in zip(inputs, wanted, strict=True):
             if tuple(each.shape) != (batch, *like.shape):
@@ -196,10 +227,16 @@ class Program(nn.Module):
                     f"{', '.join(map(str, like.shape))}), received {tuple(each.shape)}. A network "
                     "for another input is accelerated with an example of that size."
                 )
-            if each.dtype != self._like.dtype or each.device != self._like.device:
+            if each.dtype != self.like.dtype or each.device != self.like.device:
                 raise UsageError(
-                    f"{self.network.name}: expected {like.name} as {self._like.dtype} on "
-                    f"{self._like.device}, received {each.dtype} on {each.device}."
+                    f"{self.network.name}: expected {like.name} as {self.like.dtype} on "
+                    f"{self.like.device}, received {each.dtype} on {each.device}."
+                )
+            if each.requires_grad and torch.is_grad_enabled():
+                raise UsageError(
+                    f"{self.network.name}: expected {like.name} without a gradient, since this is "
+                    "for inference only; received one that requires it. Call it under "
+                    "torch.no_grad(), or use the module it was made from."
                 )
         return batch
 
@@ -208,8 +245,16 @@ class Program(nn.Module):
         try:
             workspace = self._idle.pop()
         except IndexError:
-            return Workspace(self._sizes, batch, self._like)
-        return workspace if workspace.batch >= batch else Workspace(self._sizes, batch, self._like)
+            return Workspace(self._sizes, batch, self.like)
+        return workspace if workspace.batch >= batch else Workspace(self._sizes, batch, self.like)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Program:
+        """Return a program with memory of its own; what both only read is shared."""
+        made = Program.__new__(Program)
+        memo[id(self)] = made
+        made.__dict__.update({name: copy(value) for name, value in self.__dict__.items()})
+        made._idle = []
+        return made
 
     def extra_repr(self) -> str:
         """Return what print(module) shows in the brackets: one line a step."""
@@ -300,7 +345,7 @@ def _steps(graph: Graph, kernels: dict[str, Kernel | None], places: Places) -> l
             drops=tuple(
                 index[name]
                 for name in dict.fromkeys(node.reads)
-                if last[index[name]] == node.name and name != graph.output
+                if last[index[name]] == node.name and name not in graph.outputs
             ),
         )
         for node in graph.nodes

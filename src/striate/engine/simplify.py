@@ -113,7 +113,7 @@ def _drop(graph: Graph) -> None:
         else:
             kept.append(node)
     graph.nodes = kept
-    graph.output = renamed.get(graph.output, graph.output)
+    graph.outputs = tuple(renamed.get(name, name) for name in graph.outputs)
 
 
 def _fold(graph: Graph) -> None:
@@ -202,7 +202,7 @@ def _pool_earlier(graph: Graph) -> None:
     readers = graph.readers()
     for place, node in enumerate(graph.nodes):
         after = readers[node.name][0] if len(readers[node.name]) == 1 else None
-        if after is None or node.name == graph.output or not _mixes(node) or not _means(after):
+        if after is None or node.name in graph.outputs or not _mixes(node) or not _means(after):
             continue
         if node.residual is not None or node.activation is not None or node.first is not None:
             continue
@@ -285,7 +285,8 @@ def _absorb(graph: Graph, fuse: Callable[[Node, Node], bool]) -> None:
             nobody else reads what the host gave.
     """
     readers = {name: len(nodes) for name, nodes in graph.readers().items()}
-    readers[graph.output] = readers.get(graph.output, 0) + 1
+    for name in graph.outputs:
+        readers[name] = readers.get(name, 0) + 1
     makers: dict[str, Node] = {}
     kept: list[Node] = []
     for node in graph.nodes:

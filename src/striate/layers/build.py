@@ -16,7 +16,13 @@ from striate.layers.net import Net, Scope, scope_class, tie
 from striate.layers.source import class_source, steps
 
 
-def build(network: Network, *, seed: int | None = 0, parameters: nn.Module | None = None) -> Net:
+def build(
+    network: Network,
+    *,
+    seed: int | None = 0,
+    parameters: nn.Module | None = None,
+    parts: Mapping[str, nn.Module] | None = None,
+) -> Net:
     """Build a network; torch's global generator is not touched.
 
     Args:
@@ -26,12 +32,13 @@ def build(network: Network, *, seed: int | None = 0, parameters: nn.Module | Non
             (`net.load_state_dict(state, assign=True)`).
         parameters: a module whose parameters and buffers are shared, by name, instead; where
             the network describes it, by the names it has there.
+        parts: modules, by name, for layers that can only be counted.
 
     Returns:
         The Net, in training mode, float32, on the CPU.
 
     Raises:
-        DesignError: a layer that can only be counted.
+        DesignError: a layer that can only be counted, and has no part.
         WeightsError: `parameters` lacks a tensor, or has one of another shape.
 
     Example:
@@ -41,13 +48,15 @@ def build(network: Network, *, seed: int | None = 0, parameters: nn.Module | Non
         (2, 10)
     """
     with torch.device("meta"):
-        net = cast(Net, _scope(network, ""))
+        net = cast(Net, _scope(network, "", parts or {}))
     tie(net)
     if parameters is not None:
         adopt(net, {**dict(parameters.named_parameters()), **dict(parameters.named_buffers())})
         return net
+    own = dict(net.named_parameters())
     for parameter in network.parameters():
-        net.get_parameter(parameter.name).requires_grad_(parameter.trainable)
+        if parameter.name in own:  # a part has its own
+            own[parameter.name].requires_grad_(parameter.trainable)
     if seed is not None:
         _allocate(net, seed)
     return net
@@ -90,7 +99,7 @@ def _by_our_names(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, 
     return {**tensors, **ours}
 
 
-def _scope(network: Network, scope: str) -> Scope:
+def _scope(network: Network, scope: str, parts: Mapping[str, nn.Module]) -> Scope:
     place = f"{network.name}.{scope}" if scope else network.name
     made = scope_class(not scope, place, class_source(network, scope))()
     if isinstance(made, Net):
@@ -98,7 +107,10 @@ def _scope(network: Network, scope: str) -> Scope:
     layers = {layer.name: layer for layer in network.layers}
     for step in steps(network, scope):
         layer = layers.get(step.path)
-        child = _scope(network, step.path) if layer is None else _leaf(network, layer)
+        if layer is None:
+            child: nn.Module = _scope(network, step.path, parts)
+        else:
+            child = parts[layer.name] if layer.name in parts else _leaf(network, layer)
         made.add_module(step.child, child)
     return made
 

@@ -147,5 +147,7 @@ def _dropout(
     training: bool = True,
     inplace: bool = False,
 ) -> list[str]:
+    if training and p and not call.tracer.training:
+        raise Unknown("it drops in evaluation, too")
     kind = design.Dropout if call.name == "dropout" else design.ChannelDropout
     return [call.put(kind, call.value(input), p=float(p))]

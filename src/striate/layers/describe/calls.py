@@ -17,6 +17,7 @@ from striate.design import BatchNorm, Layer, Shape
 from striate.errors import StriateError
 
 if TYPE_CHECKING:
+    from striate.layers.describe.recorder import Noted
     from striate.layers.describe.trace import Tracer
 
 ROWS = 13  # of the batch that is traced; an odd prime, so that no other size passes for it
@@ -50,6 +51,7 @@ class Call:
     Attributes:
         values: names of the values it reads.
         loose: whether the tensors that come out may have another shape than on paper.
+        noted: how to make it again, where that is kept.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Call:
         self._names = names
         self.values = list(dict.fromkeys(each for each in names.values() if each))
         self.loose, self.function = False, function
+        self.noted: Noted | None = None
 
     def value(self, tensor: Any, *, loose: bool = False) -> str:
         """Return the name of the value that a tensor is.

@@ -54,11 +54,23 @@ _WHOLE = (
     nn.TransformerEncoderLayer,
     nn.TransformerDecoderLayer,
 )
+_WAY_OUT = (
+    "{}: expected a forward that shapes lead through, received one where {}. Put what looks at "
+    "values into a submodule of its own, which then runs as it is; or accelerate the submodules."
+)
 _MOST = 64  # parts taken as opaque before the whole is
 
 
-def follow(module: nn.Module, inputs: Sequence[Input], *, train: bool) -> Traced:
+def follow(
+    module: nn.Module, inputs: Sequence[Input], *, train: bool, recorded: bool = False
+) -> Traced:
     """Trace one forward pass; the module is left as it was found.
+
+    Args:
+        module: whose forward it is.
+        inputs: that it is called with.
+        train: in training mode.
+        recorded: whether calls are noted, so that they can be made again.
 
     Raises:
         DesignError: its forward fails; with the table up to there.
@@ -66,16 +78,20 @@ def follow(module: nn.Module, inputs: Sequence[Input], *, train: bool) -> Traced
     opaque = {
         path: f"there is no record for {type(part).__name__}"
         for path, part in module.named_modules()
-        if isinstance(part, _WHOLE)
+        if isinstance(part, _WHOLE) or getattr(part, "one_part", False) is True
     }
     while True:
         try:
-            return _pass(module, inputs, train, opaque)
+            return _pass(module, inputs, train, opaque, recorded)
         except _Stopped as stopped:
             path = "" if len(opaque) >= _MOST else stopped.path
             if path in opaque:
                 raise DesignError(
                     f"{type(module).__name__} cannot be described: {stopped.reason}"
+                ) from stopped
+            if recorded and not path:
+                raise DesignError(
+                    _WAY_OUT.format(type(module).__name__, stopped.reason)
                 ) from stopped
             opaque[path] = stopped.reason
 
@@ -89,7 +105,11 @@ class _Stopped(Exception):
 
 
 def _pass(
-    module: nn.Module, inputs: Sequence[Input], train: bool, opaque: dict[str, str]
+    module: nn.Module,
+    inputs: Sequence[Input],
+    train: bool,
+    opaque: dict[str, str],
+    recorded: bool,
 ) -> Traced:
     real = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     parts = dict(module.named_modules())
@@ -97,7 +117,8 @@ def _pass(
         warnings.simplefilter("ignore")  # of what torch says to those who compute
         module.train(train)
         tensors = {name: _on_meta(each) for name, each in real.items()}
-        tracer = Tracer(module, tensors)
+        dtype = next((p.dtype for p in real.values() if p.dtype.is_floating_point), torch.float32)
+        tracer = Tracer(module, tensors, dtype, recorded)
         for path, reason in opaque.items():
             if any(other != path and _within(path, other) for other in opaque):
                 continue  # what is in an opaque part runs as it is
@@ -109,7 +130,6 @@ def _pass(
                 tensors = {n: t for n, t in tensors.items() if not _within(n, path)}
             else:
                 part.forward = run
-        dtype = next((p.dtype for p in real.values() if p.dtype.is_floating_point), torch.float32)
         given = [torch.empty(ROWS, *each.shape, dtype=dtype, device="meta") for each in inputs]
         for each, tensor in zip(inputs, given, strict=True):
             tracer.shapes[each.name] = each.shape
@@ -162,10 +182,13 @@ def _traced(tracer: Tracer, returned: Any, module: nn.Module) -> Traced:
             f"{type(module).__name__} returns no tensor that depends on its input: expected a "
             f"tensor, or a dict, tuple or list of some, received {type(returned).__name__}"
         )
+    if tracer.recorder is not None:
+        made = tracer.recorder.returns(returned)
+        outputs += [(f"made_{value}", value) for value in made]
     if not tracer.steps:
         layer = Identity(name=tracer.fresh(), inputs=(outputs[0][1],))
         outputs = [(name, tracer.put(layer, {})) for name, _ in outputs[:1]]
-    return Traced(tuple(tracer.steps), tuple(outputs))
+    return Traced(tuple(tracer.steps), tuple(outputs), tracer.recorder)
 
 
 def _explain_stop(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from striate.design import Dropout, Layer, Opaque
 from striate.design.elementwise import ChannelDropout
+from striate.layers.describe.recorder import Recorder
 from striate.layers.describe.steps import Step
 
 
@@ -20,10 +21,12 @@ class Traced(NamedTuple):
     Args:
         steps: in order.
         outputs: what it returned: names given by the module (or made up), and values.
+        recorder: that noted the calls, where that was asked for.
     """
 
     steps: tuple[Step, ...]
     outputs: tuple[tuple[str, str], ...]
+    recorder: Recorder | None = None
 
 
 class Merged(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,10 @@ from striate.layers.describe.follow import follow, renamed
 from striate.layers.describe.merging import Merged, Traced, merge
 from striate.layers.describe.naming import names_of
 from striate.layers.describe.proof import prove as prove_
+from striate.layers.describe.realised import Realised
+from striate.layers.describe.recorder import Value
 from striate.layers.describe.steps import Step
+from striate.layers.opaque import Part, Read, Returned
 
 One = Sequence[int] | Tensor  # a shape without batch, or an example with one
 Shapes = One | Sequence[One] | Mapping[str, One]
@@ -67,10 +70,61 @@ def describe(
     module_ = _materialised(module, inputs)
     evaluation = follow(module_, inputs, train=False)
     training, reason = _training(module_, inputs)
-    network = _network(title, inputs, merge(evaluation, training), module_, reason)
+    network, _ = _network(title, inputs, merge(evaluation, training), module_, reason)
     if prove:
         prove_(network, module)
     return network
+
+
+class Evaluation(NamedTuple):
+    """A module as it computes in evaluation.
+
+    Args:
+        network: on paper.
+        parts: what computes its opaque layers, by name.
+        values: names on paper of what the module returns.
+        returned: how, of these.
+    """
+
+    network: Network
+    parts: dict[str, Part]
+    values: tuple[str, ...]
+    returned: Returned
+
+
+def evaluation(module: nn.Module, input: Shapes) -> Evaluation:
+    """Describe a module in evaluation, with the calls of torch that no record fits.
+
+    Those have copies of the module's tensors; `layers.build(network, parameters=module,
+    parts=parts)` computes the same.
+
+    Args:
+        module: any nn.Module.
+        input: as `describe` takes it.
+
+    Raises:
+        DesignError: the module's forward fails on this input, or looks at values outside of all
+            submodules.
+    """
+    module = _bare(module)
+    inputs = _inputs(module, input)
+    followed = follow(module, inputs, train=False, recorded=True)
+    recorder = followed.recorder
+    if recorder is None:
+        raise TypeError("nothing was recorded")
+    merged = Merged(followed.steps, followed.outputs)
+    network, names = _network(type(module).__name__, inputs, merged, module, "")
+    ours = {step.layer.name: step.layer.inputs for step in _needed(merged)}
+    made = Realised(module).described(recorder, ours)
+    values, leaves = list[str](), list[Any]()
+    for leaf in made.returned.leaves:
+        if isinstance(leaf, Value):
+            name = names.get(leaf.name, leaf.name)
+            values += [] if name in values else [name]
+            leaf = Read(values.index(name), leaf.shape, leaf.dtype)
+        leaves.append(leaf)
+    parts = {names[name]: part for name, part in made.parts.items()}
+    return Evaluation(network, parts, tuple(values), Returned(made.returned.spec, tuple(leaves)))
 
 
 def _training(module: nn.Module, inputs: Sequence[Input]) -> tuple[Traced | None, str]:
@@ -156,7 +210,8 @@ def _stand_in(tensor: Tensor) -> Tensor:
 
 def _network(
     title: str, inputs: tuple[Input, ...], merged: Merged, module: nn.Module, reason: str
-) -> Network:
+) -> tuple[Network, dict[str, str]]:
+    """Return the network, and the name in it of each value."""
     steps = _needed(merged)
     names = names_of(steps, [each.name for each in inputs])
     layers = list(renamed([step.layer for step in steps], names))
@@ -172,13 +227,14 @@ def _network(
     if unused := _unused(steps, module):
         notes.append(f"parameters that nothing reads: {', '.join(unused)}")
     layers[-1] = layers[-1].replace(note="; ".join(notes))
-    return Network(
+    network = Network(
         name=title,
         inputs=inputs,
         layers=tuple(layers),
         outputs=tuple(outputs),
         renamed=tuple(_renamed(steps, names)),
     )
+    return network, names
 
 
 def _needed(merged: Merged) -> list[Step]:

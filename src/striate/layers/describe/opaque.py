@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
 from striate.layers.describe.calls import ROWS
+from striate.layers.describe.recorder import Whole
 from striate.layers.describe.steps import Frame
 from striate.layers.describe.trace import Tracer
 
@@ -34,6 +35,8 @@ def as_one(
     def run(*args: Any, **kwargs: Any) -> Any:
         given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         values = dict.fromkeys(name for each in given if (name := tracer.name(each)))
+        recorder = tracer.recorder
+        noted = None if recorder is None else recorder.note(Whole(path), args, kwargs)
         tracer.paused = True
         try:
             out, macs = _counted(part, real, args, kwargs)
@@ -51,7 +54,7 @@ def as_one(
             before, frame = before[:-1], before[-1]._replace(leaf=True)
         tracer.stack = [*before, frame]
         op = getattr(part, "original_name", type(part).__name__)  # a scripted module's own
-        names = tracer.opaque(op, list(values), outs, free, cost=macs, reason=reason)
+        names = tracer.opaque(op, list(values), outs, free, cost=macs, reason=reason, noted=noted)
         for each, name in zip(outs, names, strict=True):
             tracer.give(each, name)
         if isinstance(part, torch.jit.ScriptModule):

@@ -28,6 +28,7 @@ from striate.layers.describe.calls import (
     converter,
     spelled,
 )
+from striate.layers.describe.recorder import Noted, Recorder
 from striate.layers.describe.steps import Frame, Misfit, Step, Untraceable
 
 # Functions that take shape and type of a tensor, not its values.
@@ -48,6 +49,8 @@ class Tracer(TorchFunctionMode):
     Args:
         module: whose forward it is.
         tensors: stand-ins on the meta device for its parameters and buffers, by name.
+        dtype: of the inputs.
+        recorded: whether to note the calls, to make again what no record fits.
 
     Attributes:
         steps: what happened, in order.
@@ -55,8 +58,16 @@ class Tracer(TorchFunctionMode):
         shapes: of every value on paper, by its name for the time being.
     """
 
-    def __init__(self, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        tensors: Mapping[str, Tensor],
+        dtype: torch.dtype = torch.float32,
+        recorded: bool = False,
+    ) -> None:
         super().__init__()
+        self.dtype, self.recorder = dtype, Recorder(self) if recorded else None
+        self.training = module.training
         self.steps: list[Step] = []
         self.stack: list[Frame] = []
         self.shapes: dict[str, Shape] = {}
@@ -159,12 +170,17 @@ class Tracer(TorchFunctionMode):
     ) -> Any:
         """Run a function of torch and record it."""
         kwargs = kwargs or {}
-        if self.paused or asks(func):
+        if self.paused:
             return func(*args, **kwargs)
+        if asks(func):
+            answer = func(*args, **kwargs)
+            return answer if self.recorder is None else self.recorder.sized(func, args, answer)
         name = spelled(func)
         args, kwargs = tree_map(self._on_meta, (tuple(args), kwargs))
         given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         call = Call(self, name, {id(each): self.name(each) for each in given}, given, func)
+        if self.recorder is not None:
+            call.noted = self.recorder.note(func, args, kwargs)
         versions = [(each, each._version) for each in given]
         try:
             out = func(*args, **kwargs)
@@ -179,22 +195,20 @@ class Tracer(TorchFunctionMode):
         moved = leaf.to("meta")
         self._alive.append(moved)
         self._derived[id(moved)] = frozenset()
+        if self.recorder is not None:
+            self.recorder.moved(moved, leaf)
         return moved
 
     def _record(
         self, call: Call, func: Any, args: Any, kwargs: Any, out: Any, written: list[Tensor]
     ) -> Any:
         outs = [each for each in tree_leaves(out) if isinstance(each, Tensor)]
+        if self.recorder is not None and call.noted is not None:
+            self.recorder.called(call.noted, (args, kwargs), bool(outs), written)
         if not outs:
             outs = written  # x[...] = y
         if not call.values or call.name in _FACTORIES:
-            made = frozenset[str]().union(*(self.sources(each) for each in call.given))
-            made = frozenset() if call.name in _FACTORIES else made
-            for each in (each for each in outs if self.parameter(each) is None):
-                self._alive.append(each)
-                self._derived[id(each)] = made
-                if call.name in RESHAPING and (name := self._whole(call.given[0], each)):
-                    self._reshaped[id(each)] = name
+            self._derive(call, outs)
             return out
         fresh = [each for each in outs if not _any(each, written) and _any(each, call.given)]
         if fresh and len(outs) == 1 and out is outs[0] and call.name not in SAME:
@@ -206,6 +220,20 @@ class Tracer(TorchFunctionMode):
             else:
                 self.give(each, name)
         return out
+
+    def _derive(self, call: Call, outs: list[Tensor]) -> None:
+        """Keep what a call gave that is no value: made of parameters, or of nothing."""
+        made = frozenset[str]().union(*(self.sources(each) for each in call.given))
+        made = frozenset() if call.name in _FACTORIES else made
+        for index, each in enumerate(outs):
+            if self.parameter(each) is not None:
+                continue
+            self._alive.append(each)
+            self._derived[id(each)] = made
+            if self.recorder is not None and call.noted is not None:
+                self.recorder.made(each, call.noted, index)
+            if call.name in RESHAPING and (name := self._whole(call.given[0], each)):
+                self._reshaped[id(each)] = name
 
     def _whole(self, before: Tensor, after: Tensor) -> str | None:
         """Return the parameter that a tensor had all elements of before it was reshaped."""
@@ -278,8 +306,9 @@ class Tracer(TorchFunctionMode):
             for name in dict.fromkeys(n for each in call.given for n in sorted(self.sources(each)))
             if name in self.parameters and name not in self.claimed
         ]
+        cost = self._cost(call, args, kwargs)
         return self.opaque(
-            call.name, call.values, outs, free, cost=self._cost(call, args, kwargs), reason=reason
+            call.name, call.values, outs, free, cost=cost, reason=reason, noted=call.noted
         )
 
     def opaque(
@@ -291,8 +320,11 @@ class Tracer(TorchFunctionMode):
         *,
         cost: int,
         reason: str,
+        noted: Noted | None = None,
     ) -> list[str]:
         """Append an Opaque record for each tensor; the first has parameters and cost."""
+        if self.recorder is not None and noted is not None:
+            inputs = self.recorder.inputs(noted)
         if not inputs:
             raise Untraceable(reason)
         names: list[str] = []
@@ -311,6 +343,8 @@ class Tracer(TorchFunctionMode):
             owned = local if index == 0 else {}
             frozen = [not self.parameters[name].requires_grad for name in owned.values()]
             names.append(self.put(layer.replace(trainable=not (frozen and all(frozen))), owned))
+            if self.recorder is not None and noted is not None:
+                self.recorder.put(names[-1], noted, index, each, layer.shape)
         return names
 
     def _cost(self, call: Call, args: Any, kwargs: Any) -> int:
