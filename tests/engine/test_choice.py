@@ -64,6 +64,11 @@ def test_errors_beyond_five_millionths_are_asked_for() -> None:
     assert choose(rough, 0.0, Limits(error=None))[0] == "fast"
 
 
+def test_what_torch_itself_works_in_is_not_too_much() -> None:
+    heavy = {DEFAULT: candidate(10.0, memory=5000), "fast": candidate(5.0, 1.9, memory=5000)}
+    assert choose(heavy, 0.0, Limits(workspace=0))[0] == "fast"
+
+
 def test_a_default_beyond_the_limits_gives_way() -> None:
     exact = {**TWO, "exact": candidate(30.0, 0.3, 2e-8), "too": candidate(40.0, 0.2, 1e-8)}
     chosen, remark = choose(exact, 0.0, Limits(error=5e-8))

@@ -32,9 +32,8 @@ def plan(
         bool, typer.Option("--train", help="Forward, input gradient and weight gradient.")
     ] = False,
     workspace: Annotated[
-        str | None,
-        typer.Option("--workspace", metavar="SIZE", help="What a layer may work in: 64MB."),
-    ] = None,
+        str, typer.Option("--workspace", metavar="SIZE", help="What a layer may work in.")
+    ] = "64MB",
     error: Annotated[
         float, typer.Option("--error", metavar="E", min=0.0, help="Largest relative RMS error.")
     ] = 5e-6,
@@ -65,9 +64,7 @@ def plan(
     from striate.records import to_json
 
     network = zoo.read(net, classes=classes, input=input_shape(net, size))
-    limits = engine.Limits(
-        workspace=None if workspace is None else read_bytes(workspace), error=error
-    )
+    limits = engine.Limits(workspace=read_bytes(workspace), error=error)
     found = engine.plan(
         network,
         batch=batch,
