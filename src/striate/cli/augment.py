@@ -44,7 +44,9 @@ def augment(
     from striate import data as sources
     from striate import recipes
     from striate.records import to_builtins
+    from striate.train.objective import Mixing
     from striate.train.prepare import lit, prepare
+    from striate.train.seen import Seen
 
     changes = [*(settings or ()), *([f"seed={seed}"] if seed is not None else [])]
     sides = None if size is None else numbers(size, "--size as HxW or one side", most=2)
@@ -66,12 +68,15 @@ def augment(
         images=images,
         epochs=epochs,
         whitening=prepared.whitening,
+        seen=Seen(chosen, prepared),
+        mixed=type(chosen.objective).__name__ if isinstance(chosen.objective, Mixing) else "",
     )
     if output.first_process():
         sheet.save(out)
     document = {
         "file": str(out),
         "augmentation": to_builtins(chosen.augmentation),
+        "objective": to_builtins(chosen.objective),
         "whitening": chosen.preprocessing.whitening,
     }
     output.show(document, str(out), as_json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ def contact_sheet(
     images: int = 6,
     epochs: int = 7,
     whitening: Whitening | None = None,
+    seen: Callable[[Sequence[int], int], Sequence[npt.NDArray[np.float32]]] | None = None,
+    mixed: str = "",
 ) -> draw.Figure:
     """Draw some images and their augmentations, those that a training with this seed makes.
 
@@ -40,6 +42,9 @@ def contact_sheet(
         images: how many, spread evenly over the samples: a row each.
         epochs: how many of the first epochs are shown.
         whitening: what the network takes off an image first; the epochs are shown without it.
+        seen: returns images by their places as an epoch shows them, where more is done to them
+            than augmentation: others are mixed in.
+        mixed: what that is called.
     """
     places = np.unique(np.linspace(0, len(samples) - 1, min(images, len(samples))).astype(int))
     chosen = places.tolist()
@@ -47,7 +52,8 @@ def contact_sheet(
         Loader(samples, contract, batch=len(samples), seed=seed, augmentation=each, shuffle=False)
         for each in ((), augmentation)
     )
-    columns = [plain.images(chosen, 0)] + [changed.images(chosen, each) for each in range(epochs)]
+    seen = seen or changed.images
+    columns = [plain.images(chosen, 0), *(seen(chosen, each) for each in range(epochs))]
     tiles, captions = [], []
     for row, place in enumerate(chosen):
         label = contract.classes[int(samples.labels[place])]
@@ -58,7 +64,7 @@ def contact_sheet(
             else:
                 tiles.append(visible(column[row], contract))
             captions.append(f"epoch {number}" if number else _caption(label, samples.ids[place]))
-    changes = [type(each).__name__ for each in augmentation]
+    changes = [type(each).__name__ for each in augmentation] + [mixed] * bool(mixed)
     if whitening is not None:
         changes.append("mean image" if whitening.matrix is None else "whitening (ZCA)")
     what = ", ".join(changes) or "nothing"

@@ -121,7 +121,7 @@ class Loader:
         """
         shares = self.order.epoch(epoch, start)
         if self.workers == 0 or (self.stack is not None and self.augmenter is None):
-            made = (self._make(share, epoch) for share in shares)  # a gather: not worth a thread
+            made = (self.make(share, epoch) for share in shares)  # a gather: not worth a thread
             return self._timed(made)
         return self._timed(self._ahead(shares, epoch))
 
@@ -147,14 +147,14 @@ class Loader:
         """
         places = np.asarray(indices, np.int64)
         share = Share(places, len(places), 0, places)
-        return np.asarray(self._make(share, epoch).images.numpy())
+        return np.asarray(self.make(share, epoch).images.numpy())
 
     def _ahead(self, shares: Sequence[Share], epoch: int) -> Iterator[Batch]:
         waiting: deque[Future[Batch]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="striate-loader")
         try:
             for share in shares:
-                waiting.append(pool.submit(self._make, share, epoch))
+                waiting.append(pool.submit(self.make, share, epoch))
                 if len(waiting) > self.ahead:
                     yield waiting.popleft().result()
             while waiting:
@@ -162,7 +162,8 @@ class Loader:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # may be a garbage collector's doing
 
-    def _make(self, share: Share, epoch: int) -> Batch:
+    def make(self, share: Share, epoch: int) -> Batch:
+        """Return the batch of some images as an epoch shows them."""
         shape = (len(share.indices), *self.contract.shape)
         made = (
             torch.empty(shape, pin_memory=True)
