@@ -19,6 +19,7 @@ from striate.engine.parts import by_torch
 from striate.engine.planning import Plan
 from striate.engine.planning import plan as measured
 from striate.engine.program import Program
+from striate.engine.shared import Shared, copied
 from striate.engine.simplify import simplify
 from striate.errors import UsageError
 from striate.layers import Net, build
@@ -55,8 +56,9 @@ def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "me
     what evaluation does without goes away; images are in channels-last order throughout, weights in
     the order that oneDNN likes best. What no layer on paper describes is computed by torch, by the
     calls that the module makes, between ours; such a program is compared with its module once. The
-    weights are copied or shared as they are now: train the module afterwards, and accelerate it
-    again.
+    weights are copied as they are now: a module that is trained afterwards is accelerated again.
+    Linear layers of more than 4 million weights, which would take too much memory twice, are shared
+    with the module; a call after those have changed is refused.
 
     Args:
         module: a Net, or any module whose forward shapes lead through; it may return any structure
@@ -109,16 +111,20 @@ def program(source: Source) -> Program:
     def algorithm(node: Node) -> str:
         return next((chosen[name] for name in node.layers if name in chosen), DEFAULT)
 
+    tensors = (*net.parameters(), *net.buffers())
+    owned = {each.untyped_storage().data_ptr() for each in tensors}
+    shared: list[Shared] = []
+
     def make(node: Node) -> Kernel:
         if node.name in torchs:
             return torchs[node.name]
-        return kernel(node.record, node, batch, algorithm(node))
+        return kernel(node.record, copied(node, owned, shared), batch, algorithm(node))
 
     with torch.no_grad():
         made = graph(net, source.values or None)
         nodes = simplify(made, lambda node: fast.pools(node, algorithm(node)))
         torchs = by_torch(nodes)
-        ready = Program(nodes, make, like, chosen, source.returned)
+        ready = Program(nodes, make, like, chosen, source.returned, shared)
     keep_freed_memory()  # from here on: what making it took goes back to the system
     return ready
 

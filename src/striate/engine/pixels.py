@@ -14,9 +14,8 @@ from striate import design
 from striate.engine.activation import limits
 from striate.engine.kernel import Kernel
 from striate.engine.node import Node
+from striate.engine.shared import LARGE
 from striate.ops import native, packed, windows
-
-_COPIED = 4_000_000  # weights of a linear layer, at most, that are kept once more in our own order
 
 
 class _Writing:
@@ -149,9 +148,7 @@ def linear(node: Node) -> Kernel | None:
     weight, cut = node.weight, limits(node.activation)
     if weight is None or cut is None or not node.native or not native.available():
         return None
-    return (
-        Linear(node, weight, cut) if weight.numel() <= _COPIED and node.residual is None else None
-    )
+    return Linear(node, weight, cut) if weight.numel() <= LARGE and node.residual is None else None
 
 
 def _image(x: Tensor | None) -> Any:

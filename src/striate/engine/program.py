@@ -22,7 +22,8 @@ from striate.design import Network
 from striate.engine.kernel import Kernel, channels_last
 from striate.engine.node import Graph, Node
 from striate.engine.places import Place, Places
-from striate.errors import UsageError
+from striate.engine.shared import Shared
+from striate.errors import UsageError, WeightsError
 from striate.layers.opaque import Returned
 from striate.ops.native import Call
 from striate.ops.tape import Tape, recording
@@ -106,9 +107,9 @@ class Workspace:
 class Program(nn.Module):
     """A network made fast for inference: an ordinary module, without parameters of its own.
 
-    The weights are those of the moment it was made; training it, or the net it came from, does not
-    change it. Calls from several threads at once do not meet. It is for inference only: nothing
-    flows back through it.
+    The weights are those of the moment it was made: it has copies, and of large linear layers
+    refuses a call after they have changed. Calls from several threads at once do not meet. It is
+    for inference only: nothing flows back through it.
 
     Attributes:
         network: on paper.
@@ -121,6 +122,7 @@ class Program(nn.Module):
     Raises:
         UsageError: an input of another shape or precision, on another device, or one that asks for
             a gradient.
+        WeightsError: weights that it shares with the module have changed.
     """
 
     one_part = True  # to whoever describes a module that has one in it
@@ -132,6 +134,7 @@ class Program(nn.Module):
         like: Tensor,
         algorithms: dict[str, str] | None = None,
         returned: Returned | None = None,
+        shared: Sequence[Shared] = (),
     ) -> None:
         super().__init__()
         self.network: Network = graph.network
@@ -143,7 +146,7 @@ class Program(nn.Module):
         self._as_they_come = _as_they_come(self._steps, len(graph.inputs))
         self._values = len(graph.inputs) + len(graph.nodes)
         self._answers = tuple(_indices(graph)[name] for name in graph.outputs)
-        self._returned = returned
+        self._returned, self._shared = returned, tuple(shared)
         self._sizes = places.sizes
         self._places = list(dict.fromkeys(step.place for step in self._steps if step.place))
         self._idle: list[Workspace] = []
@@ -154,6 +157,12 @@ class Program(nn.Module):
         if named:
             inputs = self._ordered(inputs, named)
         batch = self._check(inputs)
+        for each in self._shared:
+            if each.changed:
+                raise WeightsError(
+                    f"{self.network.name}: the module's weights changed since it was accelerated: "
+                    "accelerate it again."
+                )
         workspace = self._take(batch)
         with torch.inference_mode():
             answers = self._run(inputs, workspace, batch)
