@@ -214,13 +214,13 @@ def test_workers_do_not_run_away(rgb: Contract, arrays: Samples) -> None:
     """What is prepared ahead is bounded, however slow the network is."""
     loader = Loader(arrays, rgb, batch=1, seed=0, augmentation=EVERYTHING, shuffle=True, workers=2)
     made: list[int] = []
-    make = loader._make
+    make = loader.make
 
     def counted(*args: object) -> Batch:
         made.append(1)
         return make(*args)  # type: ignore[arg-type]
 
-    loader._make = counted  # type: ignore[method-assign, assignment]
+    loader.make = counted  # type: ignore[method-assign, assignment]
     epoch = loader.epoch(0)
     next(epoch)
     time.sleep(0.1)

@@ -29,7 +29,7 @@ def contact_sheet(
     images: int = 6,
     epochs: int = 7,
     whitening: Whitening | None = None,
-    seen: Callable[[Sequence[int], int], Sequence[npt.NDArray[np.float32]]] | None = None,
+    seen: Callable[[Sequence[int], int], npt.NDArray[np.float32]] | None = None,
     mixed: str = "",
 ) -> draw.Figure:
     """Draw some images and their augmentations, those that a training with this seed makes.
@@ -52,8 +52,8 @@ def contact_sheet(
         Loader(samples, contract, batch=len(samples), seed=seed, augmentation=each, shuffle=False)
         for each in ((), augmentation)
     )
-    seen = seen or changed.images
-    columns = [plain.images(chosen, 0), *(seen(chosen, each) for each in range(epochs))]
+    shown = seen or changed.images
+    columns = [plain.images(chosen, 0), *(shown(chosen, each) for each in range(epochs))]
     tiles, captions = [], []
     for row, place in enumerate(chosen):
         label = contract.classes[int(samples.labels[place])]

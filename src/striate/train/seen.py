@@ -1,4 +1,4 @@
-"""The very images of a training, one by one: augmented, and mixed where the objective mixes them."""
+"""The very images of a training, one by one: augmented, and mixed where its objective mixes."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Seen:
         self.recipe = recipe
         self.loaders, _ = loaders(recipe, prepared, _ALONE)
 
-    def __call__(self, places: Sequence[int], epoch: int) -> list[Floats]:
-        """Return images as an epoch shows them first, by their places: (channels, height, width).
+    def __call__(self, places: Sequence[int], epoch: int) -> Floats:
+        """Return images by their places as an epoch shows them: (places, channels, height, width).
 
         One that an epoch leaves out (rare classes are repeated at the cost of others) is shown as
         it would be unmixed.
         """
         loader = self.loaders[self.recipe.size_at(min(epoch, self.recipe.epochs - 1))]
         objective = self.recipe.objective
-        found = list(loader.images(places, epoch))
+        found = loader.images(places, epoch)
         if isinstance(objective, Mixing):
             wanted = {place: row for row, place in enumerate(places)}
             for number, share in enumerate(loader.order.epoch(epoch)):
