@@ -18,6 +18,7 @@ from PIL import Image
 from striate import draw
 from striate.draw.axes import linear_axis, logarithmic_axis
 from striate.draw.figure import _lettering
+from striate.errors import UsageError
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -185,7 +186,7 @@ def test_it_is_saved_by_its_ending(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (1640, 680)
     assert (tmp_path / "a.svg").read_text(encoding="utf-8") == figure.svg()
-    with pytest.raises(ValueError, match=r"\.svg or \.png"):
+    with pytest.raises(UsageError, match=r"\.png or \.svg"):
         figure.save(tmp_path / "a.jpg")
 
 

@@ -42,12 +42,13 @@ def augment(
     These are the very images of `striate train` with the same data, recipe and seed.
     """
     from striate import data as sources
-    from striate import recipes
+    from striate import draw, recipes
     from striate.records import to_builtins
     from striate.train.objective import Mixing
     from striate.train.prepare import lit, prepare
     from striate.train.seen import Seen
 
+    draw.drawable(out)
     changes = [*(settings or ()), *([f"seed={seed}"] if seed is not None else [])]
     sides = None if size is None else numbers(size, "--size as HxW or one side", most=2)
     dataset = sources.open(data, strict=strict)

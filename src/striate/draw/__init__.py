@@ -8,7 +8,7 @@ they look the same everywhere, without a dependency of 30 MB and a second to imp
 
 from striate.draw.album import Album, Picture, Section
 from striate.draw.confusion import confusion
-from striate.draw.figure import Figure
+from striate.draw.figure import Figure, drawable
 from striate.draw.grid import grid
 from striate.draw.learning_curve import learning_curve
 from striate.draw.lines import lines
@@ -26,6 +26,7 @@ __all__ = [
     "Section",
     "colours",
     "confusion",
+    "drawable",
     "grid",
     "learning_curve",
     "lines",

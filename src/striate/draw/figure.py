@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from striate.errors import UsageError
 from striate.files import atomic_write
 
 INK, MUTED, GRID, PAPER = "#1f2937", "#6b7280", "#e5e7eb", "#ffffff"
@@ -239,16 +240,30 @@ class Figure:
         return canvas.reduce(_OVER)
 
     def save(self, path: Path | str) -> None:
-        """Write the picture as .svg or .png, whole or not at all."""
-        path = Path(path)
-        if path.suffix == ".svg":
+        """Write the picture as .svg or .png, whole or not at all.
+
+        Raises:
+            UsageError: the path ends otherwise.
+        """
+        path = drawable(path)
+        if path.suffix.lower() == ".svg":
             atomic_write(path, self.svg().encode())
-        elif path.suffix == ".png":
+        else:
             packed = io.BytesIO()
             self.raster().save(packed, "PNG", optimize=True)
             atomic_write(path, packed.getvalue())
-        else:
-            raise ValueError(f"Expected a path that ends in .svg or .png, received {path}.")
+
+
+def drawable(path: Path | str) -> Path:
+    """Return a path that a picture can be saved to.
+
+    Raises:
+        UsageError: it ends neither in .svg nor in .png.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise UsageError(f"Expected a picture's path that ends in .png or .svg, received {path}.")
+    return path
 
 
 def text_width(text: str, size: float = 11.0) -> float:
