@@ -117,6 +117,8 @@ def test_the_single_crop_stands_beside_the_others(trained: runs.Run) -> None:
     )
 
 
-def test_a_scale_below_the_networks_own_is_refused(trained: runs.Run) -> None:
+def test_a_scale_that_no_image_can_have_is_refused(trained: runs.Run) -> None:
     with pytest.raises(UsageError, match=r"Expected scales of at least 16 .*, received 8"):
         inference.evaluate(trained, scales=(8,))
+    with pytest.raises(UsageError, match=r"Expected scales of at most 9,459, received 20000"):
+        inference.evaluate(trained, scales=(20_000,))

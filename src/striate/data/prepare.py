@@ -101,10 +101,11 @@ def _resize(pixels: Pixels, contract: Contract) -> npt.NDArray[Any]:
     resize, (height, width) = contract.resize, pixels.shape[:2]
     target = resized_size((height, width), resize)
     if target[0] * target[1] > MOST_PIXELS >= height * width:
+        sliver = resize.size[0] * resize.size[1] <= MOST_PIXELS
+        fix = "Leave it out or crop it, it is a sliver." if sliver else "Choose a smaller size."
         raise ContractError(
             f"Expected an image that is scaled to at most {MOST_PIXELS:,} pixels, received "
-            f"{height}x{width}: a sliver, of which rule={resize.rule!r} makes "
-            f"{target[0]}x{target[1]}. Leave it out or crop it."
+            f"{height}x{width}, of which rule={resize.rule!r} makes {target[0]}x{target[1]}. {fix}"
         )
     scaled = pixels if target == (height, width) else resample(pixels, target, resize)
     if not resize.pads or target == resize.size:

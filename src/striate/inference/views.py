@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import isqrt
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from striate.contract import Contract, Resize
 from striate.data import Samples
+from striate.data.decode import MOST_PIXELS
 from striate.data.prepare import normalisation, resample, resized_size
 from striate.design import Linear, Network
 from striate.design.pooling import AdaptivePool
@@ -178,13 +180,18 @@ def whole_views(
 
 
 def check_scales(network: Network, scales: Sequence[int]) -> None:
-    """Refuse scales that are too small for a network.
+    """Refuse scales that are too small for a network, or larger than any image may be.
 
     Raises:
-        UsageError: one is; names the smallest that is not.
+        UsageError: one is; names the smallest that is not, or the largest.
     """
     channels = network.input_shape[0]
     for scale in scales:
+        if scale**2 > MOST_PIXELS:
+            raise UsageError(
+                f"Expected scales of at most {isqrt(MOST_PIXELS):,}, received {scale}: a square of "
+                f"that side has {MOST_PIXELS:,} pixels, the most that an image may have."
+            )
         try:
             network.with_input((channels, scale, scale))
         except DesignError as error:
