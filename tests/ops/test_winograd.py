@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -13,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from striate.errors import UsageError
-from striate.ops import ALGORITHMS, Problem, native, threads, winograd
+from striate.ops import ALGORITHMS, Problem, algorithm, threads, winograd
 from striate.ops.machine import l2_bytes
 from striate.ops.tiles import Form
 from striate.ops.winograd_kernel import ROWS
@@ -144,33 +142,10 @@ def test_blocks_fit_the_second_cache() -> None:
     assert winograd.blocks(one, 512, 512, 10_000).tiles == 48
 
 
-def test_kernels_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from striate.ops.assembly import Function
-
-    monkeypatch.setattr(native, "cache_folder", lambda: tmp_path)
-    said: list[str] = []
-    monkeypatch.setattr(native.progress, "say", said.append)
-
-    def double() -> Function:
-        code = Function("double", "source target room", lanes=4, pieces="first last")
-        with code.loop(code.last, 1, code.first) as index:
-            value = code.load(code.source + index * 16)
-            code.store(value + value, code.target + index * 16)
-        return code
-
-    for _ in range(2):
-        run = native.compile_functions("a test", [double()])["double"]
-        source, target = torch.arange(20.0), torch.zeros(20)
-        run(source.data_ptr(), target.data_ptr(), pieces=[(0, 3), (3, 4)])
-        assert torch.equal(target[:16], 2 * source[:16]) and not target[16:].any()
-    assert len(said) == 1 and "a test" in said[0]
-    assert len(list((tmp_path / "kernels").iterdir())) == 1
-
-
 def test_without_a_compiler_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winograd, "available", lambda: False)
+    monkeypatch.setattr(algorithm, "available", lambda: False)
     task = winograd.Problem(batch=1, channels=8, features=8, size=(8, 8), kernel=(3, 3))
-    assert not winograd.supports(4, task)
+    assert not ALGORITHMS["winograd_4x4"].supports(task)
 
 
 def test_an_error_in_a_thread_reaches_the_caller() -> None:

@@ -19,10 +19,46 @@ import torch
 from torch import Tensor
 
 from striate.errors import UsageError
-from striate.ops.problem import Problem, problem, shaped
+from striate.ops.native import available
+from striate.ops.problem import Problem, alike, problem, shaped
 
 Face = Callable[[Tensor, Tensor, Problem], Tensor]
 _TAIL = "int[] stride, int[] padding, int[] dilation, int groups) -> Tensor"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something that an algorithm asks of a problem.
+
+    Args:
+        what: is expected, in words.
+        fields: of the problem that it is about, by name.
+        holds: whether a problem has it.
+    """
+
+    what: str
+    fields: str
+    holds: Callable[[Problem], bool]
+
+
+COMPILED = (
+    Limit(
+        "float32 numbers on a CPU",
+        "dtype device",
+        lambda task: (task.dtype, task.device) == ("float32", "cpu"),
+    ),
+    Limit("a system that llvmlite compiles for", "device", lambda task: available()),
+)
+"""What kernels of our own ask for."""
+
+NO_STRIDE = Limit("stride=(1, 1)", "stride", lambda task: task.stride == (1, 1))
+NO_DILATION = Limit("dilation=(1, 1)", "dilation", lambda task: task.dilation == (1, 1))
+ONE_GROUP = Limit("groups=1", "groups", lambda task: task.groups == 1)
+
+
+def numbers(*dtypes: str) -> Limit:
+    """Return a limit to some dtypes."""
+    return Limit(" or ".join(dtypes), "dtype", lambda task: task.dtype in dtypes)
 
 
 @dataclass(frozen=True)
@@ -35,7 +71,7 @@ class Algorithm:
             -> (batch, features, out_height, out_width).
         by_input: gradient of the output, weight, problem -> gradient of the input.
         by_weight: input, gradient of the output, problem -> gradient of the weight.
-        supports: whether it can compute a problem.
+        limits: what it asks of a problem.
         workspace_bytes: memory it takes beside input, filters and output.
         relative_error: a bound on its relative RMS error in float32, for independent inputs, up to
             512 channels and 10 pixels a side or more (an average over fewer may be larger).
@@ -47,11 +83,29 @@ class Algorithm:
     forward: Face
     by_input: Face
     by_weight: Face
-    supports: Callable[[Problem], bool]
+    limits: tuple[Limit, ...]
     workspace_bytes: Callable[[Problem], int]
     relative_error: Callable[[Problem], float]
     deterministic: bool = True
     channels_last: bool = False
+
+    def supports(self, task: Problem) -> bool:
+        """Say whether it can compute a problem."""
+        return all(each.holds(task) for each in self.limits)
+
+    def check(self, task: Problem) -> None:
+        """Refuse what it cannot compute.
+
+        Raises:
+            UsageError: names the limit that the problem is beyond.
+        """
+        for each in self.limits:
+            if not each.holds(task):
+                received = (f"{name}={getattr(task, name)}" for name in each.fields.split())
+                raise UsageError(
+                    f"Expected {each.what} for algorithm={self.name!r}, "
+                    f"received {', '.join(received)}: algorithm='direct' computes any."
+                )
 
 
 def operator(algorithm: Algorithm) -> Any:
@@ -104,14 +158,17 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _forward(algorithm: Algorithm) -> Any:
     def fake(x: Tensor, weight: Tensor, bias: Tensor | None, *tail: Any) -> Tensor:
-        return _empty(x, _checked(algorithm, problem(x, weight, *tail)).output, algorithm)
+        one = problem(x, weight, bias, *tail)
+        algorithm.check(one)
+        return _empty(x, one.output, algorithm)
 
     def real(x: Tensor, weight: Tensor, bias: Tensor | None, *tail: Any) -> Tensor:
-        task = _checked(algorithm, problem(x, weight, *tail))
-        if not _products(task):
-            y = _empty(x, task.output, algorithm).zero_()
+        one = problem(x, weight, bias, *tail)
+        algorithm.check(one)
+        if not _products(one):
+            y = _empty(x, one.output, algorithm).zero_()
         else:
-            y = algorithm.forward(x.detach(), weight.detach(), task)
+            y = algorithm.forward(x.detach(), weight.detach(), one)
         if bias is not None:
             y = y + bias[:, None, None]
         return _laid(y, algorithm)
@@ -122,8 +179,11 @@ def _forward(algorithm: Algorithm) -> Any:
 
 def _by_input(algorithm: Algorithm) -> Any:
     def task(gradient: Tensor, weight: Tensor, size: Sequence[int], tail: Any) -> Problem:
-        image = (gradient.shape[0], weight.shape[1] * tail[3], *size)
-        return shaped(image, tuple(weight.shape), gradient, *tail[:3], groups=tail[3])
+        alike("gradient", gradient, weight=weight)
+        channels = [count * tail[3] for count in weight.shape[1:2]]
+        image = (*gradient.shape[:1], *channels, *size)
+        one = shaped(image, tuple(weight.shape), gradient, *tail[:3], groups=tail[3])
+        return _checked(algorithm, one, gradient)
 
     def shape(one: Problem) -> tuple[int, ...]:
         return one.batch, one.channels, *one.size
@@ -143,8 +203,11 @@ def _by_input(algorithm: Algorithm) -> Any:
 
 def _by_weight(algorithm: Algorithm) -> Any:
     def task(x: Tensor, gradient: Tensor, kernel: Sequence[int], tail: Any) -> Problem:
-        filters = (gradient.shape[1], x.shape[1] // tail[3], *kernel)
-        return shaped(tuple(x.shape), filters, x, *tail[:3], groups=tail[3])
+        alike("x", x, gradient=gradient)
+        channels = [count // max(tail[3], 1) for count in x.shape[1:2]]
+        filters = (*gradient.shape[1:2], *channels, *kernel)
+        one = shaped(tuple(x.shape), filters, x, *tail[:3], groups=tail[3])
+        return _checked(algorithm, one, gradient)
 
     def shape(one: Problem) -> tuple[int, ...]:
         return one.features, one.channels // one.groups, *one.kernel
@@ -168,10 +231,15 @@ def _custom(name: str, head: str, real: Callable[..., Tensor], fake: Callable[..
     return made
 
 
-def _checked(algorithm: Algorithm, task: Problem) -> Problem:
-    if algorithm.supports(task):
+def _checked(algorithm: Algorithm, task: Problem, gradient: Tensor) -> Problem:
+    """Return a problem that an algorithm is for, and its output's gradient fits."""
+    algorithm.check(task)
+    if tuple(gradient.shape) == task.output:
         return task
-    raise UsageError(f"Expected a problem that {algorithm.name} is for, received {task}.")
+    raise UsageError(
+        f"Expected the gradient of a result of {task.output}, received "
+        f"gradient={tuple(gradient.shape)}: it has the shape of what the convolution gave."
+    )
 
 
 def _products(task: Problem) -> int:

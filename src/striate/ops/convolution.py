@@ -7,24 +7,26 @@ with the same derivatives.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import index
 from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
 
-from striate.errors import UnknownName
+from striate.errors import UnknownName, UsageError
 from striate.ops.algorithm import Algorithm, operator
 from striate.ops.direct import DIRECT, convolve
 from striate.ops.fft import FFT, FFT_TILED
 from striate.ops.im2col import IM2COL
 from striate.ops.packed import PACKED
+from striate.ops.problem import Pair
 from striate.ops.reference import REFERENCE
 from striate.ops.toeplitz import TOEPLITZ
 from striate.ops.windows import DEPTHWISE
 from striate.ops.winograd import WINOGRAD
 from striate.records import nearest
 
-Sizes = int | tuple[int, int]
+Sizes = int | Pair
 
 _EVERY = (REFERENCE, TOEPLITZ, IM2COL, FFT, FFT_TILED, *WINOGRAD, PACKED, DEPTHWISE, DIRECT)
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType({each.name: each for each in _EVERY})
@@ -40,7 +42,7 @@ def conv2d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Sizes = 1,
-    padding: Sizes | tuple[tuple[int, int], tuple[int, int]] = 0,
+    padding: Sizes | tuple[tuple[int, int], tuple[int, int]] | str = 0,
     dilation: Sizes = 1,
     groups: int = 1,
     algorithm: str = "direct",
@@ -55,7 +57,8 @@ def conv2d(
         bias: one number a feature.
         stride: of the windows, down and across.
         padding: zeros on all sides, above-and-below and left-and-right, or (before, after) for
-            both dimensions.
+            both dimensions; `valid` for none, `same` for as many as give a result of the same size
+            (stride 1; an odd one comes after).
         dilation: distance of a filter's taps.
         groups: parts of the channels that are convolved apart.
         algorithm: a name in `ALGORITHMS`.
@@ -65,8 +68,8 @@ def conv2d(
 
     Raises:
         UnknownName: no such algorithm.
-        UsageError: shapes that do not fit each other, or a problem that the algorithm is not for
-            (`direct` leaves both to torch).
+        UsageError: tensors that do not fit each other, numbers that are no convolution (the same
+            for all algorithms), or a problem that the algorithm is not for.
 
     Example:
         >>> import torch
@@ -77,11 +80,58 @@ def conv2d(
     if algorithm not in _OPERATORS:
         near = nearest(algorithm, ALGORITHMS)
         raise UnknownName("convolution algorithm", algorithm, near)
-    down, across = map(_pair, _pair(padding))
-    return _OPERATORS[algorithm](
-        x, weight, bias, _pair(stride), (*down, *across), _pair(dilation), groups
-    )
+    for name, value in (("x", x), ("weight", weight), ("bias", bias)):
+        if not (isinstance(value, Tensor) or (name == "bias" and value is None)):
+            raise UsageError(
+                f"Expected a tensor as {name}, received {type(value).__name__}: "
+                f"torch.as_tensor({name}) makes one of an array."
+            )
+    steps, gaps = _pair("stride", stride), _pair("dilation", dilation)
+    ends, parts = _ends(padding, weight, steps, gaps), _pair("groups", (groups, groups), groups)[0]
+    return _OPERATORS[algorithm](x, weight, bias, steps, ends, gaps, parts)
 
 
-def _pair(value: Any) -> Any:
-    return value if isinstance(value, tuple) else (value, value)
+def _pair(name: str, value: Any, received: Any = None) -> Pair:
+    """Return a number for both dimensions, or those of each.
+
+    Args:
+        name: of the argument.
+        value: whole numbers of any kind.
+        received: the argument, where the value is a part of it.
+    """
+    two = value if isinstance(value, (tuple, list)) else (value, value)
+    try:
+        down, across = two
+        return index(down), index(across)
+    except (TypeError, ValueError):
+        received = value if received is None else received
+        raise UsageError(
+            f"Expected {_FORMS.get(name, _FORMS['stride'])} as {name}, received {name}="
+            f"{received!r}: no fractions, and no more than these."
+        ) from None
+
+
+_FORMS = {
+    "stride": "a whole number, or two (down, across)",
+    "padding": (
+        "a whole number, two (down, across), ((above, below), (left, right)), 'same' or 'valid'"
+    ),
+    "groups": "a whole number",
+}
+
+
+def _ends(padding: Any, weight: Tensor, stride: Pair, dilation: Pair) -> tuple[int, ...]:
+    """Return padding above, below, left, right."""
+    if padding == "valid":
+        return 0, 0, 0, 0
+    if padding == "same":
+        if stride != (1, 1):
+            raise UsageError(
+                f"Expected stride=1 with padding='same', received stride={stride}: "
+                "say the padding in numbers."
+            )
+        more = [gap * (taps - 1) for gap, taps in zip(dilation, weight.shape[2:], strict=False)]
+        return tuple(end for each in more for end in (each // 2, each - each // 2))
+    two = padding if isinstance(padding, (tuple, list)) and len(padding) == 2 else (padding,) * 2
+    down, across = (_pair("padding", each, padding) for each in two)
+    return *down, *across

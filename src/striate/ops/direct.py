@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from striate.ops.algorithm import Algorithm
 from striate.ops.padding import crop, pad
-from striate.ops.problem import Problem
+from striate.ops.problem import Problem, problem
 
 
 def convolve(
@@ -35,12 +35,21 @@ def convolve(
         padding: above, below, left, right.
         dilation: down and across.
         groups: parts of the channels.
+
+    Raises:
+        UsageError: what no algorithm takes; torch looks, and its refusal is said in our words.
     """
+    if x.dim() != 4 or min(padding) < 0 or not _together(x, weight, bias):  # torch computes these
+        problem(x, weight, bias, stride, padding, dilation, groups)
     above, below, left, right = padding
-    if above == below and left == right:
-        return functional.conv2d(x, weight, bias, stride, (above, left), dilation, groups)
-    x = functional.pad(x, (left, right, above, below))
-    return functional.conv2d(x, weight, bias, stride, 0, dilation, groups)
+    even, whole = (above, left), x
+    if above != below or left != right:
+        even, whole = (0, 0), functional.pad(x, (left, right, above, below))
+    try:
+        return functional.conv2d(whole, weight, bias, stride, even, dilation, groups)
+    except RuntimeError:
+        problem(x, weight, bias, stride, padding, dilation, groups)
+        raise
 
 
 def forward(x: Tensor, weight: Tensor, task: Problem) -> Tensor:
@@ -67,6 +76,11 @@ def by_weight(x: Tensor, gradient: Tensor, task: Problem) -> Tensor:
     return found
 
 
+def _together(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    device = x.device
+    return weight.device == device and (bias is None or bias.device == device)
+
+
 def _padded(x: Tensor, task: Problem) -> tuple[Tensor, tuple[int, int]]:
     (above, below), (left, right) = task.padding
     if above == below and left == right:
@@ -88,7 +102,7 @@ DIRECT = Algorithm(
     forward=forward,
     by_input=by_input,
     by_weight=by_weight,
-    supports=lambda task: True,
+    limits=(),
     workspace_bytes=lambda task: 0,
     relative_error=lambda task: 1e-6,
 )

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from striate.ops.algorithm import Algorithm
+from striate.ops.algorithm import NO_STRIDE, Algorithm, Limit, numbers
 from striate.ops.padding import crop, pad
 from striate.ops.problem import Pair, Problem
 
@@ -98,7 +98,7 @@ FFT = Algorithm(
     forward=forward,
     by_input=by_input,
     by_weight=by_weight,
-    supports=lambda task: task.dtype in ("float32", "float64"),
+    limits=(numbers("float32", "float64"),),
     workspace_bytes=_workspace,
     relative_error=lambda task: 2e-6,
 )
@@ -169,10 +169,14 @@ FFT_TILED = Algorithm(
     forward=tiled_forward,
     by_input=tiled_by_input,
     by_weight=tiled_by_weight,
-    supports=lambda task: (
-        task.dtype in ("float32", "float64")
-        and task.stride == (1, 1)
-        and max(task.reach) <= TILE // 2 + 1
+    limits=(
+        numbers("float32", "float64"),
+        NO_STRIDE,
+        Limit(
+            f"filters that reach over {TILE // 2 + 1} pixels at most",
+            "kernel dilation",
+            lambda task: max(task.reach) <= TILE // 2 + 1,
+        ),
     ),
     workspace_bytes=_tiled_workspace,
     relative_error=lambda task: 2e-6,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from striate.ops.algorithm import Algorithm
+from striate.ops.algorithm import Algorithm, numbers
 from striate.ops.padding import crop, pad
 from striate.ops.problem import Problem
 
@@ -68,7 +68,7 @@ IM2COL = Algorithm(
     forward=forward,
     by_input=by_input,
     by_weight=by_weight,
-    supports=lambda task: task.dtype in ("float32", "float64"),
+    limits=(numbers("float32", "float64"),),
     workspace_bytes=_workspace,
     relative_error=lambda task: 1e-6,
 )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from striate.errors import UsageError
+from striate.ops.problem import Padding
 from striate.ops.threads import cut
 
 Limits = tuple[float, float]
@@ -75,6 +76,20 @@ def steps(x: Tensor) -> tuple[int, int, int]:
     return image * 4, row * 4, pixel * 4
 
 
+def readable(weight: Tensor, padding: Padding = ((0, 0), (0, 0))) -> None:
+    """Refuse filters that kernels would read as something else, and padding that takes away.
+
+    Raises:
+        UsageError: other numbers than float32, another device than the CPU, or padding below zero.
+    """
+    if weight.dtype != torch.float32 or weight.device.type != "cpu" or min(map(min, padding)) < 0:
+        raise UsageError(
+            "Expected a weight of torch.float32 on cpu and padding of at least 0, received "
+            f"weight={weight.dtype} on {weight.device}, padding={padding}: "
+            "weight.float().cpu(), and slices take pixels away."
+        )
+
+
 def target(x: Tensor, channels: int, out: Tensor | None, shape: tuple[int, ...]) -> Tensor:
     """Return where to write a result: `out`, or new memory in channels-last order.
 
@@ -87,12 +102,19 @@ def target(x: Tensor, channels: int, out: Tensor | None, shape: tuple[int, ...])
     Raises:
         UsageError: x or out do not fit.
     """
-    if out is None:
-        out = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
-    if x.shape[1] != channels or tuple(out.shape) != shape or innermost(out) is not out:
+    if x.dtype != torch.float32 or not x.is_cpu or x.shape[1] != channels or min(shape[2:]) < 1:
         raise UsageError(
-            f"Expected x of {channels} channels and out of {shape} with channels innermost, "
-            f"received x={tuple(x.shape)}, out={tuple(out.shape)} with strides {out.stride()}."
+            f"Expected x of {channels} channels, torch.float32 on cpu, that a filter fits into, "
+            f"received x={tuple(x.shape)} of {x.dtype} on {x.device} for a result of {shape}: "
+            "x.float().cpu(), or larger images."
+        )
+    if out is None:
+        return torch.empty(shape, memory_format=torch.channels_last)
+    if out.dtype != x.dtype or tuple(out.shape) != shape or innermost(out) is not out:
+        raise UsageError(
+            f"Expected out of {shape} and {x.dtype} with channels innermost, received "
+            f"out={tuple(out.shape)} of {out.dtype} with strides {out.stride()}: "
+            "leave it out, and new memory is taken."
         )
     return out
 

@@ -1,8 +1,8 @@
 """Object code of kernels: compiled for this machine by the LLVM that Numba brings, and kept.
 
 Compiled code lies in the user's cache folder under a name that tells processor, versions and the
-text it was made from, so that it is made again when any of them changes; a kernel compiles in about
-a second and loads in a few milliseconds. Nothing is compiled on import.
+text it was made from, so that it is made again when any of them changes, or the file; a kernel
+compiles in about a second and loads in a few milliseconds. Nothing is compiled on import.
 
 A kernel is called for pieces of its work by a team of threads, each taking the next piece when it
 is free: a core with other work on it holds up nobody, and what a piece computes does not depend on
@@ -30,6 +30,8 @@ from striate.ops.threads import team
 
 _NEXT, _ENTERED, DONE, COUNT, _TABLE, _ROOM, _ROOM_STEP, _ARGUMENTS = range(0, 8 * 8, 8)
 """What a team is told: bytes from the start of an array of words."""
+
+_DIGEST = hashlib.sha256().digest_size
 
 
 class Call(NamedTuple):
@@ -182,15 +184,26 @@ def _kept(what: str, text: str, target: Any) -> bytes:
     features = binding.get_host_cpu_features().flatten()
     parts = [text, binding.get_host_cpu_name(), features, llvmlite.__version__, target.triple]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    path = cache_folder() / "kernels" / f"{digest}.o"
-    with suppress(OSError):
-        return path.read_bytes()
+    path = cache_folder() / "kernels" / f"{digest}.kernel"
+    kept = _whole(path)
+    if kept is not None:
+        return kept
     progress.say(f"Compiling {what} for this machine (once; kept in {path.parent}).")
     code = _compile(text, target)
     with suppress(Exception):  # a cache that cannot be written to costs a second at every start
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, code)
+        atomic_write(path, hashlib.sha256(code).digest() + code)
     return code
+
+
+def _whole(path: Path) -> bytes | None:
+    """Return kept code; None where there is none, or not what was written: it would crash us."""
+    with suppress(OSError):
+        data = path.read_bytes()
+        told, code = data[:_DIGEST], data[_DIGEST:]
+        if hashlib.sha256(code).digest() == told:
+            return code
+    return None
 
 
 def _compile(text: str, target: Any) -> bytes:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from striate.errors import UsageError
 from striate.ops import direct
-from striate.ops.algorithm import Algorithm
+from striate.ops.algorithm import COMPILED, ONE_GROUP, Algorithm
 from striate.ops.frame import framed
 from striate.ops.images import (
     NO_LIMITS,
@@ -26,12 +26,12 @@ from striate.ops.images import (
     innermost,
     line,
     pieces,
+    readable,
     scratch,
     steps,
     target,
 )
 from striate.ops.machine import l2_bytes, registers
-from striate.ops.native import available
 from striate.ops.packed_kernel import ROWS, kernel
 from striate.ops.problem import Padding, Pair, Problem
 
@@ -177,6 +177,7 @@ def prepare(
     Raises:
         UsageError: other filters are to read means.
     """
+    readable(weight, padding)
     features, channels, high, wide = weight.shape
     lanes, vectors = registers()
     rows = weight.detach().permute(2, 3, 1, 0).reshape(-1, features)
@@ -215,11 +216,6 @@ def means_bytes(task: Problem) -> int:
     return torch.get_num_threads() * block * _value_bytes(task.channels)
 
 
-def supports(task: Problem) -> bool:
-    """Say whether these kernels can compute a problem."""
-    return task.groups == 1 and (task.dtype, task.device) == ("float32", "cpu") and available()
-
-
 def forward(x: Tensor, weight: Tensor, task: Problem) -> Tensor:
     """Return the convolution."""
     return prepare(weight, task.stride, task.padding, task.dilation)(x)
@@ -251,7 +247,7 @@ PACKED = Algorithm(
     forward=forward,
     by_input=by_input,
     by_weight=direct.by_weight,
-    supports=supports,
+    limits=(*COMPILED, ONE_GROUP),
     workspace_bytes=_workspace,
     relative_error=lambda task: 2e-6,  # a sum is taken in one order, not in parts
     channels_last=True,

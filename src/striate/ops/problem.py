@@ -1,4 +1,7 @@
-"""What is to be convolved, in numbers: the question that every algorithm is asked."""
+"""What is to be convolved, in numbers: the question that every algorithm is asked.
+
+What no algorithm computes is refused here, for all of them and in the same words.
+"""
 
 from __future__ import annotations
 
@@ -85,13 +88,41 @@ class Problem(Record, frozen=True, kw_only=True):
 def problem(
     x: Tensor,
     weight: Tensor,
+    bias: Tensor | None,
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
     groups: int,
 ) -> Problem:
-    """Return the problem of two tensors; padding is above, below, left, right."""
-    return shaped(tuple(x.shape), tuple(weight.shape), x, stride, padding, dilation, groups=groups)
+    """Return the problem of tensors; padding is above, below, left, right.
+
+    Raises:
+        UsageError: the tensors do not fit each other, or the numbers no convolution.
+    """
+    alike("x", x, weight=weight, bias=bias)
+    sizes = tuple(x.shape), tuple(weight.shape)
+    one = shaped(*sizes, x, stride, padding, dilation, groups=groups)
+    if bias is not None and tuple(bias.shape) != (one.features,):
+        raise UsageError(
+            f"Expected a bias of one number for each of the weight's {one.features} features, "
+            f"received bias={tuple(bias.shape)}: take its own layer's, or none."
+        )
+    return one
+
+
+def alike(name: str, like: Tensor, **others: Tensor | None) -> None:
+    """Refuse tensors that lie elsewhere or are of other numbers than the first.
+
+    Raises:
+        UsageError: says which, and what makes them alike.
+    """
+    for each, other in others.items():
+        if other is not None and (other.dtype != like.dtype or other.device != like.device):
+            raise UsageError(
+                f"Expected {name} and {each} of one dtype on one device, received {name}="
+                f"{like.dtype} on {like.device}, {each}={other.dtype} on {other.device}: "
+                f"{each}.to({name}) makes them alike."
+            )
 
 
 def shaped(
@@ -107,20 +138,35 @@ def shaped(
     """Return the problem of two shapes, with dtype and device of a tensor.
 
     Raises:
-        UsageError: the shapes do not fit each other.
+        UsageError: the shapes do not fit each other, or the numbers no convolution.
     """
     if len(image) != 4 or len(filters) != 4:
         raise UsageError(
             "Expected x of (batch, channels, height, width) and weight of (features, "
-            f"channels / groups, height, width), received x={image}, weight={filters}."
+            f"channels / groups, height, width), received x={image}, weight={filters}: "
+            "x[None] makes one image a batch."
         )
-    if image[1] != filters[1] * groups or filters[0] % groups:
+    _check(
+        size=image[2:],
+        kernel=filters[2:],
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=(groups,),
+    )
+    if image[1] % groups or filters[0] % groups:
         raise UsageError(
-            f"Expected a weight of (a multiple of {groups}, {image[1] / groups:g}, height, width) "
-            f"for x={image} and groups={groups}, received weight={filters}."
+            f"Expected groups that divide the {image[1]} channels of x and the {filters[0]} "
+            f"features of the weight, received groups={groups}: groups=1 always does."
+        )
+    if image[1] != filters[1] * groups:
+        raise UsageError(
+            f"Expected a weight of (features, {image[1] // groups}, height, width) for "
+            f"x={image} and groups={groups}, received weight={filters}: filters see as many "
+            "channels as a group has."
         )
     above, below, left, right = padding
-    return Problem(
+    one = Problem(
         batch=image[0],
         channels=image[1],
         features=filters[0],
@@ -133,3 +179,28 @@ def shaped(
         dtype=str(like.dtype).removeprefix("torch."),
         device=like.device.type,
     )
+    one.out_size  # noqa: B018 - refuses filters that do not fit
+    return one
+
+
+_TWO, _FOUR = ("down", "across"), ("above", "below", "left", "right")
+_LEAST: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "size": (_TWO, 1, "leave images without pixels out"),
+    "kernel": (_TWO, 1, "a filter has one tap at least"),
+    "stride": (_TWO, 1, "1 visits every pixel"),
+    "padding": (_FOUR, 0, "slices of x take pixels away"),
+    "dilation": (_TWO, 1, "1 leaves no gaps"),
+    "groups": (("in all",), 1, "1 is the ordinary convolution"),
+}
+"""What the numbers are, the least that they may be, and what to do about others."""
+
+
+def _check(**received: Sequence[int]) -> None:
+    """Refuse numbers that are too many, too few or too small."""
+    for name, numbers in received.items():
+        sides, least, fix = _LEAST[name]
+        if len(numbers) != len(sides) or min(numbers) < least:
+            raise UsageError(
+                f"Expected {name} ({', '.join(sides)}) of at least {least}, "
+                f"received {name}={', '.join(map(str, numbers))}: {fix}."
+            )

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from striate.ops.algorithm import Algorithm
+from striate.ops.algorithm import Algorithm, numbers
 from striate.ops.problem import Problem
 
 
@@ -96,7 +96,7 @@ REFERENCE = Algorithm(
     forward=forward,
     by_input=by_input,
     by_weight=by_weight,
-    supports=lambda task: task.dtype in ("float16", "bfloat16", "float32", "float64"),
+    limits=(numbers("float16", "bfloat16", "float32", "float64"),),
     workspace_bytes=lambda task: 0,
     relative_error=lambda task: 1e-7,
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from striate.ops.algorithm import Algorithm
+from striate.ops.algorithm import Algorithm, Limit, numbers
 from striate.ops.problem import Problem
 
 LARGEST = 1 << 24
@@ -87,7 +87,14 @@ TOEPLITZ = Algorithm(
     forward=forward,
     by_input=by_input,
     by_weight=by_weight,
-    supports=lambda task: task.dtype in ("float32", "float64") and _numbers(task) <= LARGEST,
+    limits=(
+        numbers("float32", "float64"),
+        Limit(
+            f"a matrix of at most {LARGEST:,} numbers",
+            "channels features size kernel",
+            lambda task: _numbers(task) <= LARGEST,
+        ),
+    ),
     workspace_bytes=lambda task: _numbers(task) * 64,
     relative_error=lambda task: 1e-6,
 )

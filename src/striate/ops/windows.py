@@ -17,10 +17,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from striate.ops import direct
-from striate.ops.algorithm import Algorithm
-from striate.ops.images import NO_LIMITS, Limits, constants, innermost, scratch, steps, target
+from striate.ops.algorithm import COMPILED, NO_DILATION, Algorithm, Limit
+from striate.ops.images import (
+    NO_LIMITS,
+    Limits,
+    constants,
+    innermost,
+    readable,
+    scratch,
+    steps,
+    target,
+)
 from striate.ops.machine import registers
-from striate.ops.native import Kernel, available
+from striate.ops.native import Kernel
 from striate.ops.problem import Padding, Pair, Problem
 from striate.ops.threads import cut
 from striate.ops.windows_kernel import (
@@ -88,6 +97,7 @@ def prepare(
         stride: down and across.
         padding: (above, below), (left, right).
     """
+    readable(weight, padding)
     channels, _, high, wide = weight.shape
     rows = weight.detach().reshape(channels, -1).T
     filters = functional.pad(rows, (0, -channels % registers()[0])).contiguous()
@@ -207,18 +217,6 @@ def _run(
 # -- as an algorithm -------------------------------------------------------------------------------
 
 
-def supports(task: Problem) -> bool:
-    """Say whether these kernels can compute a problem: as many groups as channels and features."""
-    return (
-        task.groups == task.channels == task.features
-        and task.dilation == (1, 1)
-        and max(task.kernel) <= LARGEST
-        and max(task.stride) <= LARGEST
-        and (task.dtype, task.device) == ("float32", "cpu")
-        and available()
-    )
-
-
 def forward(x: Tensor, weight: Tensor, task: Problem) -> Tensor:
     """Return the convolution."""
     return prepare(weight, task.stride, task.padding)(x)
@@ -246,7 +244,20 @@ DEPTHWISE = Algorithm(
     forward=forward,
     by_input=by_input,
     by_weight=direct.by_weight,
-    supports=supports,
+    limits=(
+        *COMPILED,
+        NO_DILATION,
+        Limit(
+            "as many groups as channels and features",
+            "groups channels features",
+            lambda task: task.groups == task.channels == task.features,
+        ),
+        Limit(
+            f"filters and strides of at most {LARGEST} pixels",
+            "kernel stride",
+            lambda task: max(*task.kernel, *task.stride) <= LARGEST,
+        ),
+    ),
     workspace_bytes=_workspace,
     relative_error=lambda task: 1e-6,
     channels_last=True,

@@ -4,9 +4,9 @@
 
 `winograd_2x2`, `winograd_4x4` and `winograd_6x6` compute m = 2, 4, 6 pixels a side at once;
 rounding errors grow with m, and are nearly all made where products are summed over channels, which
-is why these are summed in parts. The gradient by the image is the same algorithm with the filters turned
-round; the gradient by the filters is its transpose, F(r, m), with the same products. Filters of 5
-taps, and of one row or one column, go by the same matrices along each axis.
+is why these are summed in parts. The gradient by the image is the same algorithm with the filters
+turned round; the gradient by the filters is its transpose, F(r, m), with the same products. Filters
+of 5 taps, and of one row or one column, go by the same matrices along each axis.
 
 What is not finite in an image spreads over the tiles that it lies in (m pixels a side, overlapping
 by r - 1), never to another image. Results do not depend on the rest of the batch nor on the number
@@ -24,10 +24,18 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from striate.ops.algorithm import Algorithm
-from striate.ops.images import constants, innermost, line, pieces, scratch, steps, target
+from striate.ops.algorithm import COMPILED, NO_DILATION, NO_STRIDE, ONE_GROUP, Algorithm, Limit
+from striate.ops.images import (
+    constants,
+    innermost,
+    line,
+    pieces,
+    readable,
+    scratch,
+    steps,
+    target,
+)
 from striate.ops.machine import l2_bytes, registers
-from striate.ops.native import available
 from striate.ops.points import POINTS
 from striate.ops.problem import Padding, Pair, Problem
 from striate.ops.threads import cut
@@ -48,17 +56,20 @@ def form(outputs: int, kernel: Pair) -> Form:
     return Form((down, across), kernel, lanes, vectors)
 
 
-def supports(outputs: int, task: Problem) -> bool:
-    """Say whether F(outputs, kernel) can compute a problem."""
-    sides = [outputs + taps - 1 if taps > 1 else 1 for taps in task.kernel]
+def limits(outputs: int) -> tuple[Limit, ...]:
+    """Return what F(outputs, kernel) asks of a problem."""
+    taps = [length - outputs + 1 for length in POINTS if length > outputs]
+    several = " or ".join(map(str, taps))
     return (
-        task.stride == (1, 1)
-        and task.dilation == (1, 1)
-        and task.groups == 1
-        and (task.dtype, task.device) == ("float32", "cpu")
-        and max(task.kernel) > 1
-        and all(any(side == length for length in POINTS) for side in sides)
-        and available()
+        *COMPILED,
+        NO_STRIDE,
+        NO_DILATION,
+        ONE_GROUP,
+        Limit(
+            f"filters of {several} taps along each axis, or one along one of them",
+            "kernel",
+            lambda task: max(task.kernel) > 1 and all(n in (1, *taps) for n in task.kernel),
+        ),
     )
 
 
@@ -180,6 +191,7 @@ def prepare(
         pooled: whether the result is the largest of every 2 x 2 pixels (of filters that are at
             least two taps high and wide).
     """
+    readable(weight, padding)
     features, channels, high, wide = weight.shape
     one = form(outputs, (high, wide))
     filters = torch.empty(_filter_floats(one, channels, features) + 16)
@@ -317,7 +329,7 @@ WINOGRAD = tuple(
         forward=partial(forward, m),
         by_input=partial(by_input, m),
         by_weight=partial(by_weight, m),
-        supports=partial(supports, m),
+        limits=limits(m),
         workspace_bytes=partial(_workspace, m),
         relative_error=partial(_relative_error, m),
         channels_last=True,
