@@ -114,6 +114,34 @@ def test_a_film_on_both_sides_is_a_series_but_numbers_alone_are_not(tmp_path: Pa
     assert named(found) == {"train/a/film07_frame0.png", "test/a/film07_frame1.png"}
 
 
+def test_bursts_across_parts_are_found_by_number_and_likeness(tmp_path: Path) -> None:
+    """Numbers dealt at random over the parts are no series, whatever they count."""
+    order = np.random.default_rng(1).permutation(80)
+    for number in range(80):
+        part = "test" if number % 4 == 0 else "train"
+        save(picture(int(order[number])), tmp_path / part / "ab"[number % 2] / f"cat_{number}.png")
+    for burst, name in enumerate(("frame_{:04}", "burst_a-{}")):
+        scene = picture(200 + burst, 240)
+        for frame in range(5):
+            seen = scene.crop((4 * frame, 5 * frame, 180 + 4 * frame, 150 + 5 * frame))
+            part = "test" if frame == 4 else "train"
+            save(seen, tmp_path / part / "ab"[burst] / f"{name.format(frame)}.png")
+    found = finding(examine(data.open(tmp_path)), "series_across_parts")
+    assert len(found.items) == 2
+    for group, name in zip(found.items, ("frame_{:04}", "burst_a-{}"), strict=True):
+        stems = {Path(each).stem for each in group}
+        assert {name.format(3), name.format(4)} <= stems <= {name.format(k) for k in range(5)}
+
+
+def test_digits_in_files_of_numbers_are_no_series(tmp_path: Path) -> None:
+    digits = data.open("digits").parts["all"]
+    for number in np.random.default_rng(0).permutation(len(digits))[:600].tolist():
+        part = "test" if number % 5 == 0 else "train"
+        path = tmp_path / part / str(digits.labels[number]) / f"{number:04}.png"
+        save(Image.fromarray(digits.stored(number)[..., 0]), path)
+    assert finding(examine(data.open(tmp_path)), "series_across_parts").count == 0
+
+
 def thumbnail(image: Image.Image) -> np.ndarray:
     return resample_8bit(np.asarray(image.convert("L"))[..., None], (32, 32), "bilinear")[..., 0]
 
@@ -182,6 +210,7 @@ def test_the_page_shows_pictures_and_escapes_names(folder: Path) -> None:
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="no natural-image folder in $STRIATE_DATA")
 def test_faults_planted_in_photographs_are_found(tmp_path: Path) -> None:
     clean = examine(data.open(PHOTOGRAPHS))
+    assert finding(clean, "series_across_parts").count == 0
     planted = Planted(PHOTOGRAPHS, tmp_path / "planted")
     health = examine(data.open(planted.place))
     score = planted.score(health, clean)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,8 +14,9 @@ import numpy.typing as npt
 
 from striate import wording
 from striate.data.dataset import Dataset
-from striate.data.health.pairs import exact, near
+from striate.data.health.pairs import exact, grouped, near
 from striate.data.health.report import Fact, Finding, Health, Verdict, Weight
+from striate.data.health.series import Frame, across_parts
 from striate.data.health.signature import Signature, signatures
 from striate.data.split import refusal
 
@@ -24,7 +24,6 @@ Floats = npt.NDArray[np.float64]
 
 _BLANK = 4.0  # standard deviation of grey levels below which there is nothing to see
 _UNEVEN = 3.0  # times as many images of one class as of another
-_MOST_GROUP = 0.05  # a group of files larger than this share of all is a naming habit
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet: pretrained networks
 _PARTS = {"all": 0, "train": 0, "validation": 1, "test": 2}
 
@@ -73,7 +72,7 @@ def examine(dataset: Dataset) -> Health:
         _same(images, alike, "near_duplicates", "the same picture, changed a little"),
         _across(images, [*same, *alike]),
         _conflicts(dataset, images, [*same, *alike]),
-        _split_groups(images),
+        _series(images),
         _uneven(dataset, training),
         _colours(mean, std, dataset.channels == "grey"),
     )
@@ -107,19 +106,8 @@ def _groups(images: Sequence[_Image]) -> list[list[int]]:
         np.stack([images[index].seen.thumbnail for index in firsts]),
         np.array([min(images[index].size) for index in firsts]),
     )
-    root = list(range(len(firsts)))
-
-    def top(index: int) -> int:
-        while root[index] != index:
-            index = root[index]
-        return index
-
-    for one, other in found.tolist():
-        root[max(top(one), top(other))] = min(top(one), top(other))
-    groups: dict[int, list[int]] = {}
-    for index in sorted(set(found.ravel().tolist())):
-        groups.setdefault(top(index), []).append(firsts[index])
-    return list(groups.values())
+    pairs = [[firsts[one], firsts[other]] for one, other in found.tolist()]
+    return grouped(pairs)
 
 
 def _refused(dataset: Dataset) -> Finding:
@@ -220,27 +208,17 @@ def _conflicts(dataset: Dataset, images: Sequence[_Image], groups: list[list[int
     )
 
 
-def _split_groups(images: Sequence[_Image]) -> Finding:
-    """Find files that by their names are one series (a film's frames), in more than one part."""
-    series: dict[str, list[_Image]] = {}
-    for one in images:
-        stem = Path(one.id).stem
-        shorter = re.sub(r"[-_. ]*(frame|img|crop|copy)?[-_. ]*\(?\d+\)?$", "", stem, flags=re.I)
-        if Path(one.id).suffix and shorter != stem and re.search(r"\d", shorter):
-            series.setdefault(shorter, []).append(one)
-    most = max(_MOST_GROUP * len(images), 2)
-    torn = [
-        group
-        for group in series.values()
-        if 1 < len(group) <= most and len({one.part for one in group}) > 1
-    ]
+def _series(images: Sequence[_Image]) -> Finding:
+    """Find series (a film's frames, a burst) in more than one part."""
+    frames = [Frame(one.id, one.label, one.part, min(one.size)) for one in images]
+    torn = across_parts(frames, np.stack([one.seen.thumbnail for one in images]))
     return Finding(
         check="series_across_parts",
         verdict="warn" if torn else "pass",
         count=sum(map(len, torn)),
         meaning="frames of one scene on both sides make the figures too good",
         fix="split by the scene, not by the image",
-        items=tuple(tuple(one.name for one in group) for group in torn),
+        items=tuple(tuple(images[place].name for place in group) for group in torn),
     )
 
 

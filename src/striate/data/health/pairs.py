@@ -10,6 +10,7 @@ them are candidates only where they are nearer to each other than chance has it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ _NEIGHBOURS = 5
 _CHUNK = 1024
 _ALIKE, _EDGES = 0.965, 0.86  # correlations of thumbnails and of their edges that say "the same"
 _STEPS = 8
-_TINY = 40  # pixels
+TINY = 40  # pixels
 _COMPANY = 16  # neighbours that tell how near images of a data set lie
 _CHANCE = 1e-4  # that of an image without a double to have so near a neighbour
 _DIRECTIONS = 96  # of largest variance, that tiny pictures are compared in
@@ -55,7 +56,7 @@ def near(thumbnails: npt.NDArray[np.uint8], sides: npt.NDArray[np.int64]) -> Pai
         sides: short side of each image, in pixels.
     """
     pictures = thumbnails.astype(np.float32)
-    tiny = sides <= _TINY
+    tiny = sides <= TINY
     candidates = [np.zeros((0, 2), np.int64)]
     if not tiny.all():
         candidates += [_similar(pictures, 8, 0.7), _similar(pictures, 16, 0.5)]
@@ -204,3 +205,53 @@ def _agreement(first: Floats, second: Floats) -> tuple[Any, Any]:
         correlate(np.gradient(first, axis=axis), np.gradient(second, axis=axis)) for axis in (1, 2)
     ]
     return correlate(first, second), np.minimum(*edges)
+
+
+def grouped(sets: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Join sets that share a number.
+
+    Example:
+        >>> grouped([[1, 2], [5, 6], [2, 3]])
+        [[1, 2, 3], [5, 6]]
+    """
+    root: dict[int, int] = {}
+
+    def top(number: int) -> int:
+        while root.setdefault(number, number) != number:
+            number = root[number]
+        return number
+
+    for one in sets:
+        for number in one:
+            root[max(top(one[0]), top(number))] = min(top(one[0]), top(number))
+    groups: dict[int, list[int]] = {}
+    for number in sorted(root):
+        groups.setdefault(top(number), []).append(number)
+    return [group for _, group in sorted(groups.items())]
+
+
+def apartness(
+    thumbnails: npt.NDArray[np.uint8],
+    pairs: Sequence[tuple[int, int]],
+    around: Sequence[Sequence[int]],
+    least: float,
+) -> list[float]:
+    """Return how far pairs are apart, as a share of how far the nearest other image is from either.
+
+    Args:
+        thumbnails: (n, 32, 32).
+        pairs: of images.
+        around: for each pair, images that do not count as others (the pair itself among them).
+        least: correlation below which a pair is as far apart as can be: infinitely.
+    """
+    small = _small(thumbnails.astype(np.float32), 16)
+    found = []
+    for (one, other), beside in zip(pairs, around, strict=True):
+        like = float(small[one] @ small[other])
+        if like < least:
+            found.append(float("inf"))
+            continue
+        others = small[[one, other]] @ small.T
+        others[:, list(beside)] = -1
+        found.append((1 - like) / max(1 - float(others.max()), 1e-6))
+    return found
