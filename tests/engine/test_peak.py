@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
 
+from striate import engine, zoo
+
 SCRIPT = """
-import resource, sys, torch
+import json, resource, sys, torch
 from striate import engine, zoo
 from striate.layers import build
 net = build(zoo.network("vgg16")).eval()
 x, run = torch.randn(4, 3, 224, 224), net
 if sys.argv[1] == "fused":
-    every = {layer.name: "winograd_4x4" for layer in net.network.layers}
-    run = engine.accelerate(net, x, plan={**every, net.network.layers[0].name: "packed"})
+    run = engine.accelerate(net, x, plan=json.loads(sys.argv[2]))
 elif sys.argv[1] == "channels_last":
     run, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
 with torch.inference_mode():
@@ -29,8 +31,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 @pytest.mark.skipif(sys.platform != "linux", reason="resource counts in other units elsewhere")
 def test_the_peak_is_at_most_a_quarter_above_torchs() -> None:
     def peak(which: str) -> int:
-        command = [sys.executable, "-c", SCRIPT, which]
+        command = [sys.executable, "-c", SCRIPT, which, json.dumps(heaviest)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return int(done.stdout)
 
+    plan = engine.plan(zoo.network("vgg16"), batch=4, rounds=3, cached=False)
+    heaviest = {}  # that a plan can choose, whatever wins on this machine
+    for layer in plan.layers:
+        found = layer.candidates
+        allowed = [n for n in found if engine.Limits().allow(found[n], found["default"])]
+        heaviest[layer.name] = max(allowed, key=lambda name: found[name].workspace_bytes)
     assert peak("fused") <= 1.25 * min(peak("eager"), peak("channels_last"))
