@@ -199,7 +199,7 @@ def _check(**received: Sequence[int]) -> None:
     """Refuse numbers that are too many, too few or too small."""
     for name, numbers in received.items():
         sides, least, fix = _LEAST[name]
-        if len(numbers) != len(sides) or min(numbers) < least:
+        if len(numbers) != len(sides) or any(each < least for each in numbers):
             raise UsageError(
                 f"Expected {name} ({', '.join(sides)}) of at least {least}, "
                 f"received {name}={', '.join(map(str, numbers))}: {fix}."
