@@ -11,7 +11,7 @@ from tests.engine.test_accelerate import shaken, small
 from torch import Tensor
 
 from striate.engine import Program, accelerate
-from striate.engine.program import Taped
+from striate.engine.workspace import Taped
 from striate.layers import Net
 
 

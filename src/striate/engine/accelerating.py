@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,32 +21,15 @@ from striate.engine.planning import plan as measured
 from striate.engine.program import Program
 from striate.engine.shared import Shared, copied
 from striate.engine.simplify import simplify
+from striate.engine.source import Origin, Source, restored
 from striate.errors import UsageError
 from striate.layers import Net, build
 from striate.layers.describe import evaluation
-from striate.layers.opaque import Part, Read, Returned
+from striate.layers.opaque import Part, Read
 
 One = Tensor | Sequence[int]
 Example = One | Sequence[One] | None
 Choice = Literal["measure", "default"] | Plan | Mapping[str, str]
-
-
-class Source(NamedTuple):
-    """What a program is made from.
-
-    Args:
-        net: with its weights.
-        batch: images at a time that it is made for.
-        algorithms: of convolutions, by the layers' names.
-        values: names of those that it returns; the main output where there are none.
-        returned: how, of these.
-    """
-
-    net: Net
-    batch: int
-    algorithms: dict[str, str]
-    values: tuple[str, ...] = ()
-    returned: Returned | None = None
 
 
 def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "measure") -> Program:
@@ -124,9 +107,14 @@ def program(source: Source) -> Program:
         made = graph(net, source.values or None)
         nodes = simplify(made, lambda node: fast.pools(node, algorithm(node)))
         torchs = by_torch(nodes)
-        ready = Program(nodes, make, like, chosen, source.returned, shared)
+        ready = Program(nodes, make, Origin(source), like, shared)
     keep_freed_memory()  # from here on: what making it took goes back to the system
     return ready
+
+
+def remade(*saved: Any) -> Program:
+    """Return the program that was pickled, made anew for the machine that this is."""
+    return program(restored(*saved))
 
 
 def _again(program: Program, examples: Sequence[One]) -> Program:
@@ -153,7 +141,7 @@ def _source(module: nn.Module, example: Example) -> Source:
         )
     found = evaluation(module, example)
     net = build(found.network, parameters=module, parts=found.parts)
-    plain = found.returned.leaves == (Read(0),) and found.returned.spec.is_leaf()
+    plain = found.returned.leaves == (Read(0),) and found.returned.form.spec.is_leaf()
     return Source(net, 1, {}, found.values, None if plain else found.returned)
 
 

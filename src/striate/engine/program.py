@@ -12,10 +12,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 
 from striate import design
 from striate.design import Network
@@ -23,85 +24,11 @@ from striate.engine.kernel import Kernel, channels_last
 from striate.engine.node import Graph, Node
 from striate.engine.places import Place, Places
 from striate.engine.shared import Shared
+from striate.engine.source import Origin
+from striate.engine.workspace import MANY, Script, Step, Taped, Workspace
 from striate.errors import UsageError, WeightsError
-from striate.layers.opaque import Returned
 from striate.ops.native import Call
 from striate.ops.tape import Tape, recording
-
-_MANY = 8  # sizes of batches, and threads that call, for which something is kept, at most
-
-
-class Step(NamedTuple):
-    """One call.
-
-    Args:
-        name: of the value.
-        layers: on paper that it stands for.
-        kernel: what computes it; None joins values that are where they belong already.
-        reads: indices of the values it reads.
-        gives: index of its value.
-        place: where its value goes, None for wherever torch puts it.
-        over: whether its value is written over its residual, which nobody else reads.
-        drops: indices of the values that nobody reads afterwards.
-    """
-
-    name: str
-    layers: tuple[str, ...]
-    kernel: Kernel | None
-    reads: tuple[int, ...]
-    gives: int
-    place: Place | None
-    over: bool
-    drops: tuple[int, ...]
-
-
-class Taped(NamedTuple):
-    """Several steps, as one.
-
-    Args:
-        tape: their kernels' calls.
-        gives: their values, by index.
-    """
-
-    tape: Tape
-    gives: list[tuple[int, Tensor]]
-
-
-Script = Sequence[Step | Taped]
-
-
-class Workspace:
-    """The memory of one call at a time, for so many images.
-
-    Attributes:
-        scripts: what a call does, by the images, the thread that makes it and the threads at work.
-    """
-
-    def __init__(self, sizes: list[int], batch: int, like: Tensor) -> None:
-        self.batch = batch
-        self._buffers = [like.new_empty(size * batch) for size in sizes]
-        self._views: dict[int, dict[Place, Tensor]] = {}
-        self.scripts: dict[tuple[int, int, int], Script] = {}
-
-    def views(self, batch: int, places: list[Place]) -> dict[Place, Tensor]:
-        """Return each place as a tensor of so many images, channels last."""
-        if batch not in self._views:
-            if len(self._views) > _MANY:
-                self._views.clear()
-                self.scripts.clear()
-            self._views[batch] = {place: self._view(place, batch) for place in places}
-        return self._views[batch]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy has: tapes know addresses, which are not the copy's."""
-        return {**self.__dict__, "scripts": {}}
-
-    def _view(self, place: Place, batch: int) -> Tensor:
-        channels, *space = place.whole
-        size = place.size * batch
-        wide = self._buffers[place.slot][:size].view(batch, *space, channels)
-        part = wide[..., place.first : place.first + place.channels]
-        return part.permute(0, -1, *range(1, len(space) + 1)) if space else part
 
 
 class Program(nn.Module):
@@ -131,14 +58,13 @@ class Program(nn.Module):
         self,
         graph: Graph,
         make: Callable[[Node], Kernel],
+        origin: Origin,
         like: Tensor,
-        algorithms: dict[str, str] | None = None,
-        returned: Returned | None = None,
         shared: Sequence[Shared] = (),
     ) -> None:
         super().__init__()
         self.network: Network = graph.network
-        self.algorithms = dict(algorithms or {})
+        self.algorithms = dict(origin.source.algorithms)
         self.like = like.detach().new_empty(0)
         kernels = {node.name: _kernel(node, make) for node in graph.nodes}
         places = Places(graph, kernels)
@@ -146,7 +72,8 @@ class Program(nn.Module):
         self._as_they_come = _as_they_come(self._steps, len(graph.inputs))
         self._values = len(graph.inputs) + len(graph.nodes)
         self._answers = tuple(_indices(graph)[name] for name in graph.outputs)
-        self._returned, self._shared = returned, tuple(shared)
+        self._returned, self._origin = origin.source.returned, origin
+        self._shared = tuple(shared)
         self._sizes = places.sizes
         self._places = list(dict.fromkeys(step.place for step in self._steps if step.place))
         self._idle: list[Workspace] = []
@@ -154,6 +81,11 @@ class Program(nn.Module):
 
     def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
         """Run the network: (batch, *input shape) -> (batch, classes), or what the module gave."""
+        if torch.compiler.is_compiling():  # there is nothing in it to be compiled
+            return _disable_dynamo(_called)(self, inputs, named)
+        return _called(self, inputs, named)
+
+    def _made(self, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> Any:
         if named:
             inputs = self._ordered(inputs, named)
         batch = self._check(inputs)
@@ -181,7 +113,7 @@ class Program(nn.Module):
         views, scripts = workspace.views(batch, self._places), workspace.scripts
         key = batch, threading.get_ident(), torch.get_num_threads()
         if key not in scripts:  # the first call makes what stays
-            if len(scripts) > _MANY:
+            if len(scripts) > MANY:
                 scripts.clear()
             scripts[key] = self._steps
         elif scripts[key] is self._steps:
@@ -265,9 +197,19 @@ class Program(nn.Module):
         made._idle = []
         return made
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Save what it was made from: kernels are this machine's alone."""
+        from striate.engine.accelerating import remade
+
+        return remade, self._origin.saved()
+
     def extra_repr(self) -> str:
         """Return what print(module) shows in the brackets: one line a step."""
         return "\n".join(_line(step) for step in self._steps)
+
+
+def _called(program: Program, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> Any:
+    return program._made(inputs, named)
 
 
 def _do(step: Step, values: list[Tensor | None], views: dict[Place, Tensor]) -> Tensor | None:

@@ -12,9 +12,27 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import TreeSpec, tree_leaves, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from striate.layers.rows import resolved
+
+
+class Form:
+    """How a structure of tensors and other things is put together.
+
+    Args:
+        tree: any such structure.
+    """
+
+    def __init__(self, tree: Any) -> None:
+        self.spec = tree_flatten(tree)[1]
+
+    def filled(self, leaves: Sequence[Any]) -> Any:
+        """Put it together."""
+        return tree_unflatten(leaves, self.spec)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Form, (self.filled(range(self.spec.num_leaves)),)
 
 
 class Read(NamedTuple):
@@ -53,14 +71,14 @@ class Call(NamedTuple):
     Args:
         function: of torch, or a module.
         leaves: its arguments: Read, Before, Rows, or what is the same in every call.
-        spec: how they are put together.
+        form: how they are put together.
         written: those that it writes into; it gets copies.
         returns: whether it gives what it returns, rather than what it has written.
     """
 
     function: Callable[..., Any]
     leaves: tuple[Any, ...]
-    spec: TreeSpec
+    form: Form
     written: tuple[int, ...]
     returns: bool
 
@@ -84,7 +102,7 @@ class Call(NamedTuple):
                 leaves.append(resolved(leaf, images))
         for index in self.written:
             leaves[index] = leaves[index].clone()
-        args, kwargs = tree_unflatten(leaves, self.spec)
+        args, kwargs = self.form.filled(leaves)
         out = self.function(*args, **kwargs)
         if not self.returns:
             return [leaves[index] for index in self.written]
@@ -158,11 +176,11 @@ class Returned(NamedTuple):
     """What a module returns: a structure of tensors.
 
     Args:
-        spec: how it is put together.
+        form: how it is put together.
         leaves: Read, Rows, tensors and anything else that is the same in every call.
     """
 
-    spec: TreeSpec
+    form: Form
     leaves: tuple[Any, ...]
 
     def made(self, values: Sequence[Tensor], images: int) -> Any:
@@ -181,7 +199,7 @@ class Returned(NamedTuple):
                 leaves.append(leaf.clone())
             else:
                 leaves.append(resolved(leaf, images))
-        return tree_unflatten(leaves, self.spec)
+        return self.form.filled(leaves)
 
 
 def shaped(

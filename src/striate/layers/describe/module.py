@@ -124,7 +124,7 @@ def evaluation(module: nn.Module, input: Shapes) -> Evaluation:
             leaf = Read(values.index(name), leaf.shape, leaf.dtype)
         leaves.append(leaf)
     parts = {names[name]: part for name, part in made.parts.items()}
-    return Evaluation(network, parts, tuple(values), Returned(made.returned.spec, tuple(leaves)))
+    return Evaluation(network, parts, tuple(values), Returned(made.returned.form, tuple(leaves)))
 
 
 def _training(module: nn.Module, inputs: Sequence[Input]) -> tuple[Traced | None, str]:

@@ -71,7 +71,7 @@ class Realised:
                 Call(
                     self._function(each.function),
                     tuple(self._leaf(leaf, inputs, order) for leaf in each.leaves),
-                    each.spec,
+                    each.form,
                     each.written,
                     each.returns,
                 )
@@ -98,7 +98,7 @@ class Realised:
         if id(noted) not in self._constants:
             leaves = tuple(self._leaf(leaf, (), {}) for leaf in noted.leaves)
             call = Call(
-                self._function(noted.function), leaves, noted.spec, noted.written, noted.returns
+                self._function(noted.function), leaves, noted.form, noted.written, noted.returns
             )
             with torch.no_grad():
                 self._constants[id(noted)] = call.made((), (), 0)

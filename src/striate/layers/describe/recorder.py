@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import TreeSpec, tree_flatten
+from torch.utils._pytree import tree_leaves
 
 from striate.design import Shape
 from striate.layers.describe.calls import ROWS, spelled
 from striate.layers.describe.steps import Untraceable
-from striate.layers.opaque import Returned
+from striate.layers.opaque import Form, Returned
 from striate.layers.rows import Rows, depends
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Noted:
         function: that was called, or the part.
         name: of the function, plain.
         leaves: its arguments: Value, Own, Made, Unseen, Rows, or anything else as it is.
-        spec: how they were put together.
+        form: how they were put together.
         written: those that it wrote into.
         returns: whether it returned a tensor.
     """
@@ -89,7 +89,7 @@ class Noted:
     function: Callable[..., Any] | Whole
     name: str
     leaves: list[Any]
-    spec: TreeSpec
+    form: Form
     written: tuple[int, ...] = ()
     returns: bool = True
 
@@ -156,8 +156,9 @@ class Recorder:
         name = function.path if isinstance(function, Whole) else spelled(function)
         if getattr(function, "__name__", "") == "__get__":  # x.T
             function, args = operator.attrgetter(name), args[:1]
-        leaves, spec = tree_flatten((tuple(args), dict(kwargs)))
-        return Noted(function, name, [self._leaf(each) for each in leaves], spec)
+        given = (tuple(args), dict(kwargs))
+        leaves = [self._leaf(each) for each in tree_leaves(given)]
+        return Noted(function, name, leaves, Form(given))
 
     def called(self, noted: Noted, leaves: Any, returned: bool, written: Sequence[Tensor]) -> None:
         """Say what a call did.
@@ -168,7 +169,7 @@ class Recorder:
             returned: whether it returned a tensor.
             written: those that it wrote into.
         """
-        flat = tree_flatten(leaves)[0]
+        flat = tree_leaves(leaves)
         noted.returns = returned
         noted.written = tuple(
             index for index, each in enumerate(flat) if any(each is other for other in written)
@@ -277,9 +278,8 @@ class Recorder:
         Raises:
             Untraceable: a tensor that cannot be made again.
         """
-        leaves, spec = tree_flatten(returned)
         kept, made = list[Any](), list[str]()
-        for leaf in leaves:
+        for leaf in tree_leaves(returned):
             ref = self._leaf(leaf)
             if isinstance(ref, Made) and not ref.noted.constant():
                 ref = self._valued(leaf, ref)
@@ -287,7 +287,7 @@ class Recorder:
             if isinstance(ref, Unseen):
                 raise Untraceable(ref.why)
             kept.append(ref)
-        self.returned = Returned(spec, tuple(kept))
+        self.returned = Returned(Form(returned), tuple(kept))
         return made
 
     def _valued(self, tensor: Tensor, made: Made) -> Value:
