@@ -81,3 +81,17 @@ def test_an_item_can_count_for_many() -> None:
         ("advance", 1),
         ("close",),
     ]
+
+
+def test_what_would_pass_for_a_hang_is_said_where_nobody_listens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    display = Recorder()
+    progress.say("silent")
+    progress.announce("Compiling")
+    assert capsys.readouterr().err == "Compiling\n"
+    with progress.use(display):
+        progress.announce("Compiling")
+        with progress.unsaid():
+            progress.announce("not said")
+    assert display.told == [("Compiling",)] and capsys.readouterr().err == ""

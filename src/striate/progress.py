@@ -2,11 +2,13 @@
 
 Long work wraps its items in `track`, and says a line of human text with `say`; neither knows what
 it looks like. The command line installs a `Display` (a bar on a terminal, quiet lines elsewhere);
-without one, as in a library, both are silent.
+without one, as in a library, both are silent. What a caller would take for a hang, `announce` says
+on stderr in any case.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
@@ -105,3 +107,11 @@ def track(
 def say(text: str) -> None:
     """Show one line of human text, where somebody listens."""
     _display.say(text)
+
+
+def announce(text: str) -> None:
+    """Show one line of human text; on stderr where nobody listens."""
+    if type(_display) is _Silent:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one line that a library says
+    else:
+        _display.say(text)

@@ -188,7 +188,7 @@ def _kept(what: str, text: str, target: Any) -> bytes:
     kept = _whole(path)
     if kept is not None:
         return kept
-    progress.say(f"Compiling {what} for this machine (once; kept in {path.parent}).")
+    progress.announce(f"Compiling {what} for this machine (once; kept in {path.parent}).")
     code = _compile(text, target)
     with suppress(Exception):  # a cache that cannot be written to costs a second at every start
         path.parent.mkdir(parents=True, exist_ok=True)
