@@ -1,57 +1,41 @@
-"""Evaluation and prediction go through the fused net, and `accelerate` takes whatever there is."""
+"""What is no module, and what is no example, is said in a sentence."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 import striate
-from striate import inference, runs
-from striate.engine import Program
-from striate.errors import WeightsError
+from striate import zoo
+from striate.errors import UsageError
+
+NET = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
 
 
-def test_a_run_by_its_folder(trained: runs.Run) -> None:
-    images = torch.randn(4, 3, 16, 16)
-    net = inference.load(trained)
-    with torch.no_grad():
-        expected = net(images)
-    for run in (trained, trained.path, str(trained.path)):
-        fast = striate.accelerate(run, images)
-        assert isinstance(fast, Program)
-        assert torch.allclose(fast(images), expected, atol=1e-6)
+@pytest.mark.parametrize("module", [3, None, [], lambda x: x, zoo.network("lenet")])
+def test_what_is_no_module(module: Any) -> None:
+    received = f"received {type(module).__name__}; a function goes into the forward"
+    with pytest.raises(UsageError, match=f"Expected an nn.Module, a run folder.*{received}"):
+        striate.accelerate(module, (3, 8, 8))
 
 
-def test_a_module_of_anybody_s() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Flatten()).eval()
-    images = torch.randn(2, 3, 6, 6)
-    assert torch.allclose(
-        striate.accelerate(module, images, plan="default")(images), module(images), atol=1e-6
-    )
+@pytest.mark.parametrize("example", [5, "3x16x16", {}, [], (0, 3), (3.5, 2, 2), torch.tensor(3.0)])
+def test_what_is_no_example(example: Any) -> None:
+    with pytest.raises(UsageError, match=r"such as \(3, 224, 224\).*received"):
+        striate.accelerate(NET, example, plan="default")
 
 
-def test_evaluation_and_prediction_use_it(
-    trained: runs.Run, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[int] = []
-    forward = Program.forward
-
-    def counted(self: Program, *inputs: torch.Tensor) -> torch.Tensor:
-        calls.append(len(inputs[0]))
-        return forward(self, *inputs)
-
-    monkeypatch.setattr(Program, "forward", counted)
-    evaluation = inference.evaluate(trained)
-    assert sum(calls) == evaluation.test.n
-    calls.clear()
-    inference.predict(trained, [folder / "blue"], device="cpu")
-    assert sum(calls) == 20
+def test_a_lazy_module_is_called_first() -> None:
+    with pytest.raises(UsageError, match="received lazy ones: call it once"):
+        striate.accelerate(nn.Sequential(nn.LazyLinear(3)), (5,), plan="default")
 
 
-def test_a_plan_that_is_not_one_is_refused(trained: runs.Run) -> None:
-    (trained.path / "plan.json").write_text('{"inference": "fast"}')
-    with pytest.raises(WeightsError, match="expected algorithms by layer"):
-        striate.accelerate(trained)
+def test_what_a_program_is_called_with() -> None:
+    fast = striate.accelerate(NET, (3, 8, 8), plan="default")
+    with pytest.raises(UsageError, match="expected tensors, received int"):
+        fast(5)
+    with pytest.raises(UsageError, match=r"expected 1 inputs \(input\), received 0"):
+        fast()

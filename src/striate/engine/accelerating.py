@@ -70,6 +70,11 @@ def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "me
         >>> bool(torch.allclose(fast(images), net(images), atol=1e-6))
         True
     """
+    if not isinstance(module, nn.Module):
+        raise UsageError(
+            f"Expected an nn.Module to accelerate, received {type(module).__name__}; a function "
+            "goes into the forward of one."
+        )
     examples = _several(example)
     if isinstance(module, Program):
         return _again(module, examples)
@@ -139,6 +144,11 @@ def _source(module: nn.Module, example: Example) -> Source:
             "Expected an example, as a batch of images or the shape of one, to accelerate a "
             f"{type(module).__name__} with; received none."
         )
+    if any(isinstance(each, nn.UninitializedParameter) for each in module.parameters()):
+        raise UsageError(
+            f"Expected a {type(module).__name__} whose parameters have values, received lazy ones: "
+            "call it once on images."
+        )
     found = evaluation(module, example)
     net = build(found.network, parameters=module, parts=found.parts)
     plain = found.returned.leaves == (Read(0),) and found.returned.form.spec.is_leaf()
@@ -154,12 +164,32 @@ def _fitting(net: Net, examples: Sequence[One]) -> Net:
 
 
 def _several(example: Example) -> list[One]:
-    """Return the example of each input."""
+    """Return the example of each input.
+
+    Raises:
+        UsageError: it is neither images nor a shape, nor several of these.
+    """
     if example is None:
         return []
-    if isinstance(example, Tensor) or all(isinstance(each, int) for each in example):
+    if (isinstance(example, Tensor) and example.dim()) or _shape(example):
         return [cast(One, example)]
-    return list(cast("Sequence[One]", example))
+    given = isinstance(example, Sequence) and not isinstance(example, str)
+    several = list(cast("Sequence[One]", example)) if given else []
+    if several and all(
+        _shape(each) or (isinstance(each, Tensor) and each.dim()) for each in several
+    ):
+        return several
+    raise UsageError(
+        "Expected an example as a batch of images or the shape of one, such as (3, 224, 224), or "
+        f"one of these for each input; received {example!r}."
+    )
+
+
+def _shape(example: object) -> bool:
+    """Tell whether an example is the shape of an image."""
+    if not isinstance(example, Sequence) or isinstance(example, str) or not example:
+        return False
+    return all(isinstance(each, int) and each > 0 for each in example)
 
 
 def _algorithms(net: Net, batch: int, plan: Choice) -> dict[str, str]:

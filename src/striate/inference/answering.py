@@ -10,7 +10,7 @@ from torch import nn
 
 from striate import engine, runs
 from striate.engine import Choice, Example
-from striate.errors import WeightsError
+from striate.errors import UsageError, WeightsError
 from striate.inference.model import Model, open_model
 from striate.inference.weights import load
 
@@ -35,6 +35,12 @@ def accelerate(
     """
     if isinstance(module_or_run, nn.Module):
         return engine.accelerate(module_or_run, example, plan=plan or "measure")
+    if not isinstance(module_or_run, Model | Path | str):
+        raise UsageError(
+            "Expected an nn.Module, a run folder or the name of published weights to accelerate, "
+            f"received {type(module_or_run).__name__}; a function goes into the forward of a module, "
+            "a network on paper into striate.layers.build."
+        )
     run = open_model(module_or_run)
     chosen = planned(run) if plan is None else plan
     return engine.accelerate(load(run), example, plan=chosen)
