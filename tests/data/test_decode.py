@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import struct
 import warnings
@@ -124,6 +125,20 @@ def test_every_mode_becomes_rgb_as_pillow_has_it(mode: str) -> None:
     found = decode(content, contract())
     assert found.shape == (9, 7, 3)
     assert np.array_equal(found, np.asarray(stored.convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16"])
+def test_large_images_are_converted_in_strips(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.new("I;16", (7, 9), 900) if mode == "I;16" else picture().convert(mode)
+    if mode in ("RGBA", "LA"):
+        image.putalpha(Image.fromarray(np.arange(63, dtype=np.uint8).reshape(9, 7) * 4))
+    content = encoded(image, "TIFF" if mode == "CMYK" else "PNG")
+    whole = decode_as(content, Decoding(background=(9, 200, 30)))
+    grey = decode(content, contract(channels="grey"))
+    module = importlib.import_module("striate.data.decode")  # data.decode is the function
+    monkeypatch.setattr(module, "_STRIP", 15)  # two rows and a bit
+    assert np.array_equal(decode_as(content, Decoding(background=(9, 200, 30))), whole)
+    assert np.array_equal(decode(content, contract(channels="grey")), grey)
 
 
 def test_cmyk_jpeg() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from striate import data
 from striate.data.health import examine, page
 from striate.data.health.pairs import near
+from striate.data.health.signature import signatures
 from striate.data.prepare import resample_8bit
 from striate.errors import DataError
 
@@ -28,6 +30,20 @@ def folder(tmp_path: Path) -> Path:
         part = "train" if number % 3 else "test"
         save(picture(number), tmp_path / part / "ab"[number % 2] / f"{number}.png")
     return tmp_path
+
+
+def test_a_large_image_is_looked_at_without_copies_of_it() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (1, 3000, 2500, 3), np.uint8)
+    samples = data.ArraySamples(images, [0], ["large"])
+    signatures(samples.subset([0]))  # imports, and what is made once
+    tracemalloc.start()
+    try:
+        (found,) = signatures(samples)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.7 * images.nbytes  # its grey levels (a third), and strips
+    assert found.total == pytest.approx(images[0].reshape(-1, 3).mean(axis=0) / 255)
 
 
 def test_a_sound_folder_passes(folder: Path) -> None:

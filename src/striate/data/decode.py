@@ -41,6 +41,7 @@ _TURNS = {
 }
 _BACK = {**_TURNS, 6: _TURNS[8], 8: _TURNS[6]}  # undoes a turn
 _SIXTEEN_BITS = 65535
+_STRIP = 1 << 20  # pixels of a large image that are converted at a time
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # an entry of warnings.filters
 _LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601-2 in 1/65536, as Pillow has it
 
@@ -105,7 +106,7 @@ def decode_as(
         pixels = _jpeg(image, source)
         if pixels is None:
             image.load()
-            pixels = np.asarray(_flatten(image, decoding, name), np.uint8)
+            pixels = _in_strips(image, decoding, name)
         turn = _TURNS.get(_orientation(image)) if decoding.exif else _BACK.get(turned)
         if turn is not None:
             pixels = np.asarray(Image.fromarray(pixels).transpose(turn))
@@ -192,8 +193,12 @@ def to_channels(pixels: Pixels, channels: Channels) -> Pixels:
     if channels == "grey":
         if pixels.shape[-1] == 1:
             return pixels
-        luma = (pixels @ _LUMA + 0x8000) >> np.uint32(16)
-        return luma.astype(np.uint8)[..., None]
+        grey = np.empty((*pixels.shape[:-1], 1), np.uint8)
+        rows = max(_STRIP * pixels.shape[0] // max(pixels.size, 1), 1)
+        for top in range(0, len(pixels), rows):
+            luma = (pixels[top : top + rows] @ _LUMA + 0x8000) >> np.uint32(16)
+            grey[top : top + rows, ..., 0] = luma
+        return grey
     if pixels.shape[-1] == 1:
         return np.repeat(pixels, 3, axis=-1)
     return pixels if channels == "rgb" else np.ascontiguousarray(pixels[..., ::-1])
@@ -260,6 +265,26 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # a broken EXIF block does not spoil the pixels
         return 1
+
+
+def _in_strips(image: Image.Image, decoding: Decoding, name: Path | str) -> Pixels:
+    """Return an image's pixels, (height, width) or (height, width, 3).
+
+    Large ones are taken some rows at a time, so that beside Pillow's own (4 bytes a pixel) and the
+    result no copy is whole. Integers are not, since all of them say how far they reach.
+    """
+    rows = max(_STRIP // image.width, 1)
+    if image.height <= rows or image.mode.startswith(("I", "F")):
+        return np.asarray(_flatten(image, decoding, name), np.uint8)
+    tops = range(0, image.height, rows)
+    strips = (image.crop((0, y, image.width, min(y + rows, image.height))) for y in tops)
+    pixels: Pixels | None = None
+    for top, strip in zip(tops, strips, strict=True):
+        seen = np.asarray(_flatten(strip, decoding, name), np.uint8)
+        if pixels is None:
+            pixels = np.empty((image.height, *seen.shape[1:]), np.uint8)
+        pixels[top : top + rows] = seen
+    return np.asarray(pixels)
 
 
 def _flatten(image: Image.Image, decoding: Decoding, name: Path | str) -> Image.Image:

@@ -202,11 +202,14 @@ class FileSamples(Samples):
         return self.hashes[index]
 
 
-def content_hash(content: bytes) -> str:
-    """Return 32 hexadecimal digits of BLAKE2b.
+def content_hash(*content: bytes | memoryview) -> str:
+    """Return 32 hexadecimal digits of BLAKE2b of some bytes, one behind the other.
 
     Example:
         >>> content_hash(b"")
         'cae66941d9efbd404e4d88758ea67670'
     """
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+    digest = hashlib.blake2b(digest_size=16)
+    for each in content:
+        digest.update(each)
+    return digest.hexdigest()

@@ -18,6 +18,7 @@ from striate.errors import DataError
 from striate.ops import usable_cores
 
 SIDE = 32  # of a thumbnail; every image is scaled to this square
+_STRIP = 1 << 20  # pixels that are counted at a time: numpy counts in 64 bits
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -54,22 +55,31 @@ def signatures(samples: Samples) -> list[Signature]:
 
 
 def _take(samples: Samples, index: int) -> Signature:
-    pixels = samples.stored(index)
+    pixels = np.ascontiguousarray(samples.stored(index))
     grey = to_channels(pixels, "grey")
-    levels = pixels.reshape(-1, pixels.shape[2])
-    counts = np.stack([np.bincount(levels[:, c], minlength=256) for c in range(levels.shape[1])])
+    counts = _histograms(pixels)
     scale = np.arange(256) / 255
-    total, square = counts @ scale / len(levels), counts @ scale**2 / len(levels)
-    shades = np.bincount(grey.ravel(), minlength=256) / grey.size
+    total, square = counts @ scale / grey.size, counts @ scale**2 / grey.size
+    shades = _histograms(grey)[0] / grey.size
     mean = shades @ np.arange(256)
     return Signature(
         resample_8bit(grey, (SIDE, SIDE), "bilinear")[..., 0],
-        content_hash(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()),
+        content_hash(str(pixels.shape).encode(), pixels.data),
         np.broadcast_to(total, 3),
         np.broadcast_to(square, 3),
         float(np.sqrt(shades @ (np.arange(256) - mean) ** 2)),
         _mode(samples, index),
     )
+
+
+def _histograms(pixels: Pixels) -> npt.NDArray[np.int64]:
+    """Count levels, in strips: (height, width, channels) -> (channels, 256)."""
+    counts = np.zeros((pixels.shape[2], 256), np.int64)
+    rows = max(_STRIP // pixels.shape[1], 1)
+    for top in range(0, len(pixels), rows):
+        for channel, each in enumerate(counts):
+            each += np.bincount(pixels[top : top + rows, :, channel].ravel(), minlength=256)
+    return counts
 
 
 def _mode(samples: Samples, index: int) -> str:
