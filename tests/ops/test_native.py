@@ -17,7 +17,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keep kernels in a folder of the test's own; returns what is said."""
     lines: list[str] = []
     monkeypatch.setattr(native, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(native.progress, "say", lines.append)
+    monkeypatch.setattr(native.progress, "announce", lines.append)
     return lines
 
 

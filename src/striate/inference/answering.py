@@ -38,8 +38,8 @@ def accelerate(
     if not isinstance(module_or_run, Model | Path | str):
         raise UsageError(
             "Expected an nn.Module, a run folder or the name of published weights to accelerate, "
-            f"received {type(module_or_run).__name__}; a function goes into the forward of a module, "
-            "a network on paper into striate.layers.build."
+            f"received {type(module_or_run).__name__}; a function goes into the forward of a "
+            "module, a network on paper into striate.layers.build."
         )
     run = open_model(module_or_run)
     chosen = planned(run) if plan is None else plan
