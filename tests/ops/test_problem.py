@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
@@ -55,6 +59,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "much too large": ({"x": torch.zeros(2, 8, 1, 1)}, "pad more"),
     "dilated too far": ({"dilation": 5}, "dilation=(5, 5)"),
     "no pixels": ({"x": torch.zeros(2, 8, 0, 9), "padding": 2}, "size=0, 9"),
+    "no filters": ({"weight": torch.zeros(0, 8, 3, 3), "bias": None}, "features=0"),
     "no taps": ({"weight": torch.zeros(8, 8, 0, 3)}, "kernel=0, 3"),
     "other channels": ({"x": torch.zeros(2, 16, 9, 9)}, "x=(2, 16, 9, 9)"),
 }
@@ -68,6 +73,44 @@ def test_all_algorithms_refuse_alike(mistake: str) -> None:
     assert all("Expected" in each and "received" in each and ":" in each for each in said)
     assert text in said.pop()
     refused("depthwise", change)
+
+
+@st.composite
+def arguments(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw what may be a convolution, or nearly one."""
+    groups = draw(st.sampled_from([1, 1, 1, 2, 4, 0]))
+    channels, size = draw(st.sampled_from([4, 4, 8])), st.integers(1, 7)
+    filters = (draw(st.sampled_from([4, 4, 8, 3])), draw(st.sampled_from([channels, 1, 2])))
+    x = torch.randn(draw(st.integers(0, 2)), channels, draw(size), draw(size))
+    weight = torch.randn(*filters, *draw(st.sampled_from([(3, 3), (3, 3), (1, 5), (2, 3)])))
+    pair = st.tuples(st.integers(-1, 2), st.integers(0, 2))
+    return {
+        "x": x,
+        "weight": weight,
+        "bias": draw(st.sampled_from([None, torch.randn(filters[0]), torch.randn(3)])),
+        "stride": draw(st.sampled_from([1, 1, 2, (1, 2), 0])),
+        "padding": draw(st.one_of(pair, st.integers(0, 2), st.sampled_from(["same", "valid"]))),
+        "dilation": draw(st.sampled_from([1, 1, 1, 2, 0])),
+        "groups": groups,
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@settings(max_examples=100, deadline=None)
+@drawn(arguments())
+def test_whatever_is_asked_is_torchs_answer_or_a_sentence(values: dict[str, Any]) -> None:
+    expected = None
+    with contextlib.suppress(RuntimeError, IndexError, ZeroDivisionError):
+        expected = functional.conv2d(**values)
+    for name in ALGORITHMS:
+        try:
+            found = conv2d(**values, algorithm=name)
+        except UsageError as error:
+            beyond = f"for algorithm={name!r}" in str(error)
+            assert expected is None or beyond or 0 in (len(values["x"]), values["dilation"])
+        else:
+            assert expected is not None
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -149,6 +192,8 @@ def test_numbers_that_an_algorithm_is_not_for(name: str) -> None:
 def test_no_such_algorithm() -> None:
     with pytest.raises(UnknownName, match="winograd_4x4"):
         conv2d(torch.zeros(1, 4, 8, 8), torch.zeros(6, 4, 3, 3), algorithm="winograd4x4")
+    with pytest.raises(UnknownName, match="None"):
+        conv2d(torch.zeros(1, 4, 8, 8), torch.zeros(6, 4, 3, 3), algorithm=None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -77,9 +77,9 @@ def conv2d(
         >>> conv2d(x, weight, padding=1, algorithm="winograd_4x4").shape
         torch.Size([2, 4, 8, 8])
     """
-    if algorithm not in _OPERATORS:
-        near = nearest(algorithm, ALGORITHMS)
-        raise UnknownName("convolution algorithm", algorithm, near)
+    if not isinstance(algorithm, str) or algorithm not in _OPERATORS:
+        wanted = str(algorithm)
+        raise UnknownName("convolution algorithm", wanted, nearest(wanted, ALGORITHMS))
     for name, value in (("x", x), ("weight", weight), ("bias", bias)):
         if not (isinstance(value, Tensor) or (name == "bias" and value is None)):
             raise UsageError(

@@ -39,7 +39,7 @@ def convolve(
     Raises:
         UsageError: what no algorithm takes; torch looks, and its refusal is said in our words.
     """
-    if x.dim() != 4 or min(padding) < 0 or not _together(x, weight, bias):  # torch computes these
+    if x.dim() != 4 or not x.numel() or min(padding) < 0 or not _together(x, weight, bias):
         problem(x, weight, bias, stride, padding, dilation, groups)
     above, below, left, right = padding
     even, whole = (above, left), x
@@ -77,6 +77,7 @@ def by_weight(x: Tensor, gradient: Tensor, task: Problem) -> Tensor:
 
 
 def _together(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Say whether tensors lie on one device; where not, torch may give one without numbers."""
     device = x.device
     return weight.device == device and (bias is None or bias.device == device)
 

@@ -148,6 +148,7 @@ def shaped(
         )
     _check(
         size=image[2:],
+        features=filters[:1],
         kernel=filters[2:],
         stride=stride,
         padding=padding,
@@ -186,6 +187,7 @@ def shaped(
 _TWO, _FOUR = ("down", "across"), ("above", "below", "left", "right")
 _LEAST: dict[str, tuple[tuple[str, ...], int, str]] = {
     "size": (_TWO, 1, "leave images without pixels out"),
+    "features": (("in all",), 1, "a convolution has one filter at least"),
     "kernel": (_TWO, 1, "a filter has one tap at least"),
     "stride": (_TWO, 1, "1 visits every pixel"),
     "padding": (_FOUR, 0, "slices of x take pixels away"),
