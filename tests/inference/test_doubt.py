@@ -11,7 +11,7 @@ from striate import data, inference, runs
 from striate.cli.main import main
 from striate.contract import Class
 from striate.errors import UsageError
-from striate.inference.doubt import suspects
+from striate.inference.doubt import as_finding, suspects
 
 CLASSES = tuple(Class(id=each, label=each) for each in "abcde")
 
@@ -34,6 +34,24 @@ def test_wrong_labels_are_found_and_hard_images_are_not() -> None:
     first = {int(each.sample) for each in found[:20]}
     assert len(first & set(wrong.tolist())) >= 18, "the most doubtful first"
     assert all(each.probability > each.probability_of_label for each in found)
+
+
+def test_a_weak_network_doubts_little_and_says_how_weak_it_is() -> None:
+    """It is right on half of 400 images; 12 labels are wrong."""
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 5, 400)
+    scores = random.normal(0, 1, (400, 5))
+    scores[np.arange(400), truth] += 1.2
+    likely = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    labels = truth.copy()
+    labels[:12] = (truth[:12] + 1) % 5
+    found = suspects(likely, labels, [str(k) for k in range(400)], CLASSES)
+    accuracy = float((likely.argmax(1) == labels).mean())
+    assert 0.4 < accuracy < 0.6 and len(found) < 0.1 * 400
+    assert all(each.probability - each.probability_of_label > 1 - accuracy for each in found)
+    told = as_finding(found, accuracy)
+    assert f"right on {100 * accuracy:.0f}% only" in told.meaning and "first few" in told.meaning
+    assert "first few" not in as_finding(found, 0.95).meaning
 
 
 def test_a_class_without_images_is_nobodys_suspicion() -> None:

@@ -104,11 +104,11 @@ def check(
     if run is not None:
         doubted = inference.doubt(run, dataset, found.leaked, device=device)
         document["run"] = doubted
-        found = _with_suspects(found, doubted.suspects)
+        found = _with_suspects(found, doubted.suspects, doubted.accuracy)
         texts.append(_doubt_text(doubted))
     if folds is not None:
         document["folds"] = crossed = _crossed(dataset, found, asked, folds)
-        found = _with_suspects(found, crossed.suspects)
+        found = _with_suspects(found, crossed.suspects, crossed.accuracy)
         texts.append(_crossed_text(crossed))
     verdict: str = found.verdict
     refused = any(each.check == "training_refused" and each.count for each in found.findings)
@@ -191,11 +191,11 @@ def _crossed(dataset: Dataset, found: Health, asked: Asked, folds: int) -> Cross
     return cross_doubt(asked.made(dataset), dataset, folds=folds, alike=alike)
 
 
-def _with_suspects(found: Health, suspects: Sequence[Suspect]) -> Health:
+def _with_suspects(found: Health, suspects: Sequence[Suspect], accuracy: float) -> Health:
     """Add labels in doubt to what was found, so that the page shows them."""
     from striate.inference.doubt import as_finding
 
-    doubts = as_finding(suspects)
+    doubts = as_finding(suspects, accuracy)
     verdict = "warn" if found.verdict == "pass" and suspects else found.verdict
     return found.replace(findings=(*found.findings, doubts), verdict=verdict)
 

@@ -2,8 +2,8 @@
 
 Confident learning: a class's threshold is the mean probability that the network gives it on images
 labelled so. An image that reaches the threshold of another class, likelier than its own, is a
-suspect. Only images that the network was not trained on are asked about, or it would repeat what it
-was told.
+suspect, if the network is the surer the more often it is wrong: the lead has to exceed its error.
+Only images that the network was not trained on are asked about: others it answers as it was told.
 
 Source: Northcutt, Jiang, Chuang, "Confident learning: estimating uncertainty in dataset labels",
 JAIR 2021, section 3.
@@ -31,6 +31,8 @@ from striate.inference.outcome import Outcome, measure
 from striate.inference.weights import load
 from striate.ops import choose_device
 from striate.records import Record
+
+_WEAK = 0.8  # accuracy below which more suspects are a network's mistakes than wrong labels
 
 
 class Suspect(Record, frozen=True, kw_only=True):
@@ -77,12 +79,14 @@ class Doubt(Record, frozen=True, kw_only=True):
     Args:
         run: its folder.
         images: held-out ones that were asked about.
+        accuracy: on them, by their labels: how far the suspicion is to be trusted.
         suspects: the most doubtful first.
         restated: for each part held out.
     """
 
     run: str
     images: int
+    accuracy: float
     suspects: tuple[Suspect, ...]
     restated: tuple[Restated, ...]
 
@@ -153,6 +157,7 @@ def doubt(
     return Doubt(
         run=str(opened.path),
         images=len(labels),
+        accuracy=float((likely.argmax(axis=1) == labels).mean()),
         suspects=suspects(likely, labels, names, contract.classes),
         restated=tuple(restated),
     )
@@ -186,7 +191,8 @@ def suspects(
     other = confident.argmax(axis=1)
     rows = np.arange(len(labels))
     lead = likely[rows, other] - likely[rows, labels]
-    found = np.flatnonzero((confident[rows, other] >= 0) & (other != labels) & (lead > 0))
+    error = float((likely.argmax(axis=1) != labels).mean()) if len(labels) else 0.0
+    found = np.flatnonzero((confident[rows, other] >= 0) & (other != labels) & (lead > error))
     return tuple(
         Suspect(
             sample=names[row],
@@ -199,13 +205,24 @@ def suspects(
     )
 
 
-def as_finding(found: Sequence[Suspect]) -> Finding:
-    """Return labels in doubt as the data doctor tells them, with their pictures on its page."""
+def as_finding(found: Sequence[Suspect], accuracy: float) -> Finding:
+    """Return labels in doubt as the data doctor tells them, with their pictures on its page.
+
+    Args:
+        found: the most doubtful first.
+        accuracy: of the networks, on all images asked about.
+    """
+    meaning = "networks that have not seen these images take them for another class"
+    if accuracy < _WEAK:
+        meaning += (
+            f"; being right on {100 * accuracy:.0f}% only of what they have not seen, they err in "
+            "most of these themselves, so trust the first few at most"
+        )
     return Finding(
         check="labels_in_doubt",
         verdict="warn" if found else "pass",
         count=len(found),
-        meaning="networks that have not seen these images take them for another class",
+        meaning=meaning,
         fix="look at them, and correct or leave out those that are wrong",
         items=tuple((each.sample,) for each in found),
         notes=tuple(
