@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.layers.describe.strangers import STRANGERS
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.utils._pytree import tree_flatten
@@ -40,12 +43,12 @@ class Gate(nn.Module):
         return x * 2 if x.mean() < 1e9 else x
 
 
-def accelerated(module: nn.Module) -> Program:
+def accelerated(module: nn.Module, shape: tuple[int, ...] = (3, 8, 8)) -> Program:
     """Return a program that gave the module's answers for several numbers of images."""
     module.eval()
-    fast = engine.accelerate(module, (3, 8, 8), plan="default")
+    fast = engine.accelerate(module, shape, plan="default")
     for images in (1, 2, 13, 13, 13):  # from the third call on steps are made as one
-        x = torch.randn(images, 3, 8, 8)
+        x = torch.randn(images, *shape)
         with torch.no_grad(), torch.random.fork_rng():
             torch.manual_seed(0)
             wanted, spec = tree_flatten(module(x))
@@ -124,6 +127,8 @@ def masked(net: Two, x: Tensor) -> Tensor:
         lambda net, x: net.two(net.begin(x).double().softmax(-1).float()),
         lambda net, x: net.two(net.begin(x) / net.begin(x).mean()),
         lambda net, x: net.begin(x).flatten(1).topk(3),
+        lambda net, x: net.two(net.begin(x) * 3 / x.shape[0]),
+        lambda net, x: net.two(torch.cat([net.begin(x), x.new_ones(len(x), 8, 1, 8)], 2)),
         attention,
         windows,
         masked,
@@ -183,9 +188,30 @@ def test_where_shapes_do_not_lead_the_remedy_is_said() -> None:
     looks = Two(lambda net, x: net.begin(x) if x.sum().item() < 1e9 else x)
     with pytest.raises(DesignError, match=r"item needs values.*into a submodule of its own"):
         accelerated(looks)
+    written = Two(lambda net, x: [y := net.begin(x), y[:, 0].zero_(), net.two(y)][-1])
+    with pytest.raises(DesignError, match=r"through a view of it\. Put that into a submodule"):
+        accelerated(written)
+    roots = Two(lambda net, x: net.two(net.begin(x) * math.sqrt(x.shape[0])))
+    with pytest.raises(DesignError, match=r"3 images output 1 is .* off\..*submodule"):
+        accelerated(roots)
     loops = Two(lambda net, x: torch.stack([net.begin(x)[i] for i in range(x.shape[0])]))
     with pytest.raises(DesignError, match="3 images index 3 is out of bounds.*submodule"):
         accelerated(loops)
+
+
+def test_a_container_that_torch_does_not_know_is_named() -> None:
+    @dataclass
+    class Answer:
+        logits: Tensor
+
+    with pytest.raises(DesignError, match="received a Answer: register it there"):
+        accelerated(Two(lambda net, x: Answer(net.begin(x))))
+
+
+@pytest.mark.parametrize("name", sorted(STRANGERS))
+def test_what_strangers_return(name: str) -> None:
+    kind, shape = STRANGERS[name]
+    accelerated(kind(), shape)
 
 
 def test_the_module_stays_as_it_was() -> None:

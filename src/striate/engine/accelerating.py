@@ -25,7 +25,7 @@ from striate.engine.source import Origin, Source, restored
 from striate.errors import UsageError
 from striate.layers import Net, build
 from striate.layers.describe import evaluation
-from striate.layers.opaque import Part, Read
+from striate.layers.opaque import Read
 
 One = Tensor | Sequence[int]
 Example = One | Sequence[One] | None
@@ -38,10 +38,12 @@ def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "me
     Batch-norm goes into the weights, activations and additions into the convolutions before them,
     what evaluation does without goes away; images are in channels-last order throughout, weights in
     the order that oneDNN likes best. What no layer on paper describes is computed by torch, by the
-    calls that the module makes, between ours; such a program is compared with its module once. The
-    weights are copied as they are now: a module that is trained afterwards is accelerated again.
-    Linear layers of more than 4 million weights, which would take too much memory twice, are shared
-    with the module; a call after those have changed is refused.
+    calls that the module makes, between ours. Such a program is compared with its module once, as
+    is one whose module asks for the number of images.
+
+    The weights are copied as they are now: accelerate a module again after training it. Linear
+    layers of more than 4 million weights, which would take too much memory twice, are shared with
+    the module; a call after those have changed is refused.
 
     Args:
         module: a Net, or any module whose forward shapes lead through; it may return any structure
@@ -78,11 +80,11 @@ def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "me
     examples = _several(example)
     if isinstance(module, Program):
         return _again(module, examples)
-    source = _source(module, example)
+    source, doubtful = _source(module, example)
     batch = next((len(each) for each in examples if isinstance(each, Tensor) and each.dim()), 1)
     chosen = _algorithms(source.net, batch, plan)
     made = program(source._replace(batch=batch, algorithms=chosen))
-    if any(isinstance(each, Part) for each in source.net.modules()):
+    if doubtful:
         agree(made, module, [each if isinstance(each, Tensor) else None for each in examples])
     return made
 
@@ -135,10 +137,13 @@ def _again(program: Program, examples: Sequence[One]) -> Program:
     )
 
 
-def _source(module: nn.Module, example: Example) -> Source:
-    """Return a net of the module's tensors, and what of it is returned; its plan is left open."""
+def _source(module: nn.Module, example: Example) -> tuple[Source, bool]:
+    """Return a net of the module's tensors, and what of it is returned; its plan is left open.
+
+    Also whether it has to be compared with the module.
+    """
     if isinstance(module, Net):
-        return Source(_fitting(module, _several(example)), 1, {})
+        return Source(_fitting(module, _several(example)), 1, {}), False
     if example is None:
         raise UsageError(
             "Expected an example, as a batch of images or the shape of one, to accelerate a "
@@ -152,7 +157,8 @@ def _source(module: nn.Module, example: Example) -> Source:
     found = evaluation(module, example)
     net = build(found.network, parameters=module, parts=found.parts)
     plain = found.returned.leaves == (Read(0),) and found.returned.form.spec.is_leaf()
-    return Source(net, 1, {}, found.values, None if plain else found.returned)
+    source = Source(net, 1, {}, found.values, None if plain else found.returned)
+    return source, bool(found.parts) or found.asked
 
 
 def _fitting(net: Net, examples: Sequence[One]) -> Net:

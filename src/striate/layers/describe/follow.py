@@ -55,8 +55,8 @@ _WHOLE = (
     nn.TransformerDecoderLayer,
 )
 _WAY_OUT = (
-    "{}: expected a forward that shapes lead through, received one where {}. Put what looks at "
-    "values into a submodule of its own, which then runs as it is; or accelerate the submodules."
+    "{}: expected a forward that shapes lead through, received one where {}. Put that into "
+    "a submodule of its own, which then runs as it is; or accelerate the submodules."
 )
 _MOST = 64  # parts taken as opaque before the whole is
 
@@ -85,6 +85,8 @@ def follow(
             return _pass(module, inputs, train, opaque, recorded)
         except _Stopped as stopped:
             path = "" if len(opaque) >= _MOST else stopped.path
+            while recorded and path in opaque:  # what it is called with is the reason
+                path = path.rpartition(".")[0]
             if path in opaque:
                 raise DesignError(
                     f"{type(module).__name__} cannot be described: {stopped.reason}"

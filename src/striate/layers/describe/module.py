@@ -84,12 +84,15 @@ class Evaluation(NamedTuple):
         parts: what computes its opaque layers, by name.
         values: names on paper of what the module returns.
         returned: how, of these.
+        asked: whether the module asked for the number of images, so that what was seen with one
+            number may not hold for others.
     """
 
     network: Network
     parts: dict[str, Part]
     values: tuple[str, ...]
     returned: Returned
+    asked: bool
 
 
 def evaluation(module: nn.Module, input: Shapes) -> Evaluation:
@@ -124,7 +127,8 @@ def evaluation(module: nn.Module, input: Shapes) -> Evaluation:
             leaf = Read(values.index(name), leaf.shape, leaf.dtype)
         leaves.append(leaf)
     parts = {names[name]: part for name, part in made.parts.items()}
-    return Evaluation(network, parts, tuple(values), Returned(made.returned.form, tuple(leaves)))
+    returned = Returned(made.returned.form, tuple(leaves))
+    return Evaluation(network, parts, tuple(values), returned, recorder.asked)
 
 
 def _training(module: nn.Module, inputs: Sequence[Input]) -> tuple[Traced | None, str]:

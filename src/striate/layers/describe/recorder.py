@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from striate.design import Shape
+from striate.design import DesignError, Shape
 from striate.layers.describe.calls import ROWS, spelled
+from striate.layers.describe.returned import outputs_of
 from striate.layers.describe.steps import Untraceable
 from striate.layers.opaque import Form, Returned
 from striate.layers.rows import Rows, depends
@@ -124,6 +125,10 @@ class Noted:
             for each in self.everything()
         )
 
+    def follows(self) -> bool:
+        """Tell whether one of its own arguments is a number that follows that of images."""
+        return any(map(depends, self.leaves))
+
     def unseen(self) -> str:
         """Return why it cannot be made again; empty where it can."""
         leaves = (leaf for each in self.everything() for leaf in each.leaves)
@@ -139,12 +144,15 @@ class Recorder:
     Attributes:
         parts: the call that each opaque value came from, which of its tensors it is, and the
             value's shape without batch, None where the batch is not in front.
+        asked: whether the forward asked for the number of images.
     """
 
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
         self.parts: dict[str, tuple[Noted, int, Shape | None]] = {}
         self.returned: Returned | None = None
+        self.asked = False
+        self._lengths = False  # len() gives a plain number, which nothing follows
         self._as_made: dict[str, tuple[Shape, torch.dtype | None]] = {}
         self._made: dict[int, tuple[Made, int]] = {}  # by tensor; with its version
         self._moved: dict[int, Tensor] = {}
@@ -208,11 +216,14 @@ class Recorder:
     def sized(self, function: Any, args: Sequence[Any], answer: Any) -> Any:
         """Return what a tensor says of its size, with numbers that follow that of images."""
         tensor = args[0] if args else None
+        if spelled(function) == "len" and answer == ROWS:
+            self.asked = self._lengths = True
         if spelled(function) not in _SIZES or not isinstance(tensor, Tensor):
             return answer
         axes = self._axes(tensor)
         if not axes:
             return answer
+        self.asked = True
         if isinstance(answer, torch.Size):
             return torch.Size(self._sizes(tensor))
         if isinstance(answer, int) and (answer % ROWS == 0):
@@ -223,7 +234,9 @@ class Recorder:
         return answer
 
     def _leaf(self, leaf: Any) -> Any:
-        return self._ref(leaf) if isinstance(leaf, Tensor) else leaf
+        if isinstance(leaf, Tensor):
+            return self._ref(leaf)
+        return Rows(ROWS) if self._lengths and type(leaf) is int and leaf == ROWS else leaf
 
     def _ref(self, tensor: Tensor) -> Any:
         name = self.tracer.name(tensor)
@@ -276,10 +289,16 @@ class Recorder:
         """Keep what the module returned; returns the values that were made for it.
 
         Raises:
+            DesignError: tensors in something that torch does not look into.
             Untraceable: a tensor that cannot be made again.
         """
         kept, made = list[Any](), list[str]()
         for leaf in tree_leaves(returned):
+            if not isinstance(leaf, Tensor) and outputs_of(leaf):
+                raise DesignError(
+                    f"expected tensors returned in what torch.utils._pytree knows (tuples, lists, "
+                    f"dicts), received a {type(leaf).__name__}: register it there."
+                )
             ref = self._leaf(leaf)
             if isinstance(ref, Made) and not ref.noted.constant():
                 ref = self._valued(leaf, ref)

@@ -36,6 +36,8 @@ _FACTORIES = frozenset(
     """zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros
     new_ones new_empty new_full new_tensor""".split()
 )
+# Functions whose records say what becomes of an image, whatever number of them was asked for.
+_SIZED = RESHAPING | {"unflatten", "expand", "interpolate", "upsample"}
 # Functions whose answer depends on values, which nothing on paper has.
 _VALUES = frozenset(
     """item tolist numpy bool int float index complex contains nonzero unique unique_consecutive
@@ -245,6 +247,8 @@ class Tracer(TorchFunctionMode):
     ) -> Sequence[str | None]:
         before, self.failed = (len(self.steps), dict(self.claimed)), None
         try:
+            if call.noted is not None and call.noted.follows() and call.name not in _SIZED:
+                raise Unknown("it works with the number of images")
             names = converter(call.name)(call, outs, *args, **kwargs)
             if len(names) != len(outs):
                 raise Unknown("it gives several values")
