@@ -141,7 +141,7 @@ def test_numpy_values_are_written_as_numbers() -> None:
         ('{"name": "a", "rate": 1, "order": "mid"}', r"expected one of 'first', 'last'"),
         ('{"name": "a", "rate": 1, "pair": [1]}', r"pair: expected 2 items, received 1"),
         ('{"name": "a", "rate": 1, "pair": [1, "x"]}', r"pair\[1\]: expected an integer"),
-        ('{"name": "a", "rate": 1, "size": "x"}', r"size: expected an integer or tuple"),
+        ('{"name": "a", "rate": 1, "size": "x"}', r"size: expected an integer or a list"),
         ('{"name": "a", "rate": 1, "schedule": {}}', r"schedule with kind one of cosine_decay, st"),
         ('{"name": "a", "rate": 1, "stages": [{"kind": "step_decay", "on": 1}]}', r"stages\[0\]"),
         ('{"name": "a", "rate": 1, "weights": {"b": "c"}}', r"weights\.b: expected a number"),
@@ -234,6 +234,10 @@ def test_settings_change_a_record(settings: list[str], changes: dict[str, object
         ("schedule=cosine", "no schedule named 'cosine'. Did you mean cosine_decay?"),
         ("steps=0", "expected steps of at least 1"),
         ("weights.b=1", "no setting named 'weights.b'"),
+        ("stages=step_decay", 'a list in JSON, for example [{"kind": "cosine_decay"}], received'),
+        ("stages=[{kind:step_decay}]", 'for example [{"kind": "cosine_decay"}], received'),
+        ("pair=3", "expected a list of 2 in JSON, for example [8, 8], received 3."),
+        ("size=wide", "expected an integer or a list in JSON, for example [8], received 'wide'."),
     ],
 )
 def test_a_bad_setting_is_one_sentence(setting: str, message: str) -> None:

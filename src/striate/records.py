@@ -313,16 +313,30 @@ def _spell(hint: Any) -> str:
         return f"{_a(hint.family)} ({', '.join(kinds(hint))})"
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(repr(choice) for choice in typing.get_args(hint))
-    names = {
-        int: "an integer",
-        float: "a number",
-        str: "a string",
-        bool: "true or false",
-        type(None): "null",
-    }
+    names = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
     if hint in names:
         return names[hint]
+    if hint is type(None):
+        return "null"
+    if typing.get_origin(hint) is tuple:
+        arguments = typing.get_args(hint)
+        many = "" if arguments[-1] is Ellipsis else f" of {len(arguments)}"
+        return f"a list{many} in JSON, for example {_example(hint)}"
     return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def _example(hint: Any) -> str:
+    """Return a value of a type, as JSON."""
+    if typing.get_origin(hint) is tuple:
+        items = [_example(each) for each in typing.get_args(hint) if each is not Ellipsis]
+        return f"[{', '.join(items)}]"
+    if isinstance(hint, type) and issubclass(hint, Family):
+        return f'{{"kind": "{next(iter(kinds(hint)), hint.__struct_config__.tag)}"}}'
+    if isinstance(hint, type) and issubclass(hint, Record):
+        needed = sorted(required(hint))
+        fields = (f'"{name}": {_example(field_hints(hint)[name])}' for name in needed)
+        return f"{{{', '.join(fields)}}}"
+    return {int: "8", float: "0.5", str: '"text"', bool: "true"}.get(hint, "null")
 
 
 def _a(noun: str) -> str:
