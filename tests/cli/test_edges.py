@@ -75,12 +75,18 @@ def test_nothing_to_tell_apart_or_to_hold_out(
     run: Run, place: Path, command: str, data: str, sentence: str
 ) -> None:
     ended = run(command, data, *short(command))
-    assert ended.code == 2 and sentence in ended.err
+    if command == "check":  # goes on, and says it in its report
+        assert ended.code == 1 and "fail: training refused: " in ended.out
+        assert sentence in ended.out
+    else:
+        assert ended.code == 2 and sentence in ended.err
     assert not (place / "run").exists() and not (place / "found").exists()
 
 
 def test_one_class_has_data_to_look_at_all_the_same(run: Run, place: Path) -> None:
-    assert run("check", "equal.npz", "--only-data").out.startswith("equal: pass")
+    ended = run("check", "equal.npz", "--only-data")
+    assert ended.code == 1 and ended.out.startswith("equal: fail\n")
+    assert "pass  uneven classes" in ended.out
 
 
 @pytest.mark.parametrize("command", ["train", "search"])
