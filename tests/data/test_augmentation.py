@@ -77,7 +77,7 @@ def test_a_sample_draws_the_same_in_any_company(kind: str) -> None:
         ("flip", {"p": 1.5}, "expected p of 0 to 1, received 1.5"),
         ("pad_and_crop", {"pad": -1}, "expected pad of at least 0 pixels, received -1"),
         ("pad_and_crop", {"fill": "red"}, "expected one of 'zero', 'mean', 'edge', 'reflect'"),
-        ("affine", {"scale": [0.0, 1.0]}, r"expected scale as \(least, most\), positive, received"),
+        ("affine", {"scale": [0.0, 1.0]}, r"scale as \(least, most\), from 0.0625 up to 16"),
         ("random_resized_crop", {"scale": [0.5, 1.5]}, r"positive up to 1, received \(0.5, 1.5\)"),
         ("random_resized_crop", {"ratio": [2.0, 1.0]}, r"expected ratio as \(least, most\)"),
         ("colour_jitter", {"contrast": 2.0}, "expected contrast of 0 to 1, received 2.0"),
@@ -202,3 +202,19 @@ def test_squares_are_cut_off_at_the_border() -> None:
     tall, wide = bottom - top, right - left
     assert tall.max() == wide.max() == 8 and tall.min() == wide.min() == 4
     assert top.min() == left.min() == 0 and bottom.max() == SIZE[0] and right.max() == SIZE[1]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"rotate_degrees": 1e300},
+        {"rotate_degrees": -1.0},
+        {"shear": 90.0},
+        {"translate": 2.0},
+        {"scale": (1.0, 1e6)},
+        {"scale": (1e-6, 1.0)},
+    ],
+)
+def test_affine_maps_that_leave_nothing_to_see_are_refused(numbers: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"expected {next(iter(numbers))} .* received"):
+        Affine(**numbers)

@@ -28,6 +28,21 @@ def test_a_sheet_shows_what_training_sees(tmp_path: Path) -> None:
     assert sheet.svg().count("<image") == 15
 
 
+def test_a_change_without_numbers_is_not_titled_as_one() -> None:
+    digits = data.open("digits")
+    contract = Contract(
+        classes=digits.classes, channels="grey", size=(8, 8), mean=(0.3,), std=(0.4,)
+    )
+    for idle, at_work in (
+        (data.Affine(), data.Affine(shear=0.1)),
+        (data.ColourJitter(), data.ColourJitter(hue=0.1)),
+    ):
+        name = type(idle).__name__
+        for change, title in ((idle, f"{name} (nothing: give it numbers)"), (at_work, name)):
+            sheet = data.contact_sheet(digits.parts["all"], contract, (change,), images=1, epochs=1)
+            assert f">What is changed: {title}<" in sheet.svg()
+
+
 def test_pixels_come_back_from_a_networks_input() -> None:
     chance = np.random.default_rng(0)
     pixels = chance.integers(0, 256, (5, 6, 3), np.uint8)

@@ -27,6 +27,7 @@ Size = tuple[int, int]
 
 Fill = Literal["zero", "mean", "edge", "reflect"]
 
+_MOST_SCALE = 16.0  # times as large or small: beyond that nothing is left to see
 _ATTEMPTS = 10  # boxes drawn before the middle of the image is taken
 
 
@@ -34,6 +35,11 @@ class Augmentation(Family, frozen=True, kw_only=True):
     """A random change of training images."""
 
     family: ClassVar[str] = "augmentation"
+
+    @property
+    def idle(self) -> bool:
+        """Whether it changes nothing, as its numbers are those of no change."""
+        return False
 
 
 class Geometric(Augmentation, frozen=True, kw_only=True):
@@ -112,7 +118,22 @@ class Affine(Geometric, frozen=True, kw_only=True):
     fill: Fill = "zero"
 
     def __post_init__(self) -> None:
-        _check_range("scale", self.scale)
+        _check_range("scale", self.scale, least=1 / _MOST_SCALE, most=_MOST_SCALE)
+        for name, most, unit in (
+            ("rotate_degrees", 360.0, " degrees"),
+            ("translate", 1.0, ""),
+            ("shear", 4.0, " pixels a row"),
+        ):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(
+                    f"expected {name} of 0 to {most:g}{unit}, received {getattr(self, name)}"
+                )
+
+    @property
+    def idle(self) -> bool:
+        """Whether it changes nothing."""
+        moved = self.rotate_degrees or self.translate or self.shear
+        return not moved and self.scale == (1.0, 1.0)
 
     def maps(self, stream: Stream, size: Size) -> Floats:
         """Draw affine maps: (samples, 2, 3)."""
@@ -219,6 +240,11 @@ class ColourJitter(Augmentation, frozen=True, kw_only=True):
                 raise ValueError(f"expected {name} of 0 to 1, received {getattr(self, name)}")
         if not 0 <= self.hue <= 0.5:
             raise ValueError(f"expected hue of 0 to 0.5 turns, received {self.hue}")
+
+    @property
+    def idle(self) -> bool:
+        """Whether it changes nothing."""
+        return not (self.brightness or self.contrast or self.saturation or self.hue)
 
     def colours(self, stream: Stream, channels: Channels) -> Floats:
         """Draw what to multiply pixels by, and by what to multiply the image's mean luminance.
@@ -333,9 +359,10 @@ def _check_probability(p: float) -> None:
         raise ValueError(f"expected p of 0 to 1, received {p}")
 
 
-def _check_range(name: str, bounds: tuple[float, float], most: float = float("inf")) -> None:
-    if not 0 < bounds[0] <= bounds[1] <= most:
+def _check_range(
+    name: str, bounds: tuple[float, float], least: float = 0.0, most: float = float("inf")
+) -> None:
+    if not max(least, 1e-300) <= bounds[0] <= bounds[1] <= most:
         limit = "" if most == float("inf") else f" up to {most:g}"
-        raise ValueError(
-            f"expected {name} as (least, most), positive{limit}, received {tuple(bounds)}"
-        )
+        limit = f" from {least:g}{limit}" if least else f" positive{limit}"
+        raise ValueError(f"expected {name} as (least, most),{limit}, received {tuple(bounds)}")

@@ -64,7 +64,7 @@ def contact_sheet(
             else:
                 tiles.append(visible(column[row], contract))
             captions.append(f"epoch {number}" if number else _caption(label, samples.ids[place]))
-    changes = [type(each).__name__ for each in augmentation] + [mixed] * bool(mixed)
+    changes = [_named(each) for each in augmentation] + [mixed] * bool(mixed)
     if whitening is not None:
         changes.append("mean image" if whitening.matrix is None else "whitening (ZCA)")
     what = ", ".join(changes) or "nothing"
@@ -85,6 +85,10 @@ def departures(image: npt.NDArray[np.float32], contract: Contract) -> Pixels:
     """Turn what is left of an input without its mean into pixels, grey where nothing is left."""
     levels = np.rint(_GREY + _CONTRAST * image).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
     return np.ascontiguousarray(levels[..., ::-1] if contract.channels == "bgr" else levels)
+
+
+def _named(change: Augmentation) -> str:
+    return f"{type(change).__name__}{' (nothing: give it numbers)' * change.idle}"
 
 
 def _caption(label: Class, id: str) -> str:

@@ -66,10 +66,10 @@ def _(change: PadAndCrop, strength: float) -> Augmentation:
 def _(change: Affine, strength: float) -> Augmentation:
     least, most = change.scale
     return change.replace(
-        rotate_degrees=change.rotate_degrees * strength,
-        translate=change.translate * strength,
-        scale=(least**strength, most**strength),
-        shear=change.shear * strength,
+        rotate_degrees=min(change.rotate_degrees * strength, 360.0),
+        translate=min(change.translate * strength, 1.0),
+        scale=(max(least**strength, 1 / 16), min(most**strength, 16.0)),
+        shear=min(change.shear * strength, 4.0),
     )
 
 
