@@ -14,7 +14,7 @@ import torch
 from striate import data
 from striate.contract import Class, Contract, Resize
 from striate.data import Batch, Loader, Samples
-from striate.errors import DataError, UsageError
+from striate.errors import ContractError, DataError, UsageError
 
 EVERYTHING = (
     data.RandomResizedCrop(scale=(0.3, 1.0)),
@@ -234,3 +234,18 @@ def test_numbers_that_make_no_sense(arrays: Samples, rgb: Contract, wrong: dict[
     arguments = {"batch": 4, "workers": 0, "rank": 0, "world": 1} | wrong
     with pytest.raises(UsageError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
         Loader(arrays, rgb, seed=0, shuffle=False, **arguments)  # type: ignore[arg-type]
+
+
+def test_an_epoch_begins_at_its_first_batch_at_the_earliest(arrays: Samples, rgb: Contract) -> None:
+    loader = Loader(arrays, rgb, batch=4, seed=0, shuffle=True)
+    for wrong in ({"start": -1}, {"epoch": -1}):
+        with pytest.raises(UsageError, match="of at least 0, received epoch="):
+            loader.epoch(**{"epoch": 0, **wrong})
+    assert list(loader.epoch(0, start=loader.batches)) == []
+
+
+def test_weights_of_another_number_of_classes_are_refused(arrays: Samples, rgb: Contract) -> None:
+    with pytest.raises(ContractError, match="Expected one weight for each of 2 classes, received"):
+        Loader(
+            arrays, rgb, batch=4, seed=0, shuffle=True, sampling=data.Sampling(classes=(1, 2, 3))
+        )

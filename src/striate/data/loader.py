@@ -58,6 +58,7 @@ class Loader:
 
     Raises:
         UsageError: a number that makes no sense.
+        ContractError: weights of another number of classes.
 
     Example:
         >>> import striate.data
@@ -92,6 +93,8 @@ class Loader:
                 f"Expected batch >= 1, workers >= 0 and 0 <= rank < world, received batch={batch}, "
                 f"workers={workers}, rank={rank}, world={world}."
             )
+        if sampling is not None:
+            sampling.check(len(contract.classes))
         self.samples, self.contract, self.seed, self.workers = samples, contract, seed, workers
         self.order = Order(samples.labels, batch, seed if shuffle else None, rank, world, sampling)
         rows = -(-batch // world)
@@ -117,8 +120,14 @@ class Loader:
             start: the first batch, to go on within an epoch.
 
         Raises:
+            UsageError: a number below 0.
             DataError: a file is gone or damaged since the data set was opened.
         """
+        if epoch < 0 or start < 0:
+            raise UsageError(
+                f"Expected an epoch and a first batch of at least 0, received epoch={epoch}, "
+                f"start={start}."
+            )
         shares = self.order.epoch(epoch, start)
         if self.workers == 0 or (self.stack is not None and self.augmenter is None):
             made = (self.make(share, epoch) for share in shares)  # a gather: not worth a thread
