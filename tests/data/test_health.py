@@ -116,6 +116,7 @@ def test_uneven_classes_get_weights(tmp_path: Path) -> None:
         save(picture(number), tmp_path / ("rare" if number < 4 else "frequent") / f"{number}.png")
     health = examine(data.open(tmp_path))
     assert finding(health, "uneven_classes").items == (("rare",),)
+    assert finding(health, "uneven_classes").notes == ("4 images: weight 2.5",)
     assert {each.id: each.weight for each in health.classes} == {"rare": 2.5, "frequent": 0.625}
 
 

@@ -225,6 +225,7 @@ def _series(images: Sequence[_Image]) -> Finding:
 def _uneven(dataset: Dataset, training: Sequence[_Image]) -> Finding:
     counts = Counter(one.label for one in training)
     least, most = min(counts.values()), max(counts.values())
+    fair = len(training) / len(counts)
     rare = [label for label, count in sorted(counts.items()) if count * _UNEVEN < most]
     return Finding(
         check="uneven_classes",
@@ -234,7 +235,10 @@ def _uneven(dataset: Dataset, training: Sequence[_Image]) -> Finding:
         "learnt last, and accuracy hides it",
         fix="weigh the loss by the proposed weights, or collect more",
         items=tuple((dataset.classes[label].id,) for label in rare),
-        notes=tuple(wording.count(counts[label], "image") for label in rare),
+        notes=tuple(
+            f"{wording.count(counts[label], 'image')}: weight {fair / counts[label]:.4g}"
+            for label in rare
+        ),
     )
 
 
