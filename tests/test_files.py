@@ -153,7 +153,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_remains(
     how: str, wanted: str, tmp_path: Path
 ) -> None:
     said, _ = start(FULL, how, tmp_path / "there").communicate(timeout=60)
-    assert said == f"The disk is full: {tmp_path / 'there'} {wanted}.\n"
+    assert said == f"The disk is full: {tmp_path / 'there'} {wanted}; make room and repeat.\n"
     assert names(tmp_path) == []
 
 

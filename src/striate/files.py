@@ -290,13 +290,19 @@ def _to_disk(path: Path) -> None:
 
 
 @contextmanager
-def reporting(path: Path, partial: Path | None = None, size: int | None = None) -> Iterator[None]:
+def reporting(
+    path: Path,
+    partial: Path | None = None,
+    size: int | None = None,
+    fix: str = "make room and repeat",
+) -> Iterator[None]:
     """Turn the system's refusal to write to `path` into a RunError of one sentence.
 
     Args:
         path: what is written.
         partial: where it is written meanwhile.
         size: how many bytes that takes, where it is known.
+        fix: what to do about a full disk.
     """
     try:
         yield
@@ -307,9 +313,10 @@ def reporting(path: Path, partial: Path | None = None, size: int | None = None) 
             raise
         if number in _FULL:
             if size is not None:
-                raise RunError(f"The disk is full: {path} needs {size:,} bytes.") from error
+                raise RunError(f"The disk is full: {path} needs {size:,} bytes; {fix}.") from error
             done = _size(partial or path)
-            raise RunError(f"The disk is full: {path} stopped after {done:,} bytes.") from error
+            said = f"The disk is full: {path} stopped after {done:,} bytes; {fix}."
+            raise RunError(said) from error
         raise RunError(f"{path} cannot be written: {os.strerror(number)}.") from error
 
 

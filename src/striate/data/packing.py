@@ -73,7 +73,8 @@ def pack(
     wanted = sha256(
         to_json([VERSION, dataset.spec, size, form, quality, _hashes(dataset)])
     ).hexdigest()
-    with Lock(partial.with_suffix(".lock")), reporting(out, partial):
+    again = "make room and repeat the command, it goes on from there"
+    with Lock(partial.with_suffix(".lock")), reporting(out, partial, fix=again):
         notes = partial.with_suffix(".journal")
         done = _resume(partial, notes, wanted)
         with partial.open("r+b") as file, notes.open("a") as journal:
