@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from striate import engine
+from striate.engine.shared import Shared
 from striate.errors import WeightsError
 
 
@@ -82,3 +84,25 @@ def test_weights_put_in_the_place_of_others_change_nothing() -> None:
     before = fast(x)
     net.load_state_dict({k: torch.zeros_like(v) for k, v in net.state_dict().items()}, assign=True)
     assert torch.equal(fast(x), before)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (4, 0), (300, 200), (8, 4, 3, 3), (1, 70_000)])
+def test_what_is_watched_is_not_copied(shape: tuple[int, ...]) -> None:
+    for tensor in (torch.randn(shape), torch.randn(shape).double()):
+        watch = Shared(tensor)
+        assert not watch.changed and watch._kept.numel() < 1000
+        if tensor.numel():
+            assert watch._sample.data_ptr() == tensor.data_ptr()
+            tensor.data.mul_(2)
+            assert watch.changed
+
+
+def test_weights_with_channels_last_are_watched_too() -> None:
+    weight = torch.full((8, 4, 3, 3), math.nan).to(memory_format=torch.channels_last)
+    watch = Shared(weight)
+    assert not watch.changed  # not a number is what it is
+    weight.data.fill_(1)
+    assert watch.changed
+    with torch.inference_mode():
+        kept = Shared(torch.ones(3))
+        assert not kept.changed

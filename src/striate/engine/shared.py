@@ -6,6 +6,7 @@ large weights stay where they are, and each call looks whether somebody has writ
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -15,7 +16,7 @@ from striate import design
 from striate.engine.node import Node
 
 LARGE = 4_000_000  # weights of a linear layer, from which on they are not copied
-_SAMPLE = 64  # elements that are compared, evenly spread
+_SAMPLE = 64  # elements that are compared, at least, where there are as many
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -23,7 +24,7 @@ class Shared:
     """A tensor as it is now.
 
     Operators of torch count what they write. What goes past that counter (`parameter.data`, numpy)
-    is seen where it changes one of 64 elements spread over the tensor.
+    is seen where it changes one of some 64 elements spread over the tensor.
 
     Args:
         tensor: to be watched.
@@ -31,9 +32,8 @@ class Shared:
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor, self.version = tensor, _version(tensor)
-        flat = tensor.detach().view(-1) if tensor.is_contiguous() else tensor.detach().flatten()
-        few = flat[:: max(1, flat.numel() // _SAMPLE)]
-        self._sample = few.view(_BITS[few.element_size()]) if not few.is_complex() else few
+        few = _spread(tensor.detach())
+        self._sample = few if few.is_complex() else few.view(_BITS[few.element_size()])
         self._kept = self._sample.clone()
 
     @property
@@ -61,6 +61,12 @@ def copied(node: Node, owned: set[int], shared: list[Shared]) -> Node:
 
     first = None if node.first is None else copied(node.first, owned, shared)
     return replace(node, weight=own(node.weight), bias=own(node.bias), first=first)
+
+
+def _spread(tensor: Tensor) -> Tensor:
+    """Return a view of some elements, spread over a tensor in whatever order it lies."""
+    each = math.ceil(_SAMPLE ** (1 / max(1, tensor.dim())))
+    return tensor[tuple(slice(None, None, max(1, size // each)) for size in tensor.shape)]
 
 
 def _version(tensor: Tensor) -> int:
