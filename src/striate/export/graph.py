@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -59,6 +60,9 @@ class Pen(Protocol[V]):
     def places(self, value: V, axis: int) -> V:
         """Return 0, 1, ... up to the size of an axis, as int64."""
 
+    def choose(self, condition: V, one: Callable[[], V], other: Callable[[], V]) -> V:
+        """Return what one of two functions gives, as float64; a graph computes that one only."""
+
 
 class Graph:
     """A graph being written.
@@ -83,6 +87,21 @@ class Graph:
         node = onnx().helper.make_node(kind, list(inputs), [made], name=made, **attributes)
         self.nodes.append(node)
         return made
+
+    def choose(self, condition: str, one: Callable[[], str], other: Callable[[], str]) -> str:
+        """Append a branch; returns the name of what it gives."""
+        return self.op(
+            "If", condition, then_branch=self._branch(one), else_branch=self._branch(other)
+        )
+
+    def _branch(self, write: Callable[[], str]) -> Any:
+        """Return a graph of its own, which sees the values of this one."""
+        outside, self.nodes = self.nodes, []
+        made = write()
+        inside, self.nodes = self.nodes, outside
+        helper, double = onnx().helper, onnx().TensorProto.DOUBLE
+        gives = [helper.make_tensor_value_info(made, double, None)]
+        return helper.make_graph(inside, f"to_{made}", [], gives)
 
     def constant(self, value: npt.ArrayLike, kind: type[Any] | None = None) -> str:
         """Return the name of a constant."""

@@ -169,15 +169,20 @@ def _resized(
 def _whole_levels(
     graph: Pen[V], value: V, rows: Axis[V], columns: Axis[V], down: V, across: V
 ) -> V:
-    """Return the image resized in both orders of rows and columns, whichever is Pillow's."""
-    columns_first = _level(graph, graph.op("MatMul", value, across))
-    columns_first = _level(graph, graph.op("MatMul", down, columns_first))
-    rows_first = _level(graph, graph.op("MatMul", down, value))
-    rows_first = _level(graph, graph.op("MatMul", rows_first, across))
+    """Return the image resized in Pillow's order of rows and columns."""
+
+    def columns_first() -> V:
+        wide = _level(graph, graph.op("MatMul", value, across))
+        return _level(graph, graph.op("MatMul", down, wide))
+
+    def rows_first() -> V:
+        tall = _level(graph, graph.op("MatMul", down, value))
+        return _level(graph, graph.op("MatMul", tall, across))
+
     fewer = graph.op("Sub", rows.length, rows.target)
     narrower = graph.op("Sub", columns.length, columns.target)
     twice = graph.op("Mul", graph.op("Max", narrower, graph.integer(0)), graph.integer(2))
-    chosen = graph.op("Where", graph.op("Greater", fewer, twice), rows_first, columns_first)
+    chosen = graph.choose(graph.op("Greater", fewer, twice), rows_first, columns_first)
     return graph.cast(chosen, "FLOAT")
 
 

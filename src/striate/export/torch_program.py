@@ -59,6 +59,12 @@ class Eager:
         """Return the size of an axis, as int64, which stays open where the axis does."""
         return torch.scalar_tensor(value.shape[axis], dtype=torch.int64)
 
+    def choose(
+        self, condition: Tensor, one: Callable[[], Tensor], other: Callable[[], Tensor]
+    ) -> Tensor:
+        """Return what one of two functions gives; both are computed, as a program has no branch."""
+        return torch.where(condition, one(), other())
+
     def places(self, value: Tensor, axis: int) -> Tensor:
         """Return 0, 1, ... up to the size of an axis, as int64."""
         return torch.arange(value.shape[axis])
