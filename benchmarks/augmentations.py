@@ -54,7 +54,7 @@ ARMS: dict[str, tuple[data.Augmentation, ...]] = {
     "colour_jitter": (JITTER,),
     "random_erasing": (ERASE,),
     "pad_and_crop": (data.PadAndCrop(pad=8),),
-    "affine": (data.Affine(rotate_degrees=10, translate=0.1, scale=(0.9, 1.1), shear=5),),
+    "affine": (data.Affine(rotate_degrees=10, translate=0.1, scale=(0.9, 1.1), shear=0.1),),
 }
 
 Cells = dict[str, dict[str, Any]]
