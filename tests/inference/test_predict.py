@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,3 +139,10 @@ def test_weights_of_another_run_of_the_same_network_are_named(
 def test_an_absent_device_is_refused(trained: runs.Run, folder: Path) -> None:
     with pytest.raises(UsageError, match="device='cuda:9'"):
         inference.predict(trained, [folder], device="cuda:9")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(DataError, match=r"pipe\.jpg is no regular file"):
+        find([tmp_path / "pipe.jpg"])

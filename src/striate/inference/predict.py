@@ -149,8 +149,10 @@ def find(files: Iterable[Path | str]) -> tuple[Path, ...]:
             matches = sorted(below for below in path.rglob("*") if _is_image(below, path))
             if not matches:
                 raise DataError(f"There is no image file in the folder {path}.")
-        elif path.exists():
+        elif path.is_file():
             matches = [path]
+        elif path.exists():
+            raise DataError(f"{spelled(path)} is no regular file; expected an image, or a folder.")
         else:
             matches = [Path(name) for name in sorted(glob.glob(str(each), recursive=True))]
             if not matches:
