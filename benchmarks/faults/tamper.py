@@ -118,9 +118,10 @@ class AugmentsAll(data.Loader):
 class Slow(data.Loader):
     """Takes longer over a batch than the network does."""
 
-    def _make(self, *arguments: object) -> Batch:
+    def make(self, *arguments: object) -> Batch:
+        """Wait, and make a batch."""
         time.sleep(0.03)
-        return super()._make(*arguments)  # type: ignore[arg-type]
+        return super().make(*arguments)  # type: ignore[arg-type]
 
 
 def _stepper(change: Callable[[Stepper], None]) -> Tamper:

@@ -328,7 +328,7 @@ def test_a_full_disk_stops_the_history_in_one_sentence(run: runs.Run) -> None:
     result = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), run.path], capture_output=True, text=True
     )
-    assert "history.jsonl stopped after 50,000 bytes.\n" in result.stdout
+    assert "history.jsonl stopped after 50,000 bytes; make room and repeat.\n" in result.stdout
     assert result.returncode == 0, result.stderr
     steps = [line["step"] for line in runs.open(run.path).history()]
     assert steps == list(range(len(steps))) and len(steps) > 500

@@ -195,12 +195,12 @@ FAIL = """
 import os
 from striate.data import Loader
 from striate.errors import DataError
-make = Loader._make
+make = Loader.make
 def failing(self, share, epoch):
     if epoch == 1 and os.environ.get("RANK") == "{rank}":
         raise DataError("cat.png cannot be read.")
     return make(self, share, epoch)
-Loader._make = failing
+Loader.make = failing
 """
 
 

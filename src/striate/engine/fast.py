@@ -16,7 +16,7 @@ from striate.engine.activation import in_place, limits
 from striate.engine.choice import DEFAULT
 from striate.engine.kernel import Kernel, Plain, channels_last
 from striate.engine.node import Node
-from striate.ops import ALGORITHMS, Problem, conv2d, packed, separable, windows, winograd
+from striate.ops import ALGORITHMS, Problem, conv2d, im2col, packed, separable, windows, winograd
 from striate.ops.images import NO_LIMITS
 
 Direction = Literal["inference", "training"]
@@ -37,7 +37,8 @@ def algorithms(record: design.Layer, node: Node, direction: Direction) -> tuple[
             return ("packed",)
         return _PAIRS if _can("depthwise", problem(before[0].record, before[0], 1)) else ()
     task = problem(record, node, 1)
-    return tuple(name for name, worth in _CANDIDATES.items() if worth(task) and _can(name, task))
+    found = tuple(name for name, worth in _CANDIDATES.items() if worth(task) and _can(name, task))
+    return (*found, "im2col") if direction == "training" and im2col.plain(task) else found
 
 
 def able(network: Network, name: str, direction: Direction) -> tuple[str, ...]:
