@@ -16,13 +16,18 @@ from striate.inference.doubt import as_finding, suspects
 CLASSES = tuple(Class(id=each, label=each) for each in "abcde")
 
 
+def answers(images: int, lead: float) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
+    """Draw a network's: the generator, true classes (images,), probabilities (images, 5)."""
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 5, images)
+    scores = random.normal(0, 1, (images, 5))
+    scores[np.arange(images), truth] += lead
+    return random, truth, np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+
+
 def test_wrong_labels_are_found_and_hard_images_are_not() -> None:
     """900 images of a good network; 45 labels are wrong."""
-    random = np.random.default_rng(0)
-    truth = random.integers(0, 5, 900)
-    scores = random.normal(0, 1, (900, 5))
-    scores[np.arange(900), truth] += 5
-    likely = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    random, truth, likely = answers(900, 5)
     labels = truth.copy()
     wrong = random.choice(900, 45, replace=False)
     labels[wrong] = (truth[wrong] + random.integers(1, 5, 45)) % 5
@@ -38,11 +43,7 @@ def test_wrong_labels_are_found_and_hard_images_are_not() -> None:
 
 def test_a_weak_network_doubts_little_and_says_how_weak_it_is() -> None:
     """It is right on half of 400 images; 12 labels are wrong."""
-    random = np.random.default_rng(0)
-    truth = random.integers(0, 5, 400)
-    scores = random.normal(0, 1, (400, 5))
-    scores[np.arange(400), truth] += 1.2
-    likely = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    _, truth, likely = answers(400, 1.2)
     labels = truth.copy()
     labels[:12] = (truth[:12] + 1) % 5
     found = suspects(likely, labels, [str(k) for k in range(400)], CLASSES)

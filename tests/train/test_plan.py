@@ -144,7 +144,7 @@ def test_a_plan_of_another_network_is_refused(recipe: train.Recipe, planned: Pat
     with pytest.raises(RunError, match="did you mean winograd_4x4"):
         make_plan(recipe, ALONE, planned)
     planned.write_text(text.replace("winograd_4x4", "depthwise"))  # for filters of one channel
-    with pytest.raises(RunError, match="conv2 by 'depthwise', which can not"):
+    with pytest.raises(RunError, match="conv2 by 'depthwise', which cannot"):
         make_plan(recipe, ALONE, planned)
     planned.write_text("{}")
     with pytest.raises(RecordError):

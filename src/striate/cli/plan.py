@@ -32,11 +32,15 @@ def plan(
         bool, typer.Option("--train", help="Forward, input gradient and weight gradient.")
     ] = False,
     workspace: Annotated[
-        str, typer.Option("--workspace", metavar="SIZE", help="What a layer may work in.")
-    ] = "64MB",
+        str | None,
+        typer.Option("--workspace", metavar="SIZE", help="What a layer may work in; else 64MB."),
+    ] = None,
     error: Annotated[
-        float, typer.Option("--error", metavar="E", min=0.0, help="Largest relative RMS error.")
-    ] = 5e-6,
+        float | None,
+        typer.Option(
+            "--error", metavar="E", min=0.0, help="Largest relative RMS error; else 5e-6."
+        ),
+    ] = None,
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", min=3, help="Times each way is measured.")
     ] = 9,
@@ -64,7 +68,11 @@ def plan(
     from striate.records import to_json
 
     network = zoo.read(net, classes=classes, input=input_shape(net, size))
-    limits = engine.Limits(workspace=read_bytes(workspace), error=error)
+    limits = engine.Limits()
+    if workspace is not None:
+        limits = limits.replace(workspace=read_bytes(workspace))
+    if error is not None:
+        limits = limits.replace(error=error)
     found = engine.plan(
         network,
         batch=batch,

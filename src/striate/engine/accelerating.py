@@ -126,7 +126,7 @@ def remade(*saved: Any) -> Program:
 
 def _again(program: Program, examples: Sequence[One]) -> Program:
     """Return a program that is one already, where it is for images of that size."""
-    shapes = [tuple(each.shape[1:] if isinstance(each, Tensor) else each) for each in examples]
+    shapes = _shapes(examples)
     own = [each.shape for each in program.network.inputs]
     if shapes in ([], own):
         return program
@@ -163,7 +163,7 @@ def _source(module: nn.Module, example: Example) -> tuple[Source, bool]:
 
 def _fitting(net: Net, examples: Sequence[One]) -> Net:
     """Return a net for images of the example's size."""
-    shapes = [tuple(each.shape[1:] if isinstance(each, Tensor) else each) for each in examples]
+    shapes = _shapes(examples)
     if not shapes or shapes[0] == net.network.input_shape:
         return net
     return build(net.network.with_input(shapes[0]), parameters=net)
@@ -177,13 +177,11 @@ def _several(example: Example) -> list[One]:
     """
     if example is None:
         return []
-    if (isinstance(example, Tensor) and example.dim()) or _shape(example):
+    if _one(example):
         return [cast(One, example)]
     given = isinstance(example, Sequence) and not isinstance(example, str)
     several = list(cast("Sequence[One]", example)) if given else []
-    if several and all(
-        _shape(each) or (isinstance(each, Tensor) and each.dim()) for each in several
-    ):
+    if several and all(map(_one, several)):
         return several
     raise UsageError(
         "Expected an example as a batch of images or the shape of one, such as (3, 224, 224), or "
@@ -191,8 +189,15 @@ def _several(example: Example) -> list[One]:
     )
 
 
-def _shape(example: object) -> bool:
-    """Tell whether an example is the shape of an image."""
+def _shapes(examples: Sequence[One]) -> list[tuple[int, ...]]:
+    """Return the shape of one image of each example."""
+    return [tuple(each.shape[1:] if isinstance(each, Tensor) else each) for each in examples]
+
+
+def _one(example: object) -> bool:
+    """Tell whether an example is a batch of images, or the shape of one."""
+    if isinstance(example, Tensor):
+        return example.dim() > 0
     if not isinstance(example, Sequence) or isinstance(example, str) or not example:
         return False
     return all(isinstance(each, int) and each > 0 for each in example)

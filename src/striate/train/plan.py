@@ -170,7 +170,7 @@ def _check(network: Network, name: str, algorithm: str, direction: Direction) ->
     if algorithm not in able:
         near = nearest(algorithm, able)
         raise RunError(
-            f"The plan computes {name} by {algorithm!r}, which can not compute such a layer; did "
+            f"The plan computes {name} by {algorithm!r}, which cannot compute such a layer; did "
             f"you mean {' or '.join(near) or ', '.join(able)}?"
         )
 
