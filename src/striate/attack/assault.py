@@ -118,15 +118,9 @@ def assault(
     )
     pictures = illustrate(net, contract, images, labels, table, radii, album, steps=means.steps)
     for number, (image, path) in enumerate(zip(own_images, own_files, strict=True), 1):
-        for eps in sorted(radii):
-            figure, hit = panda(net, contract, image.to(chosen), eps=eps, target=target)
-            if hit.succeeded.all():
-                break
-        pictures[f"own{number}"] = draw.Picture(
-            file=album.put(f"own{number}", figure),
-            title=path.name,
-            note=told(contract, hit),
-        )
+        figure, note = _least(net, contract, image.to(chosen), radii, target)
+        file = album.put(f"own{number}", figure)
+        pictures[f"own{number}"] = draw.Picture(file=file, title=path.name, note=note)
     report = Assault(
         run=str(opened.path),
         network=net.network.name,
@@ -148,6 +142,17 @@ def assault(
     atomic_write(album.folder / "index.html", html.encode())
     atomic_write(album.folder / "attack.json", to_json(report, indent=2) + b"\n")
     return report
+
+
+def _least(
+    net: Net, contract: Contract, image: Tensor, radii: Sequence[float], target: int | None
+) -> tuple[draw.Figure, str]:
+    """Draw an image as the least eps that fools the net makes it, and say how."""
+    for eps in sorted(radii):
+        figure, hit = panda(net, contract, image, eps=eps, target=target)
+        if hit.succeeded.all():
+            break
+    return figure, told(contract, hit)
 
 
 def _some(samples: Samples, means: Means) -> Samples:

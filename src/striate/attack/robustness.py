@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,36 +103,17 @@ def robustness(
         )
     if step is not None and not 0 < step <= 1:
         raise UsageError(f"Expected a step above 0 and up to 1 (full pixels), received {step=}.")
-    clean = _all(images, labels, lambda x, y, first: fgsm(net, contract, x, y, eps=0.0), "clean")
+    attacks: tuple[tuple[str, int, Callable[..., Attacked]], ...] = (
+        ("noise", 0, partial(noise, seed=seed)),
+        ("FGSM", 1, _by_sign),
+        (f"PGD-{steps}", steps, partial(pgd, steps=steps, step=step, restarts=restarts, seed=seed)),
+    )
+    clean = _all(partial(_by_sign, net, contract, eps=0.0), images, labels, "clean")
     found = [_row("clean", 0.0, 0, clean)]
     for each in wanted:
-        for name, count, attack in (
-            (
-                "noise",
-                0,
-                lambda x, y, first, e=each: noise(
-                    net, contract, x, y, eps=e, seed=seed, first=first
-                ),
-            ),
-            ("FGSM", 1, lambda x, y, first, e=each: fgsm(net, contract, x, y, eps=e)),
-            (
-                f"PGD-{steps}",
-                steps,
-                lambda x, y, first, e=each: pgd(
-                    net,
-                    contract,
-                    x,
-                    y,
-                    eps=e,
-                    steps=steps,
-                    step=step,
-                    restarts=restarts,
-                    seed=seed,
-                    first=first,
-                ),
-            ),
-        ):
-            parts = _all(images, labels, attack, f"{name} at eps {each:.3g}")
+        for name, count, attack in attacks:
+            what = f"{name} at eps {each:.3g}"
+            parts = _all(partial(attack, net, contract, eps=each), images, labels, what)
             found.append(_row(name, each, count, parts))
     guards = inspect(
         net,
@@ -146,11 +129,17 @@ def robustness(
     return Robustness(n=len(images), rows=tuple(found), guards=guards)
 
 
-def _all(images: Tensor, labels: Tensor, attack: object, what: str) -> list[Attacked]:
+def _by_sign(*given: Any, eps: float, first: int) -> Attacked:
+    return fgsm(*given, eps=eps)  # which draws nothing, and needs no place to draw from
+
+
+def _all(
+    attack: Callable[..., Attacked], images: Tensor, labels: Tensor, what: str
+) -> list[Attacked]:
     """Attack images part by part."""
     starts = range(0, len(images), _AT_ONCE)
     return [
-        attack(images[first : first + _AT_ONCE], labels[first : first + _AT_ONCE], first)  # type: ignore[operator]
+        attack(images[first : first + _AT_ONCE], labels[first : first + _AT_ONCE], first=first)
         for first in progress.track(starts, what, "batches", len(starts))
     ]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from striate.cli import output
-from striate.cli.options import Json, Size, Strict, numbers
+from striate.cli.options import Json, Net, RecipeName, Settings, Size, Strict, changed, sides
 
 
 def augment(
@@ -18,17 +18,10 @@ def augment(
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="The picture: PNG or SVG.")
     ] = Path("augmented.png"),
-    net: Annotated[
-        str, typer.Option("--net", metavar="NET", help="A network, or auto for the recipe's own.")
-    ] = "auto",
-    recipe: Annotated[
-        str, typer.Option("--recipe", metavar="RECIPE", help="A recipe, or auto.")
-    ] = "auto",
+    net: Net = "auto",
+    recipe: RecipeName = "auto",
     size: Size = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe. Can be repeated."),
-    ] = None,
+    settings: Settings = None,
     images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="Rows.")] = 6,
     epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Columns.")] = 7,
     seed: Annotated[
@@ -49,16 +42,9 @@ def augment(
     from striate.train.seen import Seen
 
     draw.drawable(out)
-    changes = [*(settings or ()), *([f"seed={seed}"] if seed is not None else [])]
-    sides = None if size is None else numbers(size, "--size as HxW or one side", most=2)
+    changes, pixels = changed(settings, seed=seed), sides(size)
     dataset = sources.open(data, strict=strict)
-    chosen = recipes.make(
-        recipe,
-        dataset,
-        network=net,
-        size=None if sides is None else (sides[0], sides[-1]),
-        settings=changes,
-    )
+    chosen = recipes.make(recipe, dataset, network=net, size=pixels, settings=changes)
     prepared = prepare(chosen, dataset)
     chosen = lit(chosen, prepared)
     sheet = sources.contact_sheet(

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from striate.cli import output
-from striate.cli.options import Device, Json, Size, Strict, numbers
+from striate.cli.options import (
+    Device,
+    Json,
+    Net,
+    RecipeName,
+    Settings,
+    Size,
+    Strict,
+    changed,
+    sides,
+)
 from striate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,29 +34,17 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def check(
+def check(  # long by its options
     data: Annotated[
         str | None,
         typer.Argument(
             metavar="DATA", help="A named set or a path; digits, or --run's own, unless given."
         ),
     ] = None,
-    net: Annotated[
-        str, typer.Option("--net", metavar="NET", help="A network, or auto for the recipe's own.")
-    ] = "auto",
-    recipe: Annotated[
-        str,
-        typer.Option(
-            "--recipe", metavar="RECIPE", help="A recipe, or auto to choose by the images."
-        ),
-    ] = "auto",
+    net: Net = "auto",
+    recipe: RecipeName = "auto",
     size: Size = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change the recipe: batch=64. Can be repeated."
-        ),
-    ] = None,
+    settings: Settings = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, help="Of network and checks.")
     ] = None,
@@ -88,9 +86,7 @@ def check(
     from striate import data as sources
     from striate.data import health
 
-    sides = None if size is None else numbers(size, "--size as HxW or one side", most=2)
-    changes = [*(settings or ()), *([f"seed={seed}"] if seed is not None else [])]
-    asked = Asked(recipe, net, sides, changes, device, run)
+    asked = Asked(recipe, net, sides(size), changed(settings, seed=seed), device, run)
     asked.refuse()
     if run is None:
         dataset = sources.open("digits" if data is None else data, strict=strict)
@@ -133,7 +129,7 @@ class Asked(NamedTuple):
 
     recipe: str
     net: str
-    sides: tuple[int, ...] | None
+    size: tuple[int, int] | None
     changes: list[str]
     device: str
     run: Path | None
@@ -144,7 +140,7 @@ class Asked(NamedTuple):
             from striate import recipes
 
             recipes.check(self.recipe, network=self.net, device=self.device, settings=self.changes)
-        elif self.recipe != "auto" or self.net != "auto" or self.sides:
+        elif self.recipe != "auto" or self.net != "auto" or self.size:
             raise UsageError(
                 f"{self.run} fixes the recipe, the network and its size: leave out --recipe, --net "
                 "and --size."
@@ -155,12 +151,11 @@ class Asked(NamedTuple):
         from striate import recipes
 
         if self.run is None:
-            sides = None if self.sides is None else (self.sides[0], self.sides[-1])
             return recipes.make(
                 self.recipe,
                 dataset,
                 network=self.net,
-                size=sides,
+                size=self.size,
                 device=self.device,
                 settings=self.changes,
             )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BY_SUFFIX = {".html": "html", ".svg": "svg", ".md": "markdown", ".json": "json", ".txt": "text"}
 
 
-def design(
+def design(  # long by its options
     nets: Annotated[
         list[str] | None,
         typer.Argument(

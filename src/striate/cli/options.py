@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 import typer
 
 from striate.errors import UsageError
 
+Data = Annotated[
+    str | None,
+    typer.Argument(metavar="DATA", help="A named set or a path; digits unless given."),
+]
+Net = Annotated[
+    str, typer.Option("--net", metavar="NET", help="A network, or auto for the recipe's own.")
+]
+RecipeName = Annotated[
+    str,
+    typer.Option("--recipe", metavar="RECIPE", help="A recipe, or auto to choose by the images."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the recipe: batch=64. Can be repeated."
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout; text goes to stderr.")
 ]
@@ -19,6 +37,39 @@ Size = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="A file that cannot be read is an error, not a warning.")
 ]
+
+
+def alone(context: typer.Context, allowed: Collection[str], what: str) -> None:
+    """Refuse whatever was said on the command line besides --resume and what goes with it.
+
+    Args:
+        context: of the command.
+        allowed: names of the parameters that may be said.
+        what: is gone on with.
+    """
+    said = [
+        parameter.opts[0] if parameter.param_type_name == "option" else str(parameter.metavar)
+        for parameter in context.command.params
+        if parameter.name not in allowed
+        and (source := context.get_parameter_source(str(parameter.name))) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if said:
+        raise UsageError(f"--resume goes on with {what}; leave out {', '.join(said)}.")
+
+
+def changed(settings: Sequence[str] | None, **options: object) -> list[str]:
+    """Return what --set changes, and what options change of which something was said."""
+    said = [f"{name}={value}" for name, value in options.items() if value is not None]
+    return [*(settings or ()), *said]
+
+
+def sides(size: str | None) -> tuple[int, int] | None:
+    """Read --size: height and width, in pixels."""
+    if size is None:
+        return None
+    read = numbers(size, "--size as HxW or one side, for example 64", most=2)
+    return read[0], read[-1]
 
 
 def numbers(text: str, expected: str, most: int = 4) -> tuple[int, ...]:

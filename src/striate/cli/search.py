@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from striate.cli import output
-from striate.cli.options import Device, Json
-from striate.errors import UsageError
+from striate.cli.options import Data, Device, Json, RecipeName, Settings, alone, changed
 
 if TYPE_CHECKING:
     from striate.search import Best, Plan, Problem, SearchResult
@@ -26,18 +25,14 @@ class How(enum.StrEnum):
     tpe = "tpe"
 
 
-def search(
-    data: Annotated[
-        str | None,
-        typer.Argument(metavar="DATA", help="A named set or a path; digits unless given."),
-    ] = None,
+def search(  # long by its options
+    context: typer.Context,
+    data: Data = None,
     net: Annotated[
         str,
         typer.Option("--net", metavar="NET", help="A network; {name} in it is a hole to search."),
     ] = "auto",
-    recipe: Annotated[
-        str, typer.Option("--recipe", metavar="RECIPE", help="What settings change; or auto.")
-    ] = "auto",
+    recipe: RecipeName = "auto",
     space: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,10 +41,7 @@ def search(
             help="What to search: rate=1e-4..1, or optimiser=sgd,adamw. Can be repeated.",
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe for all runs."),
-    ] = None,
+    settings: Settings = None,
     trials: Annotated[
         int | None,
         typer.Option("--trials", metavar="N", min=1, help="Settings to try in all; 24."),
@@ -117,29 +109,7 @@ def search(
     from striate import search as room
 
     if resume is not None:
-        given = {
-            "DATA": data,
-            "--net": net != "auto",
-            "--recipe": recipe != "auto",
-            "--space": space,
-            "--set": settings,
-            "--trials": trials,
-            "--seconds": seconds,
-            "--epochs": epochs,
-            "--sampler": sampler is not How.random,
-            "--grid": grid,
-            "--seeds": seeds != 3,
-            "--leaders": leaders,
-            "--fixed": fixed,
-            "--seed": seed,
-            "--out": out,
-            "--device": device != "auto",
-        }
-        changed = [name for name, value in given.items() if value]
-        if changed:
-            raise UsageError(
-                f"--resume goes on with the search as it was asked; leave out {', '.join(changed)}."
-            )
+        alone(context, {"resume", "storage", "as_json"}, "the search as it was asked")
         _end(room.resume(resume, storage=storage), as_json)
         return
     from striate import data as sources
@@ -148,7 +118,7 @@ def search(
     from striate.search.trainer import holes, middle
 
     engine()
-    changes = [*(settings or ()), *([f"epochs={epochs}"] if epochs is not None else [])]
+    changes = changed(settings, epochs=epochs)
     plain = middle(net, space or ()) if holes(net) else net
     recipes.check(recipe, network=plain, device=device, settings=changes)
     dataset = sources.open("digits" if data is None else data)

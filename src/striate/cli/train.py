@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from striate.cli import output
-from striate.cli.options import Device, Json, Size, Strict, numbers
+from striate.cli.options import (
+    Data,
+    Device,
+    Json,
+    Net,
+    RecipeName,
+    Settings,
+    Size,
+    Strict,
+    alone,
+    changed,
+    sides,
+)
 from striate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,27 +36,13 @@ if TYPE_CHECKING:
     from striate.train.prepare import Prepared
 
 
-def train(
-    data: Annotated[
-        str | None,
-        typer.Argument(metavar="DATA", help="A named set or a path; digits unless given."),
-    ] = None,
-    net: Annotated[
-        str, typer.Option("--net", metavar="NET", help="A network, or auto for the recipe's own.")
-    ] = "auto",
-    recipe: Annotated[
-        str,
-        typer.Option(
-            "--recipe", metavar="RECIPE", help="A recipe, or auto to choose by the images."
-        ),
-    ] = "auto",
+def train(  # long by its options
+    context: typer.Context,
+    data: Data = None,
+    net: Net = "auto",
+    recipe: RecipeName = "auto",
     size: Size = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change the recipe: batch=64. Can be repeated."
-        ),
-    ] = None,
+    settings: Settings = None,
     epochs: Annotated[
         int | None,
         typer.Option("--epochs", metavar="N", min=1, help="How often each image is seen."),
@@ -101,32 +99,18 @@ def train(
     optimiser.rate=0.01 or schedule=cosine. The run's recipe.json has all of it.
     """
     if resume is not None:
-        changed = {
-            "DATA": data,
-            "--net": net != "auto",
-            "--recipe": recipe != "auto",
-            "--size": size,
-            "--set": settings,
-            "--epochs": epochs,
-            "--seed": seed is not None,
-            "--out": out,
-            "--overwrite": overwrite,
-            "--strict": strict,
-            "--device": device != "auto",
-            "--plan": plan != "measure",
-            "--heal": heal,
-        }
-        _resume(resume, [name for name, given in changed.items() if given], workers, as_json)
+        alone(context, {"resume", "workers", "check", "as_json"}, "the run's own recipe")
+        from striate import train as training
+
+        _end(training.resume(resume, workers=workers), None, as_json)
         return
     from striate import data as sources
     from striate import progress, recipes, runs
     from striate import train as training
 
-    changes = [*(settings or ()), f"data.strict={str(strict).lower()}"]
-    changes += [f"epochs={epochs}"] if epochs is not None else []
-    changes += [f"seed={seed}"] if seed is not None else []
-    changes += [f"workers={workers}"] if workers is not None else []
-    pixels, convolutions = _size(size), _plan(plan)
+    changes = changed(settings, epochs=epochs, seed=seed, workers=workers)
+    changes.append(f"data.strict={str(strict).lower()}")
+    pixels, convolutions = sides(size), _plan(plan)
     if out is not None and output.first_process():
         runs.check_free(out, overwrite)
     recipes.check(recipe, network=net, device=device, settings=changes)
@@ -175,13 +159,6 @@ def _checked(recipe: Recipe, prepared: Prepared) -> tuple[Check, ...]:
     return failed
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    sides = numbers(text, "--size as HxW or one side, for example 64", most=2)
-    return sides[0], sides[-1]
-
-
 def _plan(text: str) -> Choice:
     """Read --plan."""
     if text == "measure":
@@ -194,16 +171,6 @@ def _plan(text: str) -> Choice:
             f"Expected --plan measure, default, or a file that is there, received {text!r}."
         )
     return path
-
-
-def _resume(run: Path, changed: list[str], workers: int | None, as_json: bool) -> None:
-    if changed:
-        raise UsageError(
-            f"--resume goes on with the run's own recipe; leave out {', '.join(changed)}."
-        )
-    from striate import train as training
-
-    _end(training.resume(run, workers=workers), None, as_json)
 
 
 def _opening(recipe: Recipe, dataset: Dataset) -> str:
