@@ -1,13 +1,13 @@
 """Do the doctor's remedies beat doing nothing, and do experiments say what full runs show?
 
-    python benchmarks/faults/remedies.py [--json] [--out FILE] [--minutes M] [--reruns 30]
+    python benchmarks/faults/remedies.py [--json] [--out FILE] [--shard K/N] [--minutes M]
 
 For every fault of the corpus whose surest finding has a remedy that is a setting, the experiment is
 made as `striate doctor RUN --experiment` makes it: control and remedy from one place, on the same
 batches, three seeds. Then, for some drawn at random, the whole training is done again with the
 remedy, and its best validation loss compared with the first one's: a claim of "better" holds if it
 is lower, one of "worse" if it is higher. Finished experiments are kept in FILE, a JSON object a
-line, and a run that was cut goes on where it stopped.
+line (shards write FILE.K), and a run that was cut goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 from benchmarks.faults.corpus import Around
-from benchmarks.faults.run import Job, jobs, trained
+from benchmarks.faults.run import Job, add, jobs, read, trained
 from benchmarks.faults.settings import SETTINGS, Make, healthy, thinned
 
 from striate import doctor, runs, train
@@ -105,21 +105,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, help="where finished experiments are kept")
+    parser.add_argument("--shard", default="0/1", help="K/N: every Nth case, from the Kth")
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--reruns", type=int, default=30)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    kept = options.out
-    rows = [json.loads(line) for line in kept.open()] if kept and kept.exists() else []
+    part, parts = map(int, options.shard.split("/"))
+    rows = read(options.out)
     done = {tuple(row["key"]) for row in rows}
     until = time.monotonic() + 60 * options.minutes
-    for job in jobs(quick=False):
-        if job.key in done or not job.case.names or time.monotonic() > until:
+    faulty = [job for job in jobs(quick=False) if job.case.names]
+    for job in faulty[part::parts]:
+        if job.key in done or time.monotonic() > until:
             continue
         rows.append(tried(job))
-        if kept:
-            with kept.open("a") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
+        add(options.out, part, rows[-1])
         print(" ".join(map(str, job.key)), rows[-1].get("text"), file=sys.stderr)
     found = figures(rows, options.reruns)
     print(json.dumps(found) if options.json else found)

@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -151,12 +151,17 @@ def asked_again(row: Row, keep: Path) -> Row:
     )
 
 
-def read(kept: Path) -> list[Row]:
-    """Return the runs that are done, of all shards."""
-    files = sorted(kept.parent.glob(f"{kept.name}.[0-9]*"))
-    return [
-        Row(**json.loads(line)) for file in files for line in file.open() if line.endswith("\n")
-    ]
+def read(kept: Path | None) -> list[dict[str, Any]]:
+    """Return what is done already, of all shards."""
+    files = sorted(kept.parent.glob(f"{kept.name}.[0-9]*")) if kept else []
+    return [json.loads(line) for file in files for line in file.open() if line.endswith("\n")]
+
+
+def add(kept: Path | None, part: int, row: dict[str, Any]) -> None:
+    """Add what is done to a shard's file."""
+    if kept:
+        with Path(f"{kept}.{part}").open("a") as file:
+            file.write(json.dumps(row) + "\n")
 
 
 def main() -> None:
@@ -174,7 +179,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     part, parts = map(int, options.shard.split("/"))
-    rows = read(options.out) if options.out else []
+    rows = [Row(**row) for row in read(options.out)]
     if options.keep:
         rows = [asked_again(row, options.keep) for row in rows]
     still = {job.key for job in jobs(quick=False)}
@@ -190,9 +195,7 @@ def main() -> None:
         except StriateError as error:
             sys.exit(f"{job.case.name} on {job.setting} ({job.kind}), seed {job.seed}: {error}")
         rows.append(row)
-        if options.out:
-            with Path(f"{options.out}.{part}").open("a") as file:
-                file.write(json.dumps(row._asdict()) + "\n")
+        add(options.out, part, row._asdict())
         said = " ".join([*row.preflight, "|", *row.doctor])
         place = f"{row.case:36.36} {row.setting[:7]:7} {row.network:6} {row.seed}"
         print(f"{place} {row.accuracy:.3f} {row.seconds:4.1f} s  {said}", file=sys.stderr)

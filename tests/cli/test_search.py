@@ -52,7 +52,7 @@ def test_a_grid_comes_with_the_lectures_remark(run: Run, tmp_path: Path) -> None
         (("--space", "rate=2..1"), "ends above its start"),
         (("--net", "conv3-{w} FC"), "add --space w=LOW..HIGH"),
         (("--resume", "nowhere"), "it has no study.json"),
-        (("--resume", "nowhere", "--seed", 3, "--grid", 2), "leave out --grid, --seed"),
+        (("--resume", "nowhere", "--seed", 0, "--grid", 2), "leave out --grid, --seed"),
         (("--trials", 0), "--trials"),
         (("--recipe", "nothing.json"), "There is no recipe nothing.json"),
         (("--storage", "postgresql://nobody@127.0.0.1:1/none"), "postgresql"),
