@@ -10,45 +10,13 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.runs.made import CONTRACT, make
 
-from striate import runs, zoo
-from striate.contract import Class, Contract
+from striate import runs
 from striate.design import Network
 from striate.errors import ContractError, RecordError, RunError, StriateError
-
-CONTRACT = Contract(
-    classes=tuple(Class(id=f"{digit}", label=f"{digit}") for digit in range(10)),
-    channels="grey",
-    size=(28, 28),
-    mean=(0.13,),
-    std=(0.31,),
-)
-
-
-@pytest.fixture(scope="module")
-def network() -> Network:
-    return zoo.network("lenet", classes=10)
-
-
-def make(path: Path, network: Network, **changes: Any) -> runs.Run:
-    documents: dict[str, Any] = {
-        "network": network,
-        "contract": CONTRACT,
-        "recipe": {"name": "quick", "rate": 0.1, "epochs": 3},
-        "data": {"train": ["a", "b"]},
-        "env": {"torch": "2"},
-        "plan": {"version": 1, "threads": 1},
-    }
-    return runs.create(path, **(documents | changes))
-
-
-@pytest.fixture
-def run(tmp_path: Path, network: Network) -> runs.Run:
-    return make(tmp_path / "run", network)
-
 
 # -- made and opened
 

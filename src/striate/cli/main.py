@@ -31,6 +31,7 @@ COMMANDS = (  # in the order of the help: each a function in a module of its nam
     "predict",
     "explain",
     "attack",
+    "history",
     "replay",
     "transfer",
     "export",

@@ -22,16 +22,20 @@ torch.
 from striate.runs.bundle import Bundle, BundleInfo, is_bundle, open_bundle
 from striate.runs.folder import check_free, create, new_path, open
 from striate.runs.run import Run, RunInfo
+from striate.runs.scalars import Scalar
+from striate.runs.tensorboard import write_tensorboard
 
 __all__ = [
     "Bundle",
     "BundleInfo",
     "Run",
     "RunInfo",
+    "Scalar",
     "check_free",
     "create",
     "is_bundle",
     "new_path",
     "open",
     "open_bundle",
+    "write_tensorboard",
 ]

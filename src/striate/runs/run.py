@@ -14,6 +14,7 @@ from striate.errors import RunError
 from striate.files import Lock, atomic_write, sweep
 from striate.records import Record, digest, from_json, to_json
 from striate.runs.history import History
+from striate.runs.scalars import Scalar, scalars
 
 if TYPE_CHECKING:
     from striate.design import Network
@@ -184,6 +185,10 @@ class Run:
         Lines that a resume has superseded are left out, and so is a line cut by a crash.
         """
         return self._history.read(kind)
+
+    def scalars(self) -> list[Scalar]:
+        """Return the numbers of the history, one a row: `pandas.DataFrame(run.scalars())`."""
+        return list(scalars(self.history()))
 
     # --
 
