@@ -1,7 +1,8 @@
 """Data sets known by name: looked for on this machine, then downloaded once.
 
 `digits` is inside the package. The others are looked for under `$STRIATE_DATA/NAME`, then in the
-user's cache; what is downloaded is checked against the checksum its authors publish.
+user's cache; what is downloaded is checked against the checksum its authors publish. Addresses,
+checksums and labels are data, in named.json.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import os
 import tarfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import msgspec
 import numpy as np
 
 from striate import progress
@@ -36,55 +38,12 @@ class _Remote(NamedTuple):
 
     url: str
     files: dict[str, str]
-    labels: tuple[str, ...] = ()
+    labels: Sequence[str] = ()
 
 
-_MNIST = (
-    "train-images-idx3-ubyte.gz",
-    "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz",
-    "t10k-labels-idx1-ubyte.gz",
-)
-_REMOTE = {
-    "mnist": _Remote(
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        dict(
-            zip(
-                _MNIST,
-                (
-                    "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-                    "d53e105ee54ea40749a09fcbcd1e9432",
-                    "9fb629c4189551a2d022fa330f9573f3",
-                    "ec29112dd5afa0611ce80d1b7f02629c",
-                ),
-                strict=True,
-            )
-        ),
-    ),
-    "fashion_mnist": _Remote(
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-        dict(
-            zip(
-                _MNIST,
-                (
-                    "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-                    "25c81989df183df01b3e8a0aad5dffbe",
-                    "bef4ecab320f06d8554ea6380940ec79",
-                    "bb300cfdad3c16e7a12a480ee83cd310",
-                ),
-                strict=True,
-            )
-        ),
-        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat")
-        + ("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-    ),
-    "cifar10": _Remote(
-        "https://www.cs.toronto.edu/~kriz/",
-        {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
-    ),
-}
-
-NAMES = ("digits", *_REMOTE)
+_KNOWN = msgspec.json.decode(resources.files("striate.data").joinpath("named.json").read_bytes())
+_REMOTE = {name: _Remote(**facts) for name, facts in _KNOWN.items() if facts}
+NAMES = tuple(_KNOWN)
 
 
 def read_named(name: str) -> Source:
