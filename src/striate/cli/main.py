@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Annotated, NoReturn
 
@@ -41,6 +41,7 @@ COMMANDS = (  # in the order of the help: each a function in a module of its nam
     "models",
     "weights",
     "env",
+    "complete",
 )
 HELP = "Convolutional networks, from a folder of images to a trained one that can be trusted."
 ALIASES = {"view-augment": "augment"}  # a name too long for the help's column
@@ -58,11 +59,17 @@ def application(command: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_options)
-    known = {**{name: name for name in COMMANDS}, **ALIASES}
+    known = (*COMMANDS, *ALIASES)
     for name in [command] if command in known else known:
-        module = import_module(f"striate.cli.{known[name]}")
-        app.command(name, hidden=name in ALIASES)(getattr(module, known[name]))
+        app.command(name, hidden=name in ALIASES)(function(name))
     return app
+
+
+def function(command: str) -> Callable[..., object]:
+    """Import the function of a command."""
+    name = ALIASES.get(command, command)
+    found: Callable[..., object] = getattr(import_module(f"striate.cli.{name}"), name)
+    return found
 
 
 def _options(
