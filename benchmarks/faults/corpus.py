@@ -245,7 +245,7 @@ FAULTS: tuple[Case, ...] = (
     Case(
         "weights too loud",
         _net(start=Normal(std=3.0)),
-        ("activation_scale", "initial_loss", "exploding_gradients", *_HIGH),
+        ("layer_gain", "activation_scale", "initial_loss", "exploding_gradients", *_HIGH),
     ),
     Case(
         "batches of one image",

@@ -2,12 +2,13 @@
 
     python benchmarks/faults/remedies.py [--json] [--out FILE] [--shard K/N] [--minutes M]
 
-For every fault of the corpus whose surest finding has a remedy that is a setting, the experiment is
-made as `striate doctor RUN --experiment` makes it: control and remedy from one place, on the same
-batches, three seeds. Then, for some drawn at random, the whole training is done again with the
-remedy, and its best validation loss compared with the first one's: a claim of "better" holds if it
-is lower, one of "worse" if it is higher. Finished experiments are kept in FILE, a JSON object a
-line (shards write FILE.K), and a run that was cut goes on where it stopped.
+For every fault of the corpus that preflight lets pass (what it finds is to be mended first) and
+whose surest finding has a remedy that is a setting, the experiment is made as `striate doctor RUN
+--experiment` makes it: control and remedy from one place, on the same batches, three seeds. Then,
+for some drawn at random, the whole training is done again with the remedy, and its best validation
+loss compared with the first one's: a claim of "better" holds if it is lower, one of "worse" if it
+is higher. Finished experiments are kept in FILE, a JSON object a line (shards write FILE.K), and a
+run that was cut goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from striate import doctor, runs, train
 from striate.errors import NotFiniteError
 from striate.inference.metrics import wilson
 from striate.records import with_settings
+from striate.train.prepare import prepare
 
 _STEPS = 60
 
@@ -48,6 +50,9 @@ def tried(job: Job) -> dict[str, Any]:
         dataset = job.case.spoil(dataset, np.random.default_rng(job.seed))
     row: dict[str, Any] = {"key": list(job.key), "finding": None}
     with tempfile.TemporaryDirectory() as folder, job.case.code():
+        checks = doctor.preflight(recipe, prepare(recipe, dataset))
+        if any(each.verdict == "fail" for each in checks):
+            return row
         first = _best(recipe, Path(folder) / "first", dataset)
         found = [each for each in doctor.diagnose(Path(folder) / "first") if each.settings]
         found = [each for each in found if each.confidence >= doctor.SURE]

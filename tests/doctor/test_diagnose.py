@@ -15,7 +15,7 @@ from striate.contract import Contract
 from striate.data.dataset import classes_of
 from striate.design import Network, Sketch
 from striate.doctor.diagnose import RULES, diagnose_story
-from striate.doctor.story import Story
+from striate.doctor.story import Story, of_check
 from striate.errors import NotFiniteError
 
 
@@ -47,7 +47,7 @@ def recipe(**changes: Any) -> train.Recipe:
 
 
 def probe(ratio: float = 1e-3, **more: Any) -> dict[str, Any]:
-    weight = {"size": 1.0, "gradient": 0.1, "update": ratio}
+    weight = {"size": 1.0, "gradient": 0.1, "update": ratio, "apart": 0.9}
     names = ("conv1.weight", "conv2.weight", "classifier.weight")
     line = {
         "weights": {name: dict(weight) for name in names},
@@ -100,6 +100,8 @@ steep = probe()
 steep["weights"]["conv1.weight"]["gradient"] = 1e-9
 blown = probe()
 blown["weights"]["conv1.weight"]["gradient"] = 1e6
+alike = probe()
+alike["weights"]["conv1.weight"]["apart"] = 1e-6
 silent = probe()
 silent["weights"]["conv1.weight"]["gradient"] = 0.0
 frozen_body = tuple(
@@ -189,6 +191,7 @@ STORIES: dict[str, dict[str, Any]] = {
     },
     "weights_stand_still": {"probes": (probe(0.0),) * 4, "losses": flat},
     "no_gradient": {"probes": (silent,) * 4},
+    "features_alike": {"probes": (alike,) * 4},
     "layers_not_trained": {"recipe": recipe(network=network().replace(layers=frozen_body))},
     "gradients_accumulate": {"gradients": np.linspace(1.0, 90.0, 400)},
     "starts_again": {
@@ -262,6 +265,11 @@ UNSAID: dict[str, dict[str, Any]] = {
         "probes": tuple(probe(8e-4) for _ in range(6)),
     },
     "data_starved": {"probes": (probe(waiting=0.8),) * 5, "waited": 0.5},  # nobody noticed
+    "data_starved ": {  # the processor that trains augments
+        "probes": (probe(waiting=0.6),) * 5,
+        "waited": 10.0,
+        "augmenting": 9.0,
+    },
     "starts_again": {  # a loss that stays where it was jumps by chance alone
         "losses": 1.5 + 0.2 * np.random.default_rng(0).normal(size=400),
     },
@@ -274,8 +282,9 @@ UNSAID: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", UNSAID)
 def test_a_rule_is_silent_where_its_sign_means_nothing(name: str) -> None:
-    assert name in names(story(**STORIES[name]))
-    assert name not in names(story(**UNSAID[name]))
+    rule = name.strip()
+    assert rule in names(story(**STORIES[rule]))
+    assert rule not in names(story(**UNSAID[name]))
 
 
 def test_depth_is_the_networks_and_not_that_of_names() -> None:
@@ -322,6 +331,64 @@ def test_settings_are_settings_of_the_recipe() -> None:
         made = story(**changes)
         for finding in diagnose_story(made):
             assert with_settings(made.recipe, list(finding.settings)) is not None
+
+
+def test_symptoms_have_no_settings_to_try_while_their_cause_stands() -> None:
+    """A rate that looks too low, because no gradient comes or a check failed, is left alone."""
+    low = {key: STORIES["rate_too_low"][key] for key in ("losses", "validations")}
+    found = {each.finding: each for each in diagnose_story(story(**STORIES["rate_too_low"]))}
+    assert found["rate_too_low"].settings
+    line = probe(1e-6)
+    line["weights"]["conv1.weight"]["gradient"] = 0.0
+    found = {each.finding: each for each in diagnose_story(story(**low, probes=(line,) * 6))}
+    assert not found["rate_too_low"].settings
+    assert "no_gradient" in found and " first; then multiply" in found["rate_too_low"].remedy
+    check = doctor.Check(
+        check="overfits_few",
+        measured=0.4,
+        expected="1.0",
+        verdict="fail",
+        meaning="20 images are not learnt by heart",
+        fix="look at the labels",
+    )
+    told = story(**STORIES["rate_too_low"], failed=(of_check(check),))
+    found = {each.finding: each for each in diagnose_story(told)}
+    assert found["overfits_few"].evidence == {"measured": 0.4}
+    assert not found["rate_too_low"].settings
+
+
+def test_what_blew_up_without_growing_is_not_the_rates_fault() -> None:
+    failure = {"at": 401, "layer": "conv1"}
+    (sudden,) = diagnose_story(story(failure=failure))
+    assert sudden.finding == "not_finite" and not sudden.settings and "division" in sudden.remedy
+    grown = story().losses.copy()
+    grown[-5:] = np.geomspace(3, 1e6, 5)
+    found = {each.finding: each for each in diagnose_story(story(failure=failure, losses=grown))}
+    assert found["not_finite"].settings
+
+
+def test_what_was_saturated_from_the_start_is_not_the_rates_fault() -> None:
+    ends = {"tanh1": {"dead": 0.0, "saturated": 0.8}}
+    driven = (probe(values={"tanh1": {"dead": 0.0, "saturated": 0.1}}), *(probe(values=ends),) * 3)
+    for probes, settings in ((driven, True), ((probe(values=ends),) * 4, False)):
+        (found,) = diagnose_story(story(probes=probes))
+        assert found.finding == "saturation" and bool(found.settings) == settings
+
+
+def test_checks_that_failed_are_kept_with_the_run(tmp_path: Path) -> None:
+    check = doctor.Check(
+        check="dead_units",
+        measured=0.95,
+        expected="few",
+        verdict="fail",
+        meaning="95% are silent",
+        fix="start biases at 0",
+    )
+    live = doctor.Live(tmp_path / "run", failed=[check])
+    train.train(recipe(), out=tmp_path / "run", observers=[live])
+    (found,) = doctor.diagnose(tmp_path / "run")
+    assert found.finding == "dead_units" and found.remedy == "start biases at 0"
+    assert found.meaning == "before the training: 95% are silent (expected few)"
 
 
 def test_real_runs(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ def test_seeds_differ_and_share_their_batches(
     monkeypatch.setattr(Training, "take_step", watched)
     found = doctor.experiment(tmp_path / "run", finding("optimiser.rate=0.01"), steps=3)
     assert found.seeds == (0, 1, 2)
-    branches = [tuple(seen[k : k + 3]) for k in range(0, len(seen), 3)]
+    length = found.steps  # from the start, as many as it took to find what was found at the end
+    branches = [tuple(seen[k : k + length]) for k in range(0, len(seen), length)]
     assert len(branches) == 6 and len(set(branches)) == 3
     assert all(branches[k] == branches[k + 1] for k in (0, 2, 4))
 

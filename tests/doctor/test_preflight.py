@@ -102,6 +102,17 @@ def deep() -> nn.Module:
     return nn.Sequential(nn.Flatten(), *tanh, nn.Linear(64, 4))
 
 
+def loud() -> nn.Module:
+    """Convolutions thirty times too large, each with a norm that hides it."""
+    torch.manual_seed(0)
+    layers = []
+    for channels in (1, 16, 16):
+        conv = nn.Conv2d(channels, 16, 3, padding=1)
+        nn.init.normal_(conv.weight, std=3.0)
+        layers += [conv, nn.BatchNorm2d(16), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 4))
+
+
 FAULTS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "zero weights": (zeros, "gradients_arrive"),
     "zero weights decay": (zeros, "regularised_loss"),
@@ -109,6 +120,7 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "dead rectifiers": (lambda: scaled(convnet(), 0, 1.0, -100.0), "dead_units"),
     "unused layer": (Unused, "gradients_arrive"),
     "vanishing signal": (deep, "activation_scale"),
+    "loud under norms": (loud, "layer_gain"),
     "batch mixed by a reshape": (
         lambda: convnet(Batch(lambda x: x.reshape(x.shape[1], -1).T.reshape(x.shape))),
         "no_leak",

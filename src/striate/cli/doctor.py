@@ -46,6 +46,8 @@ def doctor(
     picture = room.plot(opened, found) if found else None
     document = {"findings": found, "figure": None if picture is None else str(picture)}
     text = _text(found, opened.state, picture)
+    if experiment and found and not any(each.settings for each in found):
+        text += "\nNo experiment: no remedy here is a setting that could be tried as things stand."
     if not found and not opened.history("step"):
         text = f"Nothing can be said ({opened.state}): the history holds no step yet."
     output.show(document, text, as_json)

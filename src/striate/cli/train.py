@@ -129,9 +129,16 @@ def train(  # long by its options
     check_trainable(chosen.network)  # before checks say so at length
     failed = _checked(chosen, prepared) if check and output.first_process() else ()
     if heal:
-        result = doctor.heal(chosen, path, dataset=dataset, overwrite=overwrite, plan=convolutions)
+        result = doctor.heal(
+            chosen,
+            path,
+            dataset=dataset,
+            overwrite=overwrite,
+            plan=convolutions,
+            failed=failed,
+        )
     else:
-        watch = [doctor.Live(path)] if output.first_process() else []
+        watch = [doctor.Live(path, failed=failed)] if output.first_process() else []
         result = training.train(
             chosen,
             out=path,

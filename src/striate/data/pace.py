@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from striate.records import Record
 
@@ -32,6 +32,26 @@ _NAMES: dict[Stage, str] = {
 _here = threading.local()
 
 
+class _Spent(NamedTuple):
+    """Seconds on the clock, and of a thread's work in them."""
+
+    passed: float
+    worked: float
+
+    def more(self, other: _Spent) -> _Spent:
+        return _Spent(self.passed + other.passed, self.worked + other.worked)
+
+    def less(self, other: _Spent) -> _Spent:
+        return _Spent(self.passed - other.passed, self.worked - other.worked)
+
+
+_NONE = _Spent(0.0, 0.0)
+
+
+def _now() -> _Spent:
+    return _Spent(time.perf_counter(), time.thread_time())
+
+
 class Pace(Record, frozen=True, kw_only=True):
     """Where the time of some batches went.
 
@@ -40,6 +60,7 @@ class Pace(Record, frozen=True, kw_only=True):
         waiting: share of the time that was spent waiting for batches, 0 to 1.
         waited: seconds of that.
         disk, decode, augment, copy: seconds of work, over all threads.
+        augmenting: seconds of processor time of what `augment` has, which waits for nothing.
         bottleneck: the stage with the most.
     """
 
@@ -50,6 +71,7 @@ class Pace(Record, frozen=True, kw_only=True):
     decode: float
     augment: float
     copy: float
+    augmenting: float = 0.0
     bottleneck: Stage
 
     def advice(self, *, workers: int, cores: int, total: int, pixels: float | None) -> str | None:
@@ -97,13 +119,13 @@ class Tally:
 
     def _clear(self) -> None:
         self.seconds: dict[Stage, float] = dict.fromkeys(STAGES, 0.0)
-        self.images, self.waited, self.used = 0, 0.0, 0.0
+        self.images, self.waited, self.used, self.augmenting = 0, 0.0, 0.0, 0.0
 
     @contextmanager
     def making(self, images: int) -> Iterator[None]:
         """Surround the making of a batch, in the thread that makes it."""
-        own: dict[Stage, float] = dict.fromkeys(STAGES, 0.0)
-        _here.own, _here.inner = own, 0.0
+        own = {name: _NONE for name in STAGES}
+        _here.own, _here.inner = own, _NONE
         try:
             with stage("augment"):
                 yield
@@ -111,8 +133,9 @@ class Tally:
             _here.own = None
             with self._lock:
                 self.images += images
-                for name, seconds in own.items():
-                    self.seconds[name] += seconds
+                self.augmenting += own["augment"].worked
+                for name, spent in own.items():
+                    self.seconds[name] += spent.passed
 
     def copied(self, seconds: float) -> None:
         """Count a copy to the device, which ran by itself."""
@@ -123,7 +146,7 @@ class Tally:
         """Return what was counted since the last call."""
         with self._lock:
             seconds, images = self.seconds, self.images
-            waited, used = self.waited, self.used
+            waited, used, augmenting = self.waited, self.used, self.augmenting
             self._clear()
         return Pace(
             images=images,
@@ -133,6 +156,7 @@ class Tally:
             decode=seconds["decode"],
             augment=seconds["augment"],
             copy=seconds["copy"],
+            augmenting=augmenting,
             bottleneck=max(STAGES, key=seconds.__getitem__),
         )
 
@@ -144,14 +168,14 @@ def stage(name: Stage) -> Iterator[None]:
     if own is None:
         yield
         return
-    began, outer = time.perf_counter(), _here.inner
-    _here.inner = 0.0
+    began, outer = _now(), _here.inner
+    _here.inner = _NONE
     try:
         yield
     finally:
-        took = time.perf_counter() - began
-        own[name] += took - _here.inner
-        _here.inner = outer + took
+        took = _now().less(began)
+        own[name] = own[name].more(took.less(_here.inner))
+        _here.inner = outer.more(took)
 
 
 def _spell(seconds: float) -> str:

@@ -11,10 +11,13 @@ import math
 import numpy as np
 
 from striate.doctor.story import Finding, Floats, Story
+from striate.train import Recipe
 
 _EXPLODED = 3.0  # times the first loss: the lectures' rule for stopping early
 _BARELY = 0.97  # of the loss of the start that is left: nothing has happened
 _STEPS = 10  # fewer say nothing
+_THROWN = 0.03  # of the weights' size a step: they go nowhere
+_SMOOTHED = 0.1
 
 
 def not_finite(story: Story) -> Finding | None:
@@ -23,13 +26,20 @@ def not_finite(story: Story) -> Finding | None:
         return None
     at, layer = story.failure.get("at", 0), str(story.failure.get("layer", ""))
     rate = float(story.rates[-1]) if len(story.rates) else story.recipe.optimiser.rate
+    finite = story.losses[np.isfinite(story.losses)]
+    risen = float(finite[-20:].max() / finite[0]) if len(finite) else math.inf
+    sudden = len(finite) >= _STEPS and risen < 1.5 and max(story.update_ratio() or 0, 0) < _THROWN
     return Finding(
         finding="not_finite",
         confidence=1.0,
-        evidence={"step": at, "first_layer": layer, "rate": rate},
-        meaning=f"step {at} was not finite, first in {layer}",
-        remedy=f"divide the learning rate by {1 / _calmer(story):g}, or clip the gradient",
-        settings=(_rate(story, _calmer(story)),),
+        evidence={"step": at, "first_layer": layer, "rate": rate, "loss_risen": risen},
+        meaning=f"step {at} was not finite, first in {layer}"
+        + ", and nothing had grown before it" * sudden,
+        remedy="look for a division by 0, a root or logarithm of what may be 0, or a damaged image "
+        "in that step's batch (striate replay shows the step again)"
+        if sudden
+        else f"divide the learning rate by {1 / _calmer(story):g}, or clip the gradient",
+        settings=() if sudden else (_rate(story, _calmer(story)),),
     )
 
 
@@ -62,7 +72,7 @@ def rate_too_high(story: Story) -> Finding | None:
     stuck = float(curve[-3:].min()) > 0.9 * min(story.chance, float(curve[0]))
     begun = _begun(story)
     thrown = max(ratio or 0.0, begun)
-    if not stuck or thrown < 0.03:
+    if not stuck or thrown < _THROWN:
         return None
     return Finding(
         finding="rate_too_high",
@@ -158,9 +168,17 @@ def overfitting(story: Story) -> Finding | None:
         f"{tail:.3f} while the training loss fell to {train:.3f}"
         if rises
         else f"the training loss fell to {train:.3f}, and the validation loss stays at {tail:.3f}",
-        remedy="augment, decay more, add dropout, or stop at the best epoch",
-        settings=(f"optimiser.decay={max(10 * story.recipe.optimiser.decay, 5e-3):g}",),
+        remedy="augment, smooth the labels, decay more, add dropout, or stop at the best epoch",
+        settings=(_smoother(story.recipe),),
     )
+
+
+def _smoother(recipe: Recipe) -> str:
+    """Return the setting that keeps a network from being too sure of what it has by heart."""
+    smoothed = getattr(recipe.objective, "label_smoothing", _SMOOTHED)
+    if smoothed < _SMOOTHED:
+        return f"objective.label_smoothing={_SMOOTHED:g}"
+    return f"optimiser.decay={max(10 * recipe.optimiser.decay, 5e-3):g}"
 
 
 def underfitting(story: Story) -> Finding | None:
@@ -270,7 +288,7 @@ def _begun(story: Story) -> float:
     """
     weights = story.probes[0]["weights"].values() if story.probes else ()
     ratios = [e["update"] / e["size"] for e in weights if e["size"] and e["update"] is not None]
-    return float(np.median(np.nan_to_num(ratios, nan=np.inf))) if ratios else 0.0
+    return float(np.median(np.minimum(np.nan_to_num(ratios, nan=1e30), 1e30))) if ratios else 0.0
 
 
 def _calmer(story: Story) -> float:

@@ -23,6 +23,7 @@ EARLY: tuple[Rule, ...] = (  # true as soon as they speak
     layers.small_batches,
     motion.weights_stand_still,
     motion.no_gradient,
+    motion.features_alike,
     motion.not_trained,
     motion.gradients_accumulate,
     motion.starts_again,
@@ -49,7 +50,28 @@ LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     fed.test_differs,
 )
 RULES: tuple[Rule, ...] = (*EARLY, *LATE)
+SYMPTOMS: Final = {  # which have a cause, where one was found
+    "dead_rectifiers",
+    "exploding",
+    "exploding_gradients",
+    "not_finite",
+    "overfitting",
+    "plateau",
+    "rate_too_high",
+    "rate_too_low",
+    "saturation",
+    "underfitting",
+}
+APART: Final = {  # what a loss that will not fall is no symptom of; all else is a cause
+    "chosen_on_test",
+    "class_order",
+    "data_starved",
+    "one_answer",
+    "test_differs",
+    "validation_leak",
+}
 SURE: Final = 0.55  # a finding of less confidence is worth a look, not an alarm
+_CERTAIN = 0.7  # of a cause, before what may be its symptoms is left alone
 _LATE = 0.4  # of all steps
 
 
@@ -77,7 +99,26 @@ def diagnose_story(story: Story, *, live: bool = False) -> tuple[Finding, ...]:
     waiting = live and len(story.losses) < _LATE * steps
     rules = EARLY if waiting else RULES
     found = [finding for rule in rules if (finding := rule(story)) is not None]
-    return tuple(sorted(found, key=lambda each: -each.confidence))
+    found += story.failed
+    return tuple(sorted(_causes_first(found), key=lambda each: -each.confidence))
+
+
+def _causes_first(found: Sequence[Finding]) -> list[Finding]:
+    """Leave what is a symptom of something else without settings to try."""
+    causes = [each.finding for each in found if _cause(each)]
+    if not causes:
+        return list(found)
+    after = f"see to {causes[0].replace('_', ' ')} first; then "
+    return [
+        each.replace(settings=(), remedy=after + each.remedy) if each.finding in SYMPTOMS else each
+        for each in found
+    ]
+
+
+def _cause(found: Finding) -> bool:
+    """Tell whether a finding may be why others were made, and no setting that they name helps."""
+    symptom = found.finding in SYMPTOMS and bool(found.settings)
+    return not symptom and found.finding not in APART and found.confidence >= _CERTAIN
 
 
 def plot(run: runs.Run, findings: Sequence[Finding]) -> Path:

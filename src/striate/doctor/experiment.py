@@ -16,8 +16,7 @@ import numpy as np
 
 from striate import inference, runs
 from striate.data import Dataset
-from striate.doctor.live import written
-from striate.doctor.story import Finding
+from striate.doctor.story import Finding, written
 from striate.errors import NotFiniteError, UsageError
 from striate.records import Record, decode, to_builtins, with_settings
 from striate.train import Recipe
@@ -81,13 +80,15 @@ def experiment(
     """Try a finding's remedy against the run as it is.
 
     A finished run is forked at its start, since its rate has fallen to nothing at its end, and so
-    is one whose weights are spoilt by what was found; any other at its newest checkpoint.
+    is one whose weights are spoilt by what was found; any other at its newest checkpoint. From the
+    start, branches last as long as it took until the finding was made: fewer steps would not show
+    it.
 
     Args:
         run: the run folder; only read.
         finding: one with settings.
-        steps: of each branch; no more than the run has left. Where weights were spoilt, as many
-            as it took until that was found, up to ten times as many: fewer would not show it.
+        steps: of each branch; no more than the run has left. From the start up to ten times as
+            many.
         seeds: one pair of branches each.
         dataset: the run's data, where it is open already.
 
@@ -103,7 +104,7 @@ def experiment(
     found = opened.checkpoints() if opened.state != "finished" else []
     spoilt = finding.finding in SPOILING
     fork = found[-1] if found and not spoilt else None
-    if spoilt:
+    if fork is None:
         steps = max(steps, min(_found_at(opened, finding), _LONGEST * steps))
     with processes(plan.device if own.device == "auto" else own.device) as together, obeying(plan):
         prepared = prepare_again(own, opened, dataset)

@@ -20,6 +20,8 @@ def starved(story: Story) -> Finding | None:
     """A device that waits for its data."""
     shares = [probe["waiting"] for probe in story.probes[2:] if probe.get("waiting") is not None]
     share = float(np.median(shares)) if len(shares) > 1 else 0.0
+    work = story.augmenting / max(story.recipe.workers, 1)
+    share *= max(1 - work / max(story.waited, 1e-9), 0.0) if work else 1.0
     if share < _WAITING or story.waited < _SECONDS:
         return None
     return Finding(

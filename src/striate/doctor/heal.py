@@ -15,8 +15,9 @@ from striate import progress, runs, train
 from striate.data import Dataset
 from striate.doctor.diagnose import SURE, diagnose
 from striate.doctor.experiment import SPOILING, Experiment, experiment, with_experiment
-from striate.doctor.live import Live, write
-from striate.doctor.story import Finding
+from striate.doctor.live import Live
+from striate.doctor.story import Finding, write
+from striate.doctor.subject import Check
 from striate.errors import NotFiniteError
 from striate.records import with_settings
 from striate.train import Recipe, TrainResult
@@ -36,6 +37,7 @@ def heal(
     steps: int = 60,
     seeds: Sequence[int] = (0, 1, 2),
     overwrite: bool = False,
+    failed: Sequence[Check] = (),
 ) -> TrainResult:
     """Train; on a finding with a remedy that is a setting, try it, and keep what is better.
 
@@ -47,6 +49,7 @@ def heal(
         steps: of each branch of an experiment.
         seeds: of each experiment.
         overwrite: take the place of a run already there.
+        failed: checks before the training that did; no setting is tried before they are mended.
 
     Raises:
         NotFiniteError: training broke off, and no remedy helped.
@@ -71,7 +74,7 @@ def heal(
         )
 
     while True:
-        finding, result, broken = _until_found(begin, path, tried)
+        finding, result, broken = _until_found(begin, path, tried, failed)
         if finding is None:
             if result is None:
                 raise broken or NotFiniteError("No loss of this training was finite.", 0)
@@ -86,7 +89,10 @@ def heal(
 
 
 def _until_found(
-    begin: Callable[[Interrupt, Live], TrainResult], path: Path, tried: set[tuple[str, ...]]
+    begin: Callable[[Interrupt, Live], TrainResult],
+    path: Path,
+    tried: set[tuple[str, ...]],
+    failed: Sequence[Check],
 ) -> tuple[Finding | None, TrainResult | None, NotFiniteError | None]:
     """Train until the end, or until something is found whose remedy was not tried."""
     interrupt, found = Interrupt(), list[Finding]()
@@ -101,7 +107,7 @@ def _until_found(
             interrupt.asked_at = time.monotonic()
 
     try:
-        result = begin(interrupt, Live(path, told))
+        result = begin(interrupt, Live(path, told, failed))
     except NotFiniteError as error:
         found += [each for each in diagnose(path) if curable(each)]
         return (found[0] if found else None), None, error

@@ -35,13 +35,16 @@ def saturation(story: Story) -> Finding | None:
     layer, share = _worst(story, "saturated")
     if share <= _SATURATED:
         return None
+    first = story.probes[0]["values"].get(layer, {}).get("saturated") or 0.0
+    driven = first <= _SATURATED  # by updates; what was saturated from the start began too large
     return Finding(
         finding="saturation",
         confidence=0.85,
         evidence={"layer": layer, "saturated": share},
-        meaning=f"{share:.0%} of the values of {layer} are at the ends of its range",
+        meaning=f"{share:.0%} of the values of {layer} are at the ends of its range"
+        + ("" if driven else ", as they were from the start"),
         remedy="start with Xavier's initialisation, normalise by batch, or take ReLU",
-        settings=(f"optimiser.rate={story.recipe.optimiser.rate / 3:g}",),
+        settings=(f"optimiser.rate={story.recipe.optimiser.rate / 3:g}",) if driven else (),
     )
 
 

@@ -6,19 +6,16 @@ the run that is not. Rules are asked at every validation, and at steps 20, 40, 8
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from striate import progress, runs
-from striate.doctor.begun import start_contract
 from striate.doctor.diagnose import SURE, diagnose_story
-from striate.doctor.story import Finding, Teller
+from striate.doctor.story import BEFORE, Finding, Teller, of_check, write, written
+from striate.doctor.subject import Check
 from striate.layers import Net
-from striate.records import decode, to_builtins
 from striate.runs import Run
-from striate.train import Recipe
 
 _FIRST = 20  # steps
 
@@ -30,15 +27,19 @@ class Live:
         path: of the run folder, which training makes before its first step.
         told: called with each finding, once; also with what was written before a resume, which is
             not said and not written again.
+        failed: checks before the training that failed, to be written down with what is found.
 
     Attributes:
         findings: so far.
     """
 
     def __init__(
-        self, path: Path | str, told: Callable[[Finding], object] = lambda finding: None
+        self,
+        path: Path | str,
+        told: Callable[[Finding], object] = lambda finding: None,
+        failed: Sequence[Check] = (),
     ) -> None:
-        self.path, self.told = Path(path), told
+        self.path, self.told, self.failed = Path(path), told, failed
         self.findings: list[Finding] = []
         self._teller: Teller | None = None
         self._lines: list[Mapping[str, Any]] = []
@@ -59,9 +60,12 @@ class Live:
 
     def _begin(self, run: Run, first: Mapping[str, Any]) -> None:
         """Read what a run was made of, and what was written before it was resumed."""
-        recipe = decode(Recipe, run.recipe_document())
-        self._teller = Teller(recipe, run.contract(), run.data_document(), start_contract(recipe))
-        self._written = {str(each["finding"]) for each in written(run)}
+        known = {str(each["finding"]) for each in written(run)}
+        for check in self.failed:
+            if check.check not in known:
+                write(self.path, of_check(check), BEFORE)
+        self._written = known | {check.check for check in self.failed}
+        self._teller = Teller.of(run)
         here = first.items()  # it may have reached the file already
         self._lines = [each for each in run.history() if not here <= each.items()]
 
@@ -78,16 +82,3 @@ class Live:
                     progress.say(f"Doctor: {each.finding.replace('_', ' ')}: {each.meaning}.")
                     progress.say(f"  To do: {each.remedy}.")
                 self.told(each)
-
-
-def written(run: Run) -> list[dict[str, Any]]:
-    """Return what a run's findings.jsonl holds, in order; a cut last line is left out."""
-    path = run.path / "findings.jsonl"
-    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
-
-
-def write(path: Path, finding: Finding, step: int) -> None:
-    """Add a finding to a run's findings.jsonl."""
-    with (path / "findings.jsonl").open("a") as file:
-        file.write(json.dumps({"step": step, **to_builtins(finding)}) + "\n")

@@ -13,6 +13,7 @@ from striate.doctor.story import Finding, Story
 _SHORT = 20.0  # gradient / clip beyond which clipping is all that a step is
 _SHRUNK = 0.3  # of the weights' first size
 _DROPPED = 0.75
+_ALIKE = 1e-3  # of the weights' size, that features are apart
 _JUMP = 0.03  # of the first loss: a rise from one epoch to the next that is no accident
 
 
@@ -47,6 +48,34 @@ def no_gradient(story: Story) -> Finding | None:
         remedy="look for a detached value (.detach(), .data, .item(), no_grad), a layer that is "
         "not used, or weights that started at 0",
     )
+
+
+def features_alike(story: Story) -> Finding | None:
+    """Layers whose features are all the same, as they were at their start."""
+    alike = [
+        name
+        for name, each in (story.probes[-1]["weights"].items() if len(story.probes) > 1 else ())
+        if each.get("apart") is not None and each["apart"] <= _ALIKE * (each["size"] or 0.0)
+        if _features(story, name) > 1
+    ]
+    if not alike:
+        return None
+    zero = not story.probes[-1]["weights"][alike[0]]["size"]
+    return Finding(
+        finding="features_alike",
+        confidence=0.95,
+        evidence={"layer": alike[0], "layers": len(alike)},
+        meaning=f"the features of {', '.join(alike[:3])} are all the same"
+        + (", namely 0" if zero else ""),
+        remedy="start the weights at random values: what starts alike has the same gradient, and "
+        "stays alike",
+    )
+
+
+def _features(story: Story, name: str) -> int:
+    """Return how many features the layer of some weights has."""
+    layers = (layer for layer in story.recipe.network.layers if name == f"{layer.name}.weight")
+    return next((int(getattr(layer, "features", 1)) for layer in layers), 1)
 
 
 def not_trained(story: Story) -> Finding | None:
@@ -130,7 +159,7 @@ def clipped(story: Story) -> Finding | None:
         return None
     return Finding(
         finding="clipped_short",
-        confidence=0.85,
+        confidence=0.9,
         evidence={"clip": clip, "gradient": usual, "update_ratio": ratio},
         meaning=f"nearly every gradient, usually {usual:.2g} long, is cut to {clip:g}, and steps "
         f"move weights by {ratio:.1e} of their size",

@@ -37,6 +37,7 @@ _CHEAP: tuple[Callable[[Subject], Check], ...] = (
     start.initial_loss,
     start.regularised_loss,
     start.activation_scale,
+    start.layer_gain,
     start.dead_units,
     start.gradients_arrive,
     start.features_differ,

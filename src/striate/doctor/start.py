@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from striate.doctor.subject import Check, Subject, Verdict, main_output
 
 _REGULARISATION = 1e3  # the lectures' "crank it up"
 _LOUDEST = 1e3  # ratio of activations' spread, last to first, beyond which gradients explode
+_MOST_GAIN = 5.0  # times that a layer makes its input larger; He's initialisation has 1.4
 _WARN_DEAD, _FAIL_DEAD = 0.4, 0.9
 _RECTIFIERS = (nn.ReLU, nn.ReLU6)
 
@@ -70,7 +72,7 @@ def activation_scale(subject: Subject) -> Check:
     """Follow the spread of the values through depth."""
     with subject.quiet(training=True) as net, _watching(net) as seen, torch.no_grad():
         net(glance(subject, 64))
-    spreads = [float(value.std(0).mean()) for value in seen]  # over images: biases have none
+    spreads = [float(each.output.std(0).mean()) for each in seen]  # over images: biases have none
     ratio = math.nan
     if spreads and spreads[0] > 0:
         ratio = spreads[-1] / spreads[0]
@@ -95,12 +97,36 @@ def activation_scale(subject: Subject) -> Check:
     )
 
 
+def layer_gain(subject: Subject) -> Check:
+    """Compare what each trained layer gives with what it takes, also where a norm hides it."""
+    if subject.begun:
+        gains = []
+    else:
+        with subject.quiet(training=True) as net, _watching(net) as seen, torch.no_grad():
+            net(glance(subject, 64))
+        gains = [each.gain for each in seen if each.trained and each.gain > 0]
+    gain = math.exp(sum(map(math.log, gains)) / len(gains)) if gains else math.nan
+    good = not gain > _MOST_GAIN
+    return Check(
+        check="layer_gain",
+        measured=gain if math.isfinite(gain) else None,
+        expected=f"at most {_MOST_GAIN:g} times a layer (geometric mean; He's initialisation 1.4)",
+        band=(0.0, _MOST_GAIN),
+        verdict="skip" if not gains else "pass" if good else "fail",
+        meaning="layers leave the signal at its size"
+        if good
+        else f"each layer makes the signal {gain:.0f} times larger; norms undo that, but updates "
+        "of weights so large change nothing",
+        fix="" if good else "start with He's initialisation (relu) or Xavier's (tanh)",
+    )
+
+
 def dead_units(subject: Subject) -> Check:
     """Count the rectified features that no image makes positive."""
     images = glance(subject)
     with subject.quiet(training=True) as net, _watching(net, _RECTIFIERS) as seen, torch.no_grad():
         net(images)
-    silent = [_silent(value) for value in seen]
+    silent = [_silent(each.output) for each in seen]
     share = max(silent, default=0.0)
     verdict: Verdict = "fail" if share > _FAIL_DEAD else "warn" if share > _WARN_DEAD else "pass"
     where = f" (in rectifier {1 + silent.index(share)} of {len(silent)})" if silent else ""
@@ -256,14 +282,29 @@ def _silent(value: Tensor) -> float:
     return float((by_feature <= 0).all(1).float().mean())
 
 
-@contextmanager
-def _watching(net: nn.Module, kinds: tuple[type[nn.Module], ...] = ()) -> Iterator[list[Tensor]]:
-    """Collect what modules of some kinds give; those with weights of several axes, if none said."""
-    seen: list[Tensor] = []
+class _Seen(NamedTuple):
+    """A module at work: how much larger than its input its output is, the latter, and more."""
 
-    def look(module: nn.Module, arguments: object, output: object) -> None:
+    gain: float
+    output: Tensor
+    trained: bool
+
+
+def _size(value: Tensor) -> float:
+    """Return the root mean square of a layer's values."""
+    return float(value.detach().float().square().mean().sqrt())
+
+
+@contextmanager
+def _watching(net: nn.Module, kinds: tuple[type[nn.Module], ...] = ()) -> Iterator[list[_Seen]]:
+    """Collect what modules of some kinds give; those with weights of several axes, if none said."""
+    seen: list[_Seen] = []
+
+    def look(module: nn.Module, arguments: tuple[object, ...], output: object) -> None:
         if isinstance(output, Tensor):
-            seen.append(output.detach())
+            taken = next((each for each in arguments if isinstance(each, Tensor)), output)
+            trained = any(each.requires_grad for each in module.parameters(recurse=False))
+            seen.append(_Seen(_size(output) / max(_size(taken), 1e-30), output.detach(), trained))
 
     def wanted(module: nn.Module) -> bool:
         own = [each for each in module.parameters(recurse=False) if each.dim() > 1]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from striate.contract import Contract
 from striate.doctor.begun import start_contract
-from striate.records import Record, decode
+from striate.doctor.subject import Check
+from striate.records import Record, decode, to_builtins
 from striate.runs import Run
 from striate.train import Recipe
+from striate.train.plan import Plan
+
+BEFORE: Final = -1  # the step of what was found before the first one
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,6 +67,9 @@ class Story(NamedTuple):
         start: that of the weights it began with.
         waited: seconds spent waiting for images; before the first epoch has ended, all that have
             passed.
+        augmenting: seconds of its workers' processor time spent on augmentation, where the device
+            is that processor too: they are work, not waiting. 0 on any other device.
+        failed: checks before the training that did, as findings.
     """
 
     recipe: Recipe
@@ -79,6 +88,8 @@ class Story(NamedTuple):
     contract: Contract | None = None
     start: Contract | None = None
     waited: float = math.inf
+    augmenting: float = 0.0
+    failed: tuple[Finding, ...] = ()
 
     @property
     def chance(self) -> float:
@@ -128,9 +139,31 @@ def read(run: Run) -> Story:
     Raises:
         RunError: no run folder, or a document of it is damaged.
     """
-    recipe = decode(Recipe, run.recipe_document())
-    told = Teller(recipe, run.contract(), run.data_document(), start_contract(recipe))
-    return told.tell(run.history(), run.results())
+    return Teller.of(run).tell(run.history(), run.results())
+
+
+def of_check(check: Check) -> Finding:
+    """Return a check that failed before the training, as a finding."""
+    return Finding(
+        finding=check.check,
+        confidence=0.9,
+        evidence={} if check.measured is None else {"measured": check.measured},
+        meaning=f"before the training: {check.meaning} (expected {check.expected})",
+        remedy=check.fix,
+    )
+
+
+def written(run: Run) -> list[dict[str, Any]]:
+    """Return what a run's findings.jsonl holds, in order; a cut last line is left out."""
+    path = run.path / "findings.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+
+def write(path: Path, finding: Finding, step: int) -> None:
+    """Add a finding to a run's findings.jsonl; that of a check has the step `BEFORE`."""
+    with (path / "findings.jsonl").open("a") as file:
+        file.write(json.dumps({"step": step, **to_builtins(finding)}) + "\n")
 
 
 class Teller(NamedTuple):
@@ -141,12 +174,33 @@ class Teller(NamedTuple):
         contract: the run's.
         data: data.json.
         start: the contract of the weights it began with.
+        device: cpu or cuda:N.
+        failed: checks before it that did.
     """
 
     recipe: Recipe
     contract: Contract
     data: Mapping[str, Any]
     start: Contract | None
+    device: str = "cpu"
+    failed: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of(cls, run: Run) -> Teller:
+        """Return the teller of a run.
+
+        Raises:
+            RunError: a document of it is damaged.
+        """
+        recipe = decode(Recipe, run.recipe_document())
+        device = decode(Plan, run.plan()).device
+        failed = tuple(
+            decode(Finding, {key: value for key, value in line.items() if key != "step"})
+            for line in written(run)
+            if line["step"] == BEFORE
+        )
+        start = start_contract(recipe)
+        return cls(recipe, run.contract(), run.data_document(), start, device, failed)
 
     def tell(
         self, history: Sequence[Mapping[str, Any]], results: Mapping[str, Any] | None
@@ -190,4 +244,13 @@ class Teller(NamedTuple):
             contract=self.contract,
             start=self.start,
             waited=sum(waits) if waits else passed,
+            augmenting=self._augmenting(history),
+            failed=self.failed,
         )
+
+    def _augmenting(self, history: Sequence[Mapping[str, Any]]) -> float:
+        """Return Story.augmenting; infinite before the first epoch has been counted."""
+        if self.device != "cpu":
+            return 0.0
+        counted = [line.get("augmenting", 0.0) for line in history if "waited" in line]
+        return sum(counted) if counted else math.inf

@@ -5,9 +5,11 @@ the time (benchmarks/probes.py). It reads and changes nothing, so a watched run 
 same as one that is not. A line of the history:
 
     {"kind": "probe", "probe": "layers", "step", "epoch", "waiting": share of a usual step,
-     "weights": {name: {"size", "gradient", "update"}},          # norms; update / size ~ 1e-3
+     "weights": {name: {"size", "gradient", "update", "apart"}}, # norms; update / size ~ 1e-3
      "values": {layer: {"mean", "spread", "dead", "saturated"}}, # of activations, in 16 rows
      "norms": {layer: drift of the running mean since the last probe, in running deviations}}
+
+Size is that before the step, and `apart` what is left of weights without the mean over features.
 """
 
 from __future__ import annotations
@@ -114,11 +116,13 @@ class Watch:
         weights: list[Tensor] = list(self.weights.values())
         moves = [after - old for after, old in zip(weights, before, strict=True)]
         gradients = [torch.zeros(()) if w.grad is None else w.grad for w in weights]
-        columns = [_norms(list(each)) for each in (weights, gradients, moves)]
+        apart = [each - each.mean(0) for each in weights]
+        columns = [_norms(list(each)) for each in (before, gradients, moves, apart)]
+        keys = ("size", "gradient", "update", "apart")
         return {
             "weights": {
-                name: {"size": size, "gradient": gradient, "update": update}
-                for name, size, gradient, update in zip(self.weights, *columns, strict=True)
+                name: dict(zip(keys, figures, strict=True))
+                for name, *figures in zip(self.weights, *columns, strict=True)
             },
             "values": {name: _figures(self.net, name, value) for name, value in values.items()},
             "norms": self._drift(),
