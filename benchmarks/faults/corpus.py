@@ -233,7 +233,7 @@ FAULTS: tuple[Case, ...] = (
     Case(
         "sigmoids started wide",
         _net(start=Normal(std=10.0), squash=True),
-        ("saturation",),
+        ("saturation", "layer_gain"),
         kinds=("plain",),
     ),
     Case(

@@ -11,7 +11,6 @@ import math
 import numpy as np
 
 from striate.doctor.story import Finding, Floats, Story
-from striate.train import Recipe
 
 _EXPLODED = 3.0  # times the first loss: the lectures' rule for stopping early
 _BARELY = 0.97  # of the loss of the start that is left: nothing has happened
@@ -169,16 +168,21 @@ def overfitting(story: Story) -> Finding | None:
         if rises
         else f"the training loss fell to {train:.3f}, and the validation loss stays at {tail:.3f}",
         remedy="augment, smooth the labels, decay more, add dropout, or stop at the best epoch",
-        settings=(_smoother(story.recipe),),
+        settings=_smoother(story, tail),
     )
 
 
-def _smoother(recipe: Recipe) -> str:
-    """Return the setting that keeps a network from being too sure of what it has by heart."""
-    smoothed = getattr(recipe.objective, "label_smoothing", _SMOOTHED)
-    if smoothed < _SMOOTHED:
-        return f"objective.label_smoothing={_SMOOTHED:g}"
-    return f"optimiser.decay={max(10 * recipe.optimiser.decay, 5e-3):g}"
+def _smoother(story: Story, loss: float) -> tuple[str, ...]:
+    """Return what keeps a network from being too sure of what it has by heart.
+
+    Smoothed labels keep the loss above their own entropy, and are no remedy for one below it.
+    """
+    recipe = story.recipe
+    if getattr(recipe.objective, "label_smoothing", _SMOOTHED) >= _SMOOTHED:
+        return (f"optimiser.decay={max(10 * recipe.optimiser.decay, 5e-3):g}",)
+    smooth = recipe.objective.replace(label_smoothing=_SMOOTHED)
+    least = story._replace(recipe=recipe.replace(objective=smooth)).floor
+    return (f"objective.label_smoothing={_SMOOTHED:g}",) if loss > least else ()
 
 
 def underfitting(story: Story) -> Finding | None:

@@ -99,7 +99,7 @@ def small_batches(story: Story) -> Finding | None:
         evidence={"batch": size, "layers": len(norms)},
         meaning=f"{len(norms)} batch-norm layers take mean and variance over {size} images",
         remedy=f"take batches of at least {_FEW}, or group norm",
-        settings=("batch=32",),
+        settings=(f"batch={_FEW * story.recipe.accumulate}",),
     )
 
 

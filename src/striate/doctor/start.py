@@ -295,6 +295,12 @@ def _size(value: Tensor) -> float:
     return float(value.detach().float().square().mean().sqrt())
 
 
+def _centred(value: Tensor) -> Tensor:
+    """Take the mean of each feature off it, over images and places: biases are no signal."""
+    rest = (0, *range(2, value.dim()))
+    return value.detach().float() - value.detach().float().mean(rest, keepdim=True)
+
+
 @contextmanager
 def _watching(net: nn.Module, kinds: tuple[type[nn.Module], ...] = ()) -> Iterator[list[_Seen]]:
     """Collect what modules of some kinds give; those with weights of several axes, if none said."""
@@ -304,7 +310,8 @@ def _watching(net: nn.Module, kinds: tuple[type[nn.Module], ...] = ()) -> Iterat
         if isinstance(output, Tensor):
             taken = next((each for each in arguments if isinstance(each, Tensor)), output)
             trained = any(each.requires_grad for each in module.parameters(recurse=False))
-            seen.append(_Seen(_size(output) / max(_size(taken), 1e-30), output.detach(), trained))
+            gain = _size(_centred(output)) / max(_size(taken), 1e-30)
+            seen.append(_Seen(gain, output.detach(), trained))
 
     def wanted(module: nn.Module) -> bool:
         own = [each for each in module.parameters(recurse=False) if each.dim() > 1]
