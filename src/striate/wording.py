@@ -34,3 +34,13 @@ def spelled(name: str | Path) -> str:
 
 def _escape(code: int) -> str:
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+def duration(seconds: float) -> str:
+    """Spell a time: 9.31 -> 9.3 s, 75 -> 1 min 15 s, 5400 -> 1 h 30 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,8 +1,8 @@
 """What a command lets the world see: its result, its progress, its errors and its exit code.
 
 Results go to stdout, as text or (`--json`) as exactly one JSON document; everything said on the way
-goes to stderr. An error is a document too: `{"error": {"kind", "message"}}`. rich draws the bar and
-nothing else, and is imported when the first bar is due: its tables would cost every command 0.3 s.
+goes to stderr. An error is a document too: `{"error": {"kind", "message"}}`. Tables are set here:
+rich's would cost every command 0.3 s.
 """
 
 from __future__ import annotations
@@ -10,21 +10,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any
 
-from striate.progress import Display, Task
+from striate.progress import Display, Silent
+from striate.progress.terminal import Bars, Lines, write
 from striate.wording import count as count
+from striate.wording import duration as duration
 from striate.wording import spelled
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
 DONE, FAILED_VERDICT, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
-
-_BAR_AFTER = 0.4  # seconds of work before a bar appears: most tasks are over by then
-_REFRESH = 0.1  # seconds between updates of a bar
 
 
 def show(document: Any, text: str, as_json: bool) -> None:
@@ -40,9 +35,9 @@ def show(document: Any, text: str, as_json: bool) -> None:
     if as_json:
         from striate.records import to_json
 
-        _write(sys.stdout, to_json(document).decode())
+        write(sys.stdout, to_json(document).decode())
     if text:
-        _write(sys.stderr if as_json else sys.stdout, text)
+        write(sys.stderr if as_json else sys.stdout, text)
 
 
 def show_error(kind: str, message: str, as_json: bool, table: str = "") -> None:
@@ -58,30 +53,21 @@ def show_error(kind: str, message: str, as_json: bool, table: str = "") -> None:
     said, _, block = message.partition("\n    ")
     sentence = spelled(" ".join(said.split()))
     if table and first_process():
-        _write(sys.stderr, table)
+        write(sys.stderr, table)
     if as_json and first_process():
         import json
 
         document = {"error": {"kind": kind, "message": sentence}}
-        _write(sys.stdout, json.dumps(document, ensure_ascii=False))
+        write(sys.stdout, json.dumps(document, ensure_ascii=False))
     rank = os.environ.get("RANK", "0")
-    _write(sys.stderr, f"striate{'' if rank == '0' else f' (process {rank})'}: {sentence}")
+    write(sys.stderr, f"striate{'' if rank == '0' else f' (process {rank})'}: {sentence}")
     if block and first_process():
-        _write(sys.stderr, f"    {block}")
+        write(sys.stderr, f"    {block}")
 
 
 def first_process() -> bool:
     """Tell whether this is the only process, or the one of several that speaks."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def _write(stream: TextIO, text: str) -> None:
-    try:
-        print(text, file=stream, flush=True)  # noqa: T201
-    except UnicodeEncodeError:  # a terminal that is not UTF-8, or a file name
-        encoding = stream.encoding or "ascii"
-        text = spelled(text)
-        print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)  # noqa: T201
 
 
 # -- text ------------------------------------------------------------------------------------------
@@ -137,128 +123,16 @@ def percent(share: float, digits: int = 2) -> str:
     return f"{100 * share:.{digits}f}%"
 
 
-def duration(seconds: float) -> str:
-    """Spell a time: 9.31 -> 9.3 s, 75 -> 1 min 15 s, 5400 -> 1 h 30 min."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 # -- progress --------------------------------------------------------------------------------------
 
 
 def display() -> Display:
-    """Return a bar where stderr is a terminal, and quiet lines everywhere else."""
+    """Return a bar where stderr is a terminal, and quiet lines everywhere else.
+
+    A notebook gives `!striate ...` a terminal, and keeps whatever was drawn on it.
+    """
     if not first_process():
-        return _Nothing()
-    live = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
-    return Bars() if live else Lines()
-
-
-class _Nothing:
-    """The display of a process that does not speak."""
-
-    def task(self, what: str, unit: str, total: int | None) -> Task:
-        return self
-
-    def advance(self, count: int = 1) -> None: ...
-
-    def close(self) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-
-class Lines(_Nothing):
-    """Off a terminal (a log, a notebook, CI): only what is said, a line each, and no bars."""
-
-    def say(self, text: str) -> None:
-        """Print a line to stderr."""
-        _write(sys.stderr, text)
-
-
-class Bars:
-    """On a terminal: a bar a task with throughput and time left, lines said above them."""
-
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
-        self._open = 0
-
-    def task(self, what: str, unit: str, total: int | None) -> Task:
-        """Begin a task, whose bar appears when it turns out to take a while."""
-        self._open += 1
-        return _Bar(self, what, unit, total)
-
-    def say(self, text: str) -> None:
-        """Print a line, above the bars if there are any."""
-        if self._progress is None:
-            _write(sys.stderr, text)
-        else:
-            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def live(self) -> Progress:
-        """Return rich's display, drawn on stderr; started at its first use."""
-        if self._progress is None:
-            self._progress = _progress()
-            self._progress.start()
-        return self._progress
-
-    def closed(self, bar: TaskID | None) -> None:
-        """Take a bar away, and with the last task the whole display."""
-        self._open -= 1
-        if self._progress is not None and bar is not None:
-            self._progress.remove_task(bar)
-        if self._progress is not None and self._open == 0:
-            self._progress.stop()
-            self._progress = None
-
-
-class _Bar:
-    """One task; counts in Python integers and troubles rich ten times a second at most."""
-
-    def __init__(self, bars: Bars, what: str, unit: str, total: int | None) -> None:
-        self._bars, self._what, self._unit, self._total = bars, what, unit, total
-        self._begun = self._shown = time.monotonic()
-        self._done = 0
-        self._bar: TaskID | None = None
-        self._closed = False
-
-    def advance(self, count: int = 1) -> None:
-        self._done += count
-        now = time.monotonic()
-        if now - self._shown < (_REFRESH if self._bar is not None else _BAR_AFTER):
-            return
-        self._shown = now
-        speed = _speed(self._done / max(now - self._begun, 1e-9), self._unit)
-        if self._bar is None:
-            self._bar = self._bars.live().add_task(self._what, total=self._total, speed=speed)
-        self._bars.live().update(self._bar, completed=self._done, speed=speed)
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._bars.closed(self._bar)
-
-
-def _speed(rate: float, unit: str) -> str:
-    return f"{rate:,.0f} {unit}/s" if rate >= 10 else f"{rate:.2g} {unit}/s"
-
-
-def _progress() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[speed]}", markup=False),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left"),
-        console=Console(stderr=True),
-        refresh_per_second=10,
-        transient=True,
-        expand=True,
-    )
+        return Silent()
+    draws = os.environ.get("TERM", "") not in ("dumb", "unknown")
+    notebook = "JPY_PARENT_PID" in os.environ
+    return Bars() if sys.stderr.isatty() and draws and not notebook else Lines()

@@ -1,53 +1,20 @@
-"""Progress, said to whoever listens.
-
-Long work wraps its items in `track`, and says a line of human text with `say`; neither knows what
-it looks like. The command line installs a `Display` (a bar on a terminal, quiet lines elsewhere);
-without one, as in a library, both are silent. What a caller would take for a hang, `announce` says
-on stderr in any case.
-"""
+"""Saying progress to the display in use."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from functools import cache
+from typing import Final, TypeVar
+
+from striate.progress.display import Display, Silent
+from striate.progress.notebook import Notebook, in_notebook
 
 T = TypeVar("T")
 
-
-class Task(Protocol):
-    """One piece of work on display."""
-
-    def advance(self, count: int = 1) -> None:
-        """Note that `count` more units are done."""
-
-    def close(self) -> None:
-        """Note that the work has ended, finished or not."""
-
-
-class Display(Protocol):
-    """Something that shows progress; installed with `use`."""
-
-    def task(self, what: str, unit: str, total: int | None) -> Task:
-        """Begin a piece of work: "checking images", in "images", so many of them if known."""
-
-    def say(self, text: str) -> None:
-        """Show one line of human text."""
-
-
-class _Silent:
-    def task(self, what: str, unit: str, total: int | None) -> Task:
-        return self
-
-    def advance(self, count: int = 1) -> None: ...
-
-    def close(self) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-
-_display: Display = _Silent()
+_NOBODY: Final = Silent()
+_display: Display = _NOBODY
 
 
 @contextmanager
@@ -61,7 +28,7 @@ def use(display: Display) -> Iterator[None]:
         _display = before
 
 
-class _Unsaid(_Silent):
+class _Unsaid(Silent):
     def __init__(self, inner: Display) -> None:
         self.task = inner.task  # type: ignore[method-assign]
 
@@ -69,7 +36,7 @@ class _Unsaid(_Silent):
 @contextmanager
 def unsaid() -> Iterator[None]:
     """Say nothing inside the block; bars are shown as ever."""
-    with use(_Unsaid(_display)):
+    with use(_Unsaid(_listener())):
         yield
 
 
@@ -95,7 +62,7 @@ def track(
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
-    task = _display.task(what, unit, total)
+    task = _listener().task(what, unit, total)
     try:
         for item in items:
             yield item
@@ -106,12 +73,25 @@ def track(
 
 def say(text: str) -> None:
     """Show one line of human text, where somebody listens."""
-    _display.say(text)
+    _listener().say(text)
 
 
 def announce(text: str) -> None:
     """Show one line of human text; on stderr where nobody listens."""
-    if type(_display) is _Silent:
+    listener = _listener()
+    if listener is _NOBODY:
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one line that a library says
     else:
-        _display.say(text)
+        listener.say(text)
+
+
+def _listener() -> Display:
+    """Return the display that was installed, or else the notebook's, where this is one."""
+    if _display is _NOBODY and in_notebook():
+        return _notebook()
+    return _display
+
+
+@cache
+def _notebook() -> Notebook:
+    return Notebook()
