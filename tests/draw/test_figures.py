@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.core.formatters import SVGFormatter
 from PIL import Image
 
 from striate import draw
@@ -209,3 +210,8 @@ def test_what_is_drawn_is_where_it_was_put() -> None:
     pixels = np.asarray(figure.raster())
     assert (pixels[40:60, 20:80] == (255, 0, 0)).all()
     assert (pixels == (255, 0, 0)).all(axis=-1).sum() == 20 * 60
+
+
+def test_a_notebook_shows_a_figure_that_a_cell_ends_in() -> None:
+    figure = draw.learning_curve(history(3))
+    assert SVGFormatter()(figure) == figure.svg()

@@ -231,6 +231,10 @@ class Figure:
         paper = f'<rect width="100%" height="100%" fill="{PAPER}"/>'
         return "\n".join([head, paper, *(shape.svg() for shape in self._shapes), "</svg>\n"])
 
+    def _repr_svg_(self) -> str:
+        """Show the picture where a notebook's cell ends in it."""
+        return self.svg()
+
     def raster(self) -> Image.Image:
         """Return the picture as an RGB image at two pixels a point."""
         size = (round(self.width * _SCALE), round(self.height * _SCALE))
