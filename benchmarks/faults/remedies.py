@@ -81,6 +81,8 @@ def holds(row: dict[str, Any]) -> bool:
     """Tell whether a full training with the remedy shows what the experiment claims."""
     first, second = (math.inf if row[k] is None else row[k] for k in ("first", "second"))
     if row["verdict"] == "no difference":
+        if not (math.isfinite(first) and math.isfinite(second)):
+            return first == second
         return abs(math.log(max(second, 1e-9) / max(first, 1e-9))) < 0.1
     return second < first if row["verdict"] == "better" else second > first
 

@@ -192,6 +192,10 @@ STORIES: dict[str, dict[str, Any]] = {
     "weights_stand_still": {"probes": (probe(0.0),) * 4, "losses": flat},
     "no_gradient": {"probes": (silent,) * 4},
     "features_alike": {"probes": (alike,) * 4},
+    "norms_stand_still": {
+        "recipe": recipe(network=network(True)),
+        "probes": (probe(norms={"norm1": 0.0}),) * 4,
+    },
     "layers_not_trained": {"recipe": recipe(network=network().replace(layers=frozen_body))},
     "gradients_accumulate": {"gradients": np.linspace(1.0, 90.0, 400)},
     "starts_again": {
@@ -269,6 +273,28 @@ UNSAID: dict[str, dict[str, Any]] = {
         "probes": (probe(waiting=0.6),) * 5,
         "waited": 10.0,
         "augmenting": 9.0,
+    },
+    "rate_too_low  ": {  # updates that were large, and ended when all rectifiers had died
+        "losses": np.r_[50.0, np.full(399, 2.303)],
+        "probes": (probe(0.5), *(probe(1e-6),) * 5),
+    },
+    "plateau": {  # as low as smoothed labels let it be
+        "losses": np.maximum(2.3 - np.arange(400) / 60, 0.55),
+        "rates": np.full(400, 0.05),
+        "recipe": recipe(objective=train.CrossEntropy(label_smoothing=0.1)),
+    },
+    "overfitting  ": {  # the training loss is a square loss, the other one a cross-entropy
+        "losses": 1.0 * np.exp(-np.arange(400) / 50),
+        "validations": np.stack([np.full(10, 1.9), np.full(10, 0.95)], 1),
+        "recipe": recipe(objective=train.SquareLoss()),
+    },
+    "gradients_accumulate": {  # nearly the same batch each time
+        **{"gradients": np.exp(np.linspace(0, 2, 400)), "steps_per_epoch": 1},
+    },
+    "labels_look_shuffled": {  # nothing was learnt by heart: no weight moves
+        "losses": np.full(400, 0.0),
+        "validations": chance + np.array([1.0, 0.0]),
+        "probes": (probe(0.0),) * 4,
     },
     "starts_again": {  # a loss that stays where it was jumps by chance alone
         "losses": 1.5 + 0.2 * np.random.default_rng(0).normal(size=400),
@@ -389,6 +415,24 @@ def test_checks_that_failed_are_kept_with_the_run(tmp_path: Path) -> None:
     (found,) = doctor.diagnose(tmp_path / "run")
     assert found.finding == "dead_units" and found.remedy == "start biases at 0"
     assert found.meaning == "before the training: 95% are silent (expected few)"
+
+
+def test_one_class_may_be_most_of_the_images_and_still_all_of_the_answers() -> None:
+    table = np.zeros((10, 10), int)
+    table[:, 3] = 20
+    table[3, 3] = 720  # of 900: 80%
+    assert "one_answer" in names(story(results={"test": {"confusion": table.tolist()}}))
+    table[:, 4] += 2
+    assert "one_answer" not in names(story(results={"test": {"confusion": table.tolist()}}))
+
+
+def test_a_validation_part_prepared_otherwise_is_told_from_the_test() -> None:
+    """Either way round; but the best of ten validations may be a little above the test."""
+    told = {"test": {"accuracy": 0.99, "n": 500}}
+    poor = np.stack([np.full(10, 2.0), np.full(10, 0.3)], 1)
+    assert "test_differs" in names(story(results=told, validations=poor))
+    fair = np.stack([np.full(10, 0.3), np.full(10, 0.93)], 1)
+    assert "test_differs" not in names(story(results=told, validations=fair))
 
 
 def test_real_runs(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def test_too_low_a_rate_is_healed_from_where_it_stands(tmp_path: Path) -> None:
     assert result.state == "finished"
     healed = runs.open(tmp_path / "run-healed")
     assert healed.info.parent == "run"
+    told = [line["text"] for line in healed.history("event") if line["event"] == "healing"]
+    assert len(told) == len(set(told))
     (event,) = runs.open(tmp_path / "run").history("event")[-1:]
     assert event["event"] == "healing" and "better" in event["text"]
     forked = [line for line in healed.history("event") if line["event"] == "forked"]

@@ -121,6 +121,14 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "unused layer": (Unused, "gradients_arrive"),
     "vanishing signal": (deep, "activation_scale"),
     "loud under norms": (loud, "layer_gain"),
+    "rectified scores": (
+        lambda: nn.Sequential(convnet(), nn.ReLU()),
+        "scores_not_probabilities",
+    ),
+    "squashed scores": (
+        lambda: nn.Sequential(convnet(), nn.Sigmoid()),
+        "scores_not_probabilities",
+    ),
     "batch mixed by a reshape": (
         lambda: convnet(Batch(lambda x: x.reshape(x.shape[1], -1).T.reshape(x.shape))),
         "no_leak",
@@ -207,7 +215,7 @@ def test_edge_cases_are_sentences() -> None:
     assert {each.check: each.verdict for each in two}["overfits_few"] == "pass"
     with pytest.raises(UsageError, match="at least two images with a label each, received 1"):
         doctor.check_module(doctor.Subject(convnet(), pictures[:1], torch.tensor([0]), 4))
-    with pytest.raises(UsageError, match=r"does not take images of \(1, 8, 8\)"):
+    with pytest.raises(UsageError, match=r"that takes images of \(1, 8, 8\): in training"):
         doctor.check_module(doctor.Subject(nn.Linear(3, 4), pictures, torch.arange(64) % 4, 4))
     with pytest.raises(UsageError, match=r"Expected outputs of shape \(2, 4\) for 2 images"):
         doctor.check_module(doctor.Subject(nn.Flatten(), pictures, torch.arange(64) % 4, 4))

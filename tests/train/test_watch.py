@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from striate import runs, train
 from striate.design import Network, Sketch
@@ -96,6 +98,16 @@ def test_a_run_has_probes_and_replays_without_them(
     assert probes[0]["weights"].keys() == {"conv1.weight", "classifier.weight"}
     assert probes[2]["norms"].keys() == {"norm1"}
     assert train.replay(run.path, 1, 10).identical
+
+
+def test_a_gradient_too_large_to_be_summed_up_has_a_layer() -> None:
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    stepper: Any = SimpleNamespace(parameters=dict(net.named_parameters()))
+    for name, parameter in net.named_parameters():
+        parameter.grad = torch.full_like(parameter, 1e30 if name == "1.weight" else 1e20)
+    assert Watch(net, stepper).blame(torch.ones(2, 4)) == "1"
+    net[0].weight.grad = torch.full((4, 4), torch.inf)
+    assert Watch(net, stepper).blame(torch.ones(2, 4)) == "0"
 
 
 def test_the_first_layer_that_is_not_finite_is_blamed(

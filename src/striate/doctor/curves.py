@@ -11,12 +11,16 @@ import math
 import numpy as np
 
 from striate.doctor.story import Finding, Floats, Story
+from striate.train.losses import WeightedCrossEntropy
+from striate.train.objective import Softmax
 
 _EXPLODED = 3.0  # times the first loss: the lectures' rule for stopping early
 _BARELY = 0.97  # of the loss of the start that is left: nothing has happened
 _STEPS = 10  # fewer say nothing
+_CROSS_ENTROPY = (Softmax, WeightedCrossEntropy)  # objectives in the units of validation's loss
 _THROWN = 0.03  # of the weights' size a step: they go nowhere
 _SMOOTHED = 0.1
+_MOST_DECAY = 0.1  # beyond which decay is what holds a network back
 
 
 def not_finite(story: Story) -> Finding | None:
@@ -89,7 +93,9 @@ def rate_too_low(story: Story) -> Finding | None:
     if len(story.losses) < _STEPS:
         return None
     ratio, curve = story.update_ratio(), story.smoothed()
-    left = float(curve[-1] / curve[0])
+    if _begun(story) > _THROWN / 10:  # updates that have become small are another story
+        return None
+    left = float(curve[-1] / max(float(curve[0]), 1e-12))
     slow = ratio is not None and ratio < 2e-4
     much = float(curve[-1]) > 0.6 * story.chance  # to learn; trained weights may know already
     barely = left > _BARELY and ratio is not None and ratio < 1e-3 and much
@@ -127,7 +133,8 @@ def plateau(story: Story) -> Finding | None:
     steady = float(late[-1]) >= 0.5 * float(story.rates.max()) and np.ptp(late) < 0.2 * late.max()
     before, after = float(curve[5:8].mean()), float(curve[8:].mean())
     learnt = float(curve[-1]) < 0.8 * float(curve[0])
-    if not (steady and learnt and after > 0.97 * before and after > 0.05 * story.chance):
+    much = after - story.floor > 0.05 * story.chance
+    if not (steady and learnt and after > 0.97 * before and much):
         return None
     return Finding(
         finding="plateau",
@@ -149,8 +156,9 @@ def overfitting(story: Story) -> Finding | None:
     train = float(story.smoothed()[-1])
     risen = tail > 1.2 * float(losses[best]) and tail - float(losses[best]) > 0.05
     gap = tail - train
-    rises = risen and best < 0.7 * len(losses) and gap > 0.3 * tail
-    by_heart = train < 0.25 * tail and tail > 0.12 * story.chance
+    alike = isinstance(story.recipe.objective, _CROSS_ENTROPY)  # else in different units
+    rises = risen and best < 0.7 * len(losses) and (gap > 0.3 * tail or not alike)
+    by_heart = alike and train < 0.25 * tail and tail > 0.12 * story.chance
     if not (rises or by_heart):
         return None
     return Finding(
@@ -179,7 +187,8 @@ def _smoother(story: Story, loss: float) -> tuple[str, ...]:
     """
     recipe = story.recipe
     if getattr(recipe.objective, "label_smoothing", _SMOOTHED) >= _SMOOTHED:
-        return (f"optimiser.decay={max(10 * recipe.optimiser.decay, 5e-3):g}",)
+        more = max(10 * recipe.optimiser.decay, 5e-3)
+        return (f"optimiser.decay={more:g}",) if more <= _MOST_DECAY else ()
     smooth = recipe.objective.replace(label_smoothing=_SMOOTHED)
     least = story._replace(recipe=recipe.replace(objective=smooth)).floor
     return (f"objective.label_smoothing={_SMOOTHED:g}",) if loss > least else ()
@@ -188,7 +197,8 @@ def _smoother(story: Story, loss: float) -> tuple[str, ...]:
 def underfitting(story: Story) -> Finding | None:
     """Training and validation alike, both poor, and no faster progress to be had."""
     begun = story.recipe.start is not None  # what it could learn, it may know already
-    if len(story.validations) < 3 or len(story.losses) < 100 or begun:
+    alike = isinstance(story.recipe.objective, _CROSS_ENTROPY)
+    if len(story.validations) < 3 or len(story.losses) < 100 or begun or not alike:
         return None
     curve, ratio = story.smoothed(), story.update_ratio()
     train, validation = float(curve[-1]), float(story.validations[-1, 0])

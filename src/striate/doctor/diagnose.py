@@ -28,6 +28,7 @@ EARLY: tuple[Rule, ...] = (  # true as soon as they speak
     motion.gradients_accumulate,
     motion.starts_again,
     motion.frozen_norm_moves,
+    motion.norms_stand_still,
     fed.starved,
     fed.validation_leak,
     fed.chosen_on_test,

@@ -132,7 +132,7 @@ def _better(
     progress.say(f"  {healed} goes on with it; {path} stays as it is.")
     anew = not run.checkpoints() or finding.finding in SPOILING
     if not anew:
-        _note(fork(run, healed, finding.settings), finding, tried)
+        fork(run, healed, finding.settings)  # whose history has the note already
     return healed
 
 

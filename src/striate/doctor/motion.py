@@ -110,6 +110,8 @@ def gradients_accumulate(story: Story) -> Finding | None:
     if len(norms) < 10:
         return None
     early = norms[: max(30, len(norms) // 4)]
+    if story.steps_per_epoch < 4:  # nearly the same images each time, and gradients like the last
+        return None
     jump = float(np.median(np.abs(np.diff(np.log(early)))))
     growth = float(np.median(early[-5:]) / early[0])
     if jump > 0.09 or growth < 3.0:
@@ -190,6 +192,31 @@ def frozen_norm_moves(story: Story) -> Finding | None:
         evidence={"layer": name, "drift": drifts[name], "layers": len(drifts)},
         meaning=f"{len(drifts)} frozen batch-norm layers still take in the statistics of batches",
         remedy="keep frozen batch-norm in evaluation mode",
+    )
+
+
+def norms_stand_still(story: Story) -> Finding | None:
+    """Batch-norm whose running statistics never follow those of the batches."""
+    trained = {
+        layer.name
+        for layer in story.recipe.network.layers
+        if isinstance(layer, BatchNorm) and layer.trainable
+    }
+    drifts = [
+        drift
+        for probe in story.probes
+        for name, drift in probe["norms"].items()
+        if name in trained and drift is not None
+    ]
+    if len(story.probes) < 3 or not drifts or any(drifts):
+        return None
+    return Finding(
+        finding="norms_stand_still",
+        confidence=0.95,
+        evidence={"layers": len(trained), "drift": 0.0},
+        meaning=f"the running mean of {len(trained)} batch-norm layers never moved, so evaluation "
+        "normalises by what they began with",
+        remedy="give batch-norm a momentum above 0, and see that it is in training mode",
     )
 
 

@@ -168,16 +168,25 @@ def scores_not_probabilities(subject: Subject) -> Check:
     with subject.quiet(training=True) as net, torch.no_grad():
         outputs = main_output(net(glance(subject, 32, passes=3))).float()
     sums = (outputs.sum(1) - 1).abs().max()
-    twice = subject.answer == "logits" and bool((outputs >= 0).all()) and float(sums) < 1e-3
+    cut = subject.answer == "logits" and bool((outputs >= 0).all()) and outputs.numel() > 20
+    cut &= bool(outputs.std() > 0)
+    twice = cut and float(sums) < 1e-3
+    squashed = " between 0 and 1" if bool((outputs <= 1).all()) else ""
     return Check(
         check="scores_not_probabilities",
         measured=float(sums),
         expected="scores of any sign, which the loss puts through its softmax",
-        verdict="fail" if twice else "pass" if subject.answer == "logits" else "skip",
+        verdict="fail" if cut else "pass" if subject.answer == "logits" else "skip",
         meaning="outputs add up to 1: a softmax is in the network, and another in the loss"
         if twice
+        else f"no output of {outputs.numel()} is below 0{squashed}: an activation comes after them"
+        if cut
         else "outputs are scores",
-        fix="leave the softmax to the loss" if twice else "",
+        fix="leave the softmax to the loss"
+        if twice
+        else "end the network with its last linear layer"
+        if cut
+        else "",
     )
 
 

@@ -105,7 +105,8 @@ class Step:
         overflow = self._refuse_unless_finite(seen, number)
         if self.recipe.clip is not None and not overflow:
             clip_grads_with_norm_(self.parameters, self.recipe.clip, norm)
-        self.scaler.step(self.stepper.torch)
+        if not overflow:  # fused optimisers would begin their state with whatever memory holds
+            self.scaler.step(self.stepper.torch)
         self.scaler.update()
         return seen._replace(gradient_norm=None) if overflow else seen
 

@@ -350,10 +350,12 @@ class Training:
         pace = (now - began) / max(self.done - counted, 1)
         left = pace * self.steps_per_epoch * (self.recipe.epochs - validation.epoch)
         robust = validation.robust
+        kind = type(self.recipe.objective).__struct_config__.tag
+        unit = "" if "entropy" in str(kind) else f" ({str(kind).replace('_', ' ')})"
         if self.together.first:
             progress.say(
                 f"epoch {validation.epoch}/{self.recipe.epochs}  "
-                f"training loss {sum(losses) / max(len(losses), 1):.4f}  "
+                f"training loss {sum(losses) / max(len(losses), 1):.4f}{unit}  "
                 f"validation loss {validation.loss:.4f}  "
                 f"accuracy {100 * validation.accuracy:.2f}%"
                 + ("" if robust is None else f"  under attack {100 * robust:.2f}%")

@@ -33,6 +33,7 @@ EVERY: Final = 20
 _EARLY: Final = (1, 5, 10)
 _ROWS: Final = 16
 _SATURATED: Final = 0.99
+_LARGE: Final = 1e15  # whose square float32 cannot sum up
 
 _RECTIFIERS = (nn.ReLU, nn.ReLU6)
 _SQUASHERS = (nn.Sigmoid, nn.Tanh, ScaledTanh)
@@ -92,7 +93,10 @@ class Watch:
 
     @torch.no_grad()
     def blame(self, images: Tensor) -> str:
-        """Return the first layer whose values, or else gradients, are not finite for a batch."""
+        """Return the first layer whose values, or else gradients, are not finite for a batch.
+
+        Where all are, but too large to be summed up, it is the layer of the largest gradient.
+        """
         found: list[str] = []
 
         def look(name: str, module: nn.Module, given: Any, made: Any) -> None:
@@ -106,10 +110,13 @@ class Watch:
         finally:
             for handle in handles:
                 handle.remove()
-        for name, weight in self.weights.items():
-            if weight.grad is not None and not bool(weight.grad.isfinite().all()):
-                found.append(name.rpartition(".")[0])
-        return found[0] if found else "the loss"
+        known = {name.rpartition(".")[0]: each.grad for name, each in self.weights.items()}
+        slopes = {name: slope for name, slope in known.items() if slope is not None}
+        found += [name for name, slope in slopes.items() if not bool(slope.isfinite().all())]
+        if found or not slopes:
+            return found[0] if found else "the loss"
+        largest = torch.stack([slope.abs().amax() for slope in slopes.values()])
+        return list(slopes)[int(largest.argmax())] if float(largest.max()) > _LARGE else "the loss"
 
     @torch.no_grad()
     def _look(self, before: list[Tensor], values: dict[str, Tensor]) -> dict[str, Any]:
