@@ -185,7 +185,7 @@ class Terminal:
         """Type, and return what is shown from then on once it holds what is awaited."""
         begin = len(self.text)
         os.write(self.master, keys.encode())
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while awaited not in self.text[begin:]:
             left = end - time.monotonic()
             ready = left > 0 and select.select([self.master], [], [], left)[0]
@@ -200,7 +200,8 @@ class Terminal:
 
 @pytest.mark.parametrize(
     ("name", "command", "start"),
-    [
+    ids=("bash", "zsh"),
+    argvalues=[
         ("bash", ["bash", "--norc", "-i"], 'eval "$(striate complete bash)"; echo rea"dy"\n'),
         (
             "zsh",
@@ -216,10 +217,8 @@ def test_a_shell_completes_at_tab(name: str, command: list[str], start: str, pla
         terminal.send(start, "ready")
         for keys, added in (
             ("striate design lenet5", "_1998 "),
-            ("striate train --reci", "pe "),
             ("striate train --net=lenet5", "_1998"),
             ("striate train my", "\\ photos/"),
-            ("striate train digits_", "of_mine/"),
         ):
             terminal.send(f"{CLEAR}{keys}\t", added)
     finally:

@@ -22,7 +22,7 @@ class Cell:
         self.streams, self.errors = "", ""
         asked = client.execute(code)
         while True:
-            message = client.get_iopub_msg(timeout=120)
+            message = client.get_iopub_msg(timeout=300)
             kind, content = message["msg_type"], message["content"]
             if message["parent_header"].get("msg_id") != asked:
                 continue
@@ -45,7 +45,9 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingKernelC
     with pytest.MonkeyPatch.context() as patch:
         for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
             patch.setenv(name, str(folder))
-        manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder))
+        manager, client = start_new_kernel(
+            startup_timeout=300, kernel_name="python3", cwd=str(folder)
+        )
     yield client
     client.stop_channels()
     manager.shutdown_kernel(now=True)
