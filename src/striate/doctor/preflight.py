@@ -16,9 +16,11 @@ from torch import Tensor
 from striate import progress
 from striate.data import Loader
 from striate.doctor import feed, learning, purity, start
+from striate.doctor.accepted import accepted, told
 from striate.doctor.effort import SECONDS, late
-from striate.doctor.subject import Check, Subject, main_output
-from striate.errors import StriateError, UsageError
+from striate.doctor.finite import all_finite
+from striate.doctor.subject import Check, Subject
+from striate.errors import StriateError
 from striate.layers import build
 from striate.train import Recipe
 from striate.train.loading import loaders
@@ -32,7 +34,8 @@ _OWN_IMAGES, _SMALL = (
     0.1,
 )  # that the checks train on, and the share of a training they may be
 
-_CHEAP: tuple[Callable[[Subject], Check], ...] = (
+_Asked = Callable[[Subject], Check]
+_CHEAP: tuple[_Asked, ...] = (
     feed.image_statistics,
     start.initial_loss,
     start.regularised_loss,
@@ -43,9 +46,12 @@ _CHEAP: tuple[Callable[[Subject], Check], ...] = (
     start.features_differ,
     start.scores_not_probabilities,
     start.all_trained,
+    purity.images_matter,
     purity.no_leak,
     purity.modes_agree,
 )
+_OF_PIXELS: tuple[_Asked, ...] = (feed.image_statistics,)
+_OF_WEIGHTS: tuple[_Asked, ...] = (start.regularised_loss, start.features_differ)
 
 
 def preflight(
@@ -103,17 +109,51 @@ def check_module(subject: Subject, *, trainings: bool = True) -> tuple[Check, ..
         []
 
     Raises:
-        UsageError: fewer than two images, or outputs of another shape than (n, classes).
+        UsageError: images, labels or outputs that no check could be asked of.
     """
-    _refuse(subject)
+    subject = accepted(subject)
     subject = replace(subject, until=min(subject.until, time.monotonic() + SECONDS))
-    found = [feed.labels_differ(subject.labels, subject.classes)]
+    found = [*_ask(all_finite, subject), feed.labels_differ(subject.labels, subject.classes)]
+    finite = found[0].verdict == "pass"
     asked = (*_CHEAP, learning.overfits_few) if trainings else _CHEAP
+    asked = asked if finite else _without_numbers(subject)
     for check in progress.track(asked, "checking", "checks", None):
-        found.append(check(subject) if not late(subject) else _no_time(check.__name__))
-    if trainings:
-        found.extend(learning.beats_shuffled(subject))
+        found += _ask(check, subject) if not late(subject) else [_no_time(check.__name__)]
+    if trainings and finite:
+        found += _ask(learning.beats_shuffled, subject)
     return tuple(found)
+
+
+def _ask(
+    check: Callable[[Subject], Check | tuple[Check, ...]], subject: Subject
+) -> tuple[Check, ...]:
+    """Ask one check; a network that stops with an error in it has failed it."""
+    try:
+        said = check(subject)
+        return (said,) if isinstance(said, Check) else said
+    except StriateError:
+        raise
+    except Exception as error:  # any: the network is the user's
+        stopped = Check(
+            check=check.__name__,
+            measured=None,
+            expected="an answer",
+            verdict="fail",
+            meaning=f"the network stopped with {told(error)}",
+            fix="see that its forward takes any number of images, with and without gradients",
+        )
+        return (stopped,)
+
+
+def _without_numbers(subject: Subject) -> tuple[_Asked, ...]:
+    """Return what can still be asked where not all is finite."""
+    pixels = bool(subject.images.isfinite().all())
+    weights = all(bool(each.isfinite().all()) for each in subject.net.parameters())
+    return (
+        *(_OF_PIXELS if pixels else ()),
+        *(_OF_WEIGHTS if weights else ()),
+        start.all_trained,
+    )
 
 
 def _no_time(check: str) -> Check:
@@ -130,29 +170,6 @@ def verdict(checks: tuple[Check, ...]) -> str:
     """Return the worst verdict: pass, warn or fail."""
     said = {each.verdict for each in checks}
     return "fail" if "fail" in said else "warn" if "warn" in said else "pass"
-
-
-def _refuse(subject: Subject) -> None:
-    if len(subject.images) < 2 or len(subject.images) != len(subject.labels):
-        raise UsageError(
-            f"Expected at least two images with a label each, received {len(subject.images)} "
-            f"images and {len(subject.labels)} labels."
-        )
-    try:
-        with subject.quiet(training=True) as net, torch.no_grad():
-            outputs = net(subject.images[:2])
-    except StriateError:
-        raise
-    except (RuntimeError, ValueError) as error:
-        first = str(error).splitlines()[0]
-        raise UsageError(
-            f"The network does not take images of {tuple(subject.images.shape[1:])}: {first}"
-        ) from error
-    shape = tuple(main_output(outputs).shape)
-    if shape != (2, subject.classes):
-        raise UsageError(
-            f"Expected outputs of shape (2, {subject.classes}) for 2 images, received {shape}."
-        )
 
 
 def _plain(recipe: Recipe, prepared: Prepared, part: str) -> Loader:

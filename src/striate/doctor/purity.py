@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from striate.doctor.effort import glance
 from striate.doctor.subject import NORMALISING, Check, Subject, Verdict, main_output
@@ -41,6 +42,34 @@ def no_leak(subject: Subject) -> Check:
         if verdict == "pass"
         else "look for a reshape, permute or sum over the batch axis (x.view(C, N, ...), dim=0)"
         if leak > 0
+        else "",
+    )
+
+
+def images_matter(subject: Subject) -> Check:
+    """See that answers come from the images: that other images may have other answers.
+
+    A last layer that begins at zero gives all of them one answer too, but a gradient leads through
+    it to the pixels, and training will move it.
+    """
+    images = glance(subject, 32, passes=3).clone().requires_grad_()
+    with subject.quiet(training=True) as net, torch.enable_grad():
+        answers = main_output(net(images)).float()
+        found: tuple[Tensor | None, ...] = (None,)
+        if answers.requires_grad:
+            found = torch.autograd.grad(answers.sum(), (images,), allow_unused=True)
+    apart = float((answers - answers[:1]).detach().abs().max())
+    blind = apart == 0 and found[0] is None
+    return Check(
+        check="images_matter",
+        measured=apart,
+        expected="answers that depend on the image",
+        verdict="fail" if blind else "pass",
+        meaning="all images have the same answer, and no pixel leads to it"
+        if blind
+        else "answers depend on the image",
+        fix="see that forward uses its argument, and passes on what its layers return"
+        if blind
         else "",
     )
 

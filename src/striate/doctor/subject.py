@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,6 +93,7 @@ class Subject:
     def macs(self) -> float:
         """Multiply-adds of one image."""
         with self.quiet(training=True) as net, torch.no_grad(), FlopCounterMode(display=False) as c:
+            net.requires_grad_(False)  # the counter would hook gradients that there are none of
             net(self.images[:2])
         return max(float(c.get_total_flops()) / 2 / max(len(self.images[:2]), 1), 1.0)
 
@@ -100,8 +101,16 @@ class Subject:
         """Return a copy of the net that a check may train."""
         return copy.deepcopy(self.net).requires_grad_(True)
 
-    def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return each image's loss, (n,): cross-entropy, of negatives where they are distances."""
+    def losses(self, outputs: Any, labels: Tensor) -> Tensor:
+        """Return each image's loss, (n,): cross-entropy, of negatives where they are distances.
+
+        Where a network returns several outputs, those shaped as the main one count too.
+        """
+        main = main_output(outputs)
+        alike = [each for each in tensors(outputs) if each.shape == main.shape]
+        return torch.stack([self._losses(each, labels) for each in alike]).sum(0)
+
+    def _losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
         scores = outputs.float()
         if self.answer == "probabilities":
             return functional.nll_loss(scores.clamp_min(1e-30).log(), labels, reduction="none")
@@ -115,9 +124,20 @@ class Subject:
 
 
 def main_output(outputs: Any) -> Tensor:
-    """Return the main one of a network's outputs."""
-    first: Tensor = next(iter(outputs.values())) if isinstance(outputs, Mapping) else outputs
+    """Return the main one of a network's outputs: the first of several."""
+    first: Tensor = next(iter(_several(outputs)), outputs)
     return first
+
+
+def tensors(outputs: Any) -> list[Tensor]:
+    """Return all tensors among a network's outputs, in their order."""
+    return [each for each in _several(outputs) if isinstance(each, Tensor)]
+
+
+def _several(outputs: Any) -> Sequence[Any]:
+    if isinstance(outputs, Mapping):
+        return tuple(outputs.values())
+    return outputs if isinstance(outputs, tuple | list) else (outputs,)
 
 
 def calm(net: nn.Module) -> None:
