@@ -12,6 +12,7 @@ import pytest
 
 from striate import doctor, runs, train
 from striate.design import Sketch
+from striate.doctor.experiment import _verdict
 from striate.doctor.story import Finding
 from striate.errors import NotFiniteError, UsageError
 from striate.train.fork import fork
@@ -145,3 +146,9 @@ def test_the_same_settings_make_no_difference(tmp_path: Path) -> None:
     assert found.control.losses == found.remedy.losses and found.verdict == "no difference"
     with pytest.raises(UsageError, match="asked has no remedy that an experiment could try"):
         doctor.experiment(tmp_path / "run", finding())
+
+
+def test_a_control_that_is_blown_up_by_chance_further_or_less_far_loses_all_the_same() -> None:
+    assert _verdict([(9.0, 2.0), (1e18, 2.1), (1e3, 1.9)]) == "better"
+    assert _verdict([(2.0, 9.0), (2.1, 1e18), (1.9, 1e3)]) == "worse"
+    assert _verdict([(2.0, 2.1), (2.1, 1.9), (1.9, 1.95)]) == "no difference"

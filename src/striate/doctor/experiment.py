@@ -35,6 +35,7 @@ SPOILING: Final = {  # findings after which the weights are not worth keeping
     "wrong_normalisation",
 }
 
+_FAR: Final = math.log(10.0)  # of two losses: one is far worse, and no more is to be said
 _LONGEST: Final = 10  # times the steps asked for, where damage takes longer to show
 
 
@@ -184,6 +185,7 @@ def _verdict(
         return "better" if sum(broken) > sum(harmed) else "worse"
     finite = [pair for pair in pairs if all(map(math.isfinite, pair))]
     gains = np.array([math.log(max(c, 1e-12) / max(r, 1e-12)) for c, r in finite])
+    gains = gains.clip(-_FAR, _FAR)  # how far a loss has blown up is chance
     if not len(gains):
         return "no difference"
     error = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
