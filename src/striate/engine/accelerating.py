@@ -14,7 +14,7 @@ from striate.engine.choice import DEFAULT
 from striate.engine.kernel import Kernel
 from striate.engine.lower import kernel
 from striate.engine.memory import keep_freed_memory
-from striate.engine.node import Node, graph
+from striate.engine.node import Node, graph, like
 from striate.engine.parts import by_torch
 from striate.engine.planning import Plan
 from striate.engine.planning import plan as measured
@@ -96,7 +96,6 @@ def program(source: Source) -> Program:
         source: the net, and how it is computed.
     """
     net, batch, chosen = source.net, source.batch, source.algorithms
-    like = next((each for each in net.parameters() if each.is_floating_point()), torch.empty(0))
 
     def algorithm(node: Node) -> str:
         return next((chosen[name] for name in node.layers if name in chosen), DEFAULT)
@@ -114,7 +113,7 @@ def program(source: Source) -> Program:
         made = graph(net, source.values or None)
         nodes = simplify(made, lambda node: fast.pools(node, algorithm(node)))
         torchs = by_torch(nodes)
-        ready = Program(nodes, make, Origin(source), like, shared)
+        ready = Program(nodes, make, Origin(source), like(net), shared)
     keep_freed_memory()  # from here on: what making it took goes back to the system
     return ready
 

@@ -36,15 +36,18 @@ def agree(program: Program, module: nn.Module, examples: Sequence[Tensor | None]
 
 def _inputs(program: Program, examples: Sequence[Tensor | None], images: int) -> list[Tensor]:
     """Return so many images for each input, in the program's precision."""
-    generator = torch.Generator().manual_seed(images)
+    generator = torch.Generator("cpu").manual_seed(images)
     like = program.like
     inputs = []
     for index, wanted in enumerate(program.network.inputs):
         example = examples[index] if index < len(examples) else None
         if example is not None and len(example) and example.device.type != "meta":
-            inputs.append(example[torch.arange(images) % len(example)].to(like))
+            again = [row % len(example) for row in range(images)]
+            inputs.append(example[again].to(like))
         else:
-            inputs.append(torch.randn(images, *wanted.shape, generator=generator).to(like))
+            shape = (images, *wanted.shape)
+            drawn = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
+            inputs.append(drawn.to(like))
     return inputs
 
 

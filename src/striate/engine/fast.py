@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from striate import design
@@ -17,7 +16,7 @@ from striate.engine.choice import DEFAULT
 from striate.engine.kernel import Kernel, Plain, channels_last
 from striate.engine.node import Node
 from striate.ops import ALGORITHMS, Problem, conv2d, im2col, packed, separable, windows, winograd
-from striate.ops.images import NO_LIMITS
+from striate.ops.images import NO_LIMITS, floats
 
 Direction = Literal["inference", "training"]
 
@@ -171,7 +170,7 @@ class _Writing:
     def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
         """Convolve: (batch, channels, height, width) -> (batch, features, ...)."""
         if not len(values[0]):
-            return torch.empty(0) if out is None else out
+            return floats(0) if out is None else out
         residual = {"residual": values[1]} if len(values) > 1 else {}
         return self.activate(self.run(values[0], bias=self.bias, out=out, **residual))
 
@@ -205,8 +204,8 @@ def _means(node: Node) -> packed.Means:
     pooled = last.record.kernel if isinstance(last.record, design.AvgPool) else (1, 1)
     channels = first.shape[0]
     return packed.Means(
-        torch.ones(channels) if first.weight is None else first.weight,
-        torch.zeros(channels) if first.bias is None else first.bias,
+        floats(channels).fill_(1) if first.weight is None else first.weight,
+        floats(channels).fill_(0) if first.bias is None else first.bias,
         limits(first.activation) or NO_LIMITS,
         (pooled[0], pooled[1]),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import sqrt
 from typing import Any
@@ -20,6 +20,7 @@ from striate.engine.kernel import channels_last
 from striate.engine.lower import kernel
 from striate.engine.node import Node
 from striate.engine.race import Run, Times, Traffic, race
+from striate.ops.images import floats
 from striate.ops.tape import taped
 
 _CONTROL = "default, again"
@@ -169,26 +170,34 @@ def _training(record: design.Conv, node: Node, batch: int, algorithm: str, layou
 
 def _drawn(node: Node) -> Node:
     """Return a node with weights and biases drawn at random, in its own shapes."""
-    source = torch.Generator().manual_seed(3)
+    source = _generator(3)
     first = None if node.first is None else _drawn(node.first)
     weight = bias = None
     if node.weight is not None:
         spread = sqrt(2 / max(1, node.weight.shape[1:].numel()))
-        weight = torch.randn(node.weight.shape, generator=source) * spread
+        weight = _normal(node.weight.shape, source) * spread
     if node.bias is not None:
-        bias = torch.randn(node.bias.shape, generator=source) * 0.1
+        bias = _normal(node.bias.shape, source) * 0.1
     return replace(node, first=first, weight=weight, bias=bias)
 
 
 def _images(shape: tuple[int, ...], seed: int) -> Tensor:
     """Return what a rectifier leaves of normal numbers, channels last."""
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).relu_()
+    x = _normal(shape, _generator(seed)).relu_()
     return channels_last(x) if len(shape) == 4 else x
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def _normal(shape: Sequence[int], source: torch.Generator) -> Tensor:
+    return torch.randn(shape, generator=source, dtype=torch.float32, device="cpu")
 
 
 def _target(node: Node, batch: int) -> Tensor:
     channels, *space = node.shape
-    return torch.empty(batch, *space, channels).permute(0, -1, *range(1, len(space) + 1))
+    return floats(batch, *space, channels).permute(0, -1, *range(1, len(space) + 1))
 
 
 def _convolve(

@@ -17,6 +17,7 @@ from striate import design
 from striate.design import Network, Shape
 from striate.errors import WeightsError
 from striate.layers import Net, module
+from striate.ops.images import floats
 
 
 @dataclass
@@ -118,11 +119,8 @@ def graph(net: Net, outputs: tuple[str, ...] | None = None, *, native: bool | No
     check(net, layers)
     shapes = network.shapes()
     if native is None:
-        native = all(
-            each.dtype == torch.float32 and each.device.type == "cpu"
-            for each in net.parameters()
-            if each.is_floating_point()
-        )
+        ours = [like(net), *(each for each in net.parameters() if each.is_floating_point())]
+        native = all(each.dtype == torch.float32 and each.is_cpu for each in ours)
     nodes = [
         Node(
             name=layer.name,
@@ -137,6 +135,12 @@ def graph(net: Net, outputs: tuple[str, ...] | None = None, *, native: bool | No
         for layer in layers
     ]
     return Graph(network, nodes, outputs or (network.outputs[0].source,))
+
+
+def like(net: Net) -> Tensor:
+    """Return a tensor of the numbers that a net computes with, where it does."""
+    own = (*net.parameters(), *net.buffers())
+    return next((each for each in own if each.is_floating_point()), floats(0))
 
 
 def check(net: Net, layers: Iterable[design.Layer]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from striate import design
@@ -16,6 +15,7 @@ from striate.engine.kernel import Kernel
 from striate.engine.node import Node
 from striate.engine.shared import LARGE
 from striate.ops import native, packed, windows
+from striate.ops.images import floats
 
 
 class _Writing:
@@ -86,7 +86,7 @@ class Flat(_Writing):
     """An image of one pixel as a vector: a copy, for memory is shared by shape."""
 
     def __init__(self, node: Node) -> None:
-        self.run = windows.prepare(torch.ones(node.shape[0], 1, 1, 1))
+        self.run = windows.prepare(floats(node.shape[0], 1, 1, 1).fill_(1))
 
     def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
         """Flatten: (batch, channels, 1, 1) -> (batch, channels)."""

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-import torch
+from striate.ops.images import floats
 
 Run = Callable[[], object]
 
@@ -62,7 +62,7 @@ class Traffic:
     """
 
     def __init__(self, size: int) -> None:
-        self._memory = torch.ones(min(size, _CACHES) // 4)
+        self._memory = floats(min(size, _CACHES) // 4).fill_(1)
 
     def __call__(self) -> None:
         """Read as much memory, with every thread."""

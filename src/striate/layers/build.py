@@ -72,7 +72,7 @@ def adopt(net: Net, tensors: Mapping[str, Tensor]) -> None:
     tensors = _by_our_names(net.network, tensors)
     for name in own.keys() - tensors.keys():
         if name.endswith(".num_batches_tracked"):  # only an average over all batches needs it
-            tensors[name] = torch.zeros((), dtype=torch.long)
+            tensors[name] = torch.zeros((), dtype=torch.long, device="cpu")
     missing = [name for name in own if name not in tensors]
     misshapen = [
         f"{name} (expected {tuple(like.shape)}, received {tuple(tensors[name].shape)})"
@@ -116,7 +116,7 @@ def _scope(network: Network, scope: str, parts: Mapping[str, nn.Module]) -> Scop
 
 
 def _leaf(network: Network, layer: Layer) -> nn.Module:
-    return module(layer, *network.input_shapes(layer))
+    return module(layer, *network.input_shapes(layer)).float()  # whatever torch's default is
 
 
 def _allocate(net: Net, seed: int) -> None:

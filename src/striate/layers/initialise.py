@@ -78,14 +78,14 @@ def _(init: design.He, tensor: Tensor, parameter: Parameter, generator: torch.Ge
 def _(init: design.Codes, tensor: Tensor, parameter: Parameter, generator: torch.Generator) -> None:
     tensor.random_(0, 2, generator=generator).mul_(2).sub_(1)
     for row, word in zip(tensor, init.words, strict=False):
-        row.copy_(torch.tensor([1.0 if sign == "#" else -1.0 for sign in word]))
+        row.copy_(row.new_tensor([1.0 if sign == "#" else -1.0 for sign in word]))
 
 
 @fill.register
 def _(
     init: design.Fading, tensor: Tensor, parameter: Parameter, generator: torch.Generator
 ) -> None:
-    axes = [torch.arange(size) - (size - 1) / 2 for size in tensor.shape[2:]]
+    axes = [_numbered(size, tensor) - (size - 1) / 2 for size in tensor.shape[2:]]
     distance = torch.stack(torch.meshgrid(*axes, indexing="ij")).square().sum(0).sqrt()
     weights = init.ratio**distance
     tensor.copy_(weights * (init.total / weights.sum()))
@@ -114,8 +114,13 @@ def _(init: Bilinear, tensor: Tensor, parameter: Parameter, generator: torch.Gen
     for size in tensor.shape[2:]:
         half = -(-size // 2)
         centre = (2 * half - 1 - half % 2) / (2 * half)
-        sides.append(1 - (torch.arange(size) / half - centre).abs())
-    window = torch.ones(())
+        sides.append(1 - (_numbered(size, tensor) / half - centre).abs())
+    window = tensor.new_ones(())
     for side in sides:
         window = window[..., None] * side
     tensor.copy_(window.expand(tensor.shape))
+
+
+def _numbered(size: int, like: Tensor) -> Tensor:
+    """Return 0, 1, ... in a tensor's own precision, whatever torch's default is."""
+    return torch.arange(size, dtype=like.dtype, device=like.device)

@@ -27,6 +27,7 @@ def framed(x: Tensor, task: Problem) -> Tensor:
         x: (batch, channels, height, width), in any order.
         task: of `packed`.
     """
+    x = x.resolve_neg()
     (above, _), (left, _) = task.padding
     high, wide = task.padded
     count = task.batch * high * wide * task.channels

@@ -23,6 +23,15 @@ Limits = tuple[float, float]
 NO_LIMITS: Limits = (-math.inf, math.inf)
 
 
+def floats(*shape: int, order: torch.memory_format = torch.contiguous_format) -> Tensor:
+    """Return memory of what kernels compute with, whatever torch's own defaults are just now.
+
+    Of numbers of 8 bytes, or of 2, a kernel that takes them for 4 makes nonsense, or writes
+    beyond their end.
+    """
+    return torch.empty(shape, dtype=torch.float32, device="cpu", memory_format=order)
+
+
 class Scratch(threading.local):
     """Memory of a thread that outlives calls: what is written to it is read in the same call."""
 
@@ -33,27 +42,44 @@ class Scratch(threading.local):
         """Return memory of at least `count` floats after `line`."""
         if use not in self.kept or self.kept[use].numel() < count + 16:
             with torch.inference_mode(False):  # else it could be used in that mode only
-                self.kept[use] = torch.zeros(count + 16)
+                self.kept[use] = floats(count + 16).zero_()
         return self.kept[use]
 
     def take(self, use: str, count: int) -> int:
         """Return the address of `count` floats, on a cache line."""
-        return line(self.keep(use, count))
+        return line(self.keep(use, count), count)
 
 
 scratch = Scratch()
 
 
-def line(memory: Tensor) -> int:
-    """Return the address of a tensor's first cache line."""
+def line(memory: Tensor, count: int) -> int:
+    """Return the address of a tensor's first cache line, from which on it has so many floats.
+
+    Raises:
+        UsageError: it has fewer, or other numbers: a kernel would write over somebody else's.
+    """
     address = memory.data_ptr()
-    return address + -address % 64
+    begun = -address % 64
+    if not _floats(memory) or memory.numel() < begun // 4 + count:
+        raise UsageError(
+            f"Expected memory of {count} torch.float32 numbers on cpu after a cache line, received "
+            f"{memory.numel()} of {memory.dtype} on {memory.device}: prepare the filters again."
+        )
+    return address + begun
+
+
+def _floats(x: Tensor) -> bool:
+    """Say whether a tensor's memory is what kernels compute with."""
+    return x.dtype == torch.float32 and x.is_cpu and x.layout == torch.strided
 
 
 @cache
 def _zeros(count: int, least: float, most: float) -> Tensor:
     """Return zeros, followed by the two limits."""
-    return torch.cat([torch.zeros(count), torch.tensor([least, most])])
+    numbers = floats(count + 2).zero_()
+    numbers[count], numbers[count + 1] = least, most
+    return numbers
 
 
 def constants(count: int, least: float = -torch.inf, most: float = torch.inf) -> tuple[int, ...]:
@@ -65,9 +91,42 @@ def constants(count: int, least: float = -torch.inf, most: float = torch.inf) ->
 
 def innermost(x: Tensor) -> Tensor:
     """Return x itself where its channels lie side by side, else a copy that does."""
+    x = x.resolve_neg()  # torch may only note that what lies there has the other sign
     if x.shape[1] == 1 or x.stride(1) == 1:
         return x
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def beside(residual: Tensor | None, out: Tensor) -> Tensor | None:
+    """Return what is added to a result as kernels read it, channels innermost.
+
+    Raises:
+        UsageError: it is not like the result.
+    """
+    if residual is None:
+        return None
+    if not _floats(residual) or residual.shape != out.shape:
+        raise UsageError(
+            f"Expected a residual of {tuple(out.shape)}, {out.dtype} on {out.device}, received "
+            f"{tuple(residual.shape)} of {residual.dtype} on {residual.device}: residual.to(x)."
+        )
+    return innermost(residual)
+
+
+def vector(bias: Tensor | None, features: int) -> Tensor | None:
+    """Return one number for each feature as kernels read them, side by side.
+
+    Raises:
+        UsageError: there are more, fewer, or other numbers.
+    """
+    if bias is None:
+        return None
+    if not _floats(bias) or bias.shape != (features,):
+        raise UsageError(
+            f"Expected a bias of ({features},), torch.float32 on cpu, received "
+            f"{tuple(bias.shape)} of {bias.dtype} on {bias.device}: bias.float().cpu()."
+        )
+    return bias.resolve_neg().contiguous()
 
 
 def steps(x: Tensor) -> tuple[int, int, int]:
@@ -76,18 +135,19 @@ def steps(x: Tensor) -> tuple[int, int, int]:
     return image * 4, row * 4, pixel * 4
 
 
-def readable(weight: Tensor, padding: Padding = ((0, 0), (0, 0))) -> None:
-    """Refuse filters that kernels would read as something else, and padding that takes away.
+def readable(weight: Tensor, padding: Padding = ((0, 0), (0, 0))) -> Tensor:
+    """Return filters as kernels read them; padding must take nothing away.
 
     Raises:
         UsageError: other numbers than float32, another device than the CPU, or padding below zero.
     """
-    if weight.dtype != torch.float32 or weight.device.type != "cpu" or min(map(min, padding)) < 0:
+    if not _floats(weight) or min(map(min, padding)) < 0:
         raise UsageError(
             "Expected a weight of torch.float32 on cpu and padding of at least 0, received "
             f"weight={weight.dtype} on {weight.device}, padding={padding}: "
             "weight.float().cpu(), and slices take pixels away."
         )
+    return weight.detach().resolve_neg()
 
 
 def target(x: Tensor, channels: int, out: Tensor | None, shape: tuple[int, ...]) -> Tensor:
@@ -102,15 +162,15 @@ def target(x: Tensor, channels: int, out: Tensor | None, shape: tuple[int, ...])
     Raises:
         UsageError: x or out do not fit.
     """
-    if x.dtype != torch.float32 or not x.is_cpu or x.shape[1] != channels or min(shape[2:]) < 1:
+    if not _floats(x) or x.shape[1] != channels or min(shape[2:]) < 1:
         raise UsageError(
             f"Expected x of {channels} channels, torch.float32 on cpu, that a filter fits into, "
             f"received x={tuple(x.shape)} of {x.dtype} on {x.device} for a result of {shape}: "
             "x.float().cpu(), or larger images."
         )
     if out is None:
-        return torch.empty(shape, memory_format=torch.channels_last)
-    if out.dtype != x.dtype or tuple(out.shape) != shape or innermost(out) is not out:
+        return floats(*shape, order=torch.channels_last)
+    if not _floats(out) or tuple(out.shape) != shape or innermost(out) is not out:
         raise UsageError(
             f"Expected out of {shape} and {x.dtype} with channels innermost, received "
             f"out={tuple(out.shape)} of {out.dtype} with strides {out.stride()}: "

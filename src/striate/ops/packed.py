@@ -9,7 +9,7 @@ by the image at stride one is the same with the filters turned round; the others
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -22,7 +22,9 @@ from striate.ops.frame import framed
 from striate.ops.images import (
     NO_LIMITS,
     Limits,
+    beside,
     constants,
+    floats,
     innermost,
     line,
     pieces,
@@ -30,6 +32,7 @@ from striate.ops.images import (
     scratch,
     steps,
     target,
+    vector,
 )
 from striate.ops.machine import l2_bytes, registers
 from striate.ops.packed_kernel import ROWS, kernel
@@ -59,7 +62,8 @@ class Means:
     @cached_property
     def numbers(self) -> Tensor:
         """The limits, and the share of a pixel."""
-        return torch.tensor([*self.limits, 1 / math.prod(self.window)])
+        three = [*self.limits, 1 / math.prod(self.window)]
+        return torch.tensor(three, dtype=torch.float32, device="cpu")
 
 
 @dataclass(frozen=True)
@@ -128,12 +132,13 @@ class Prepared:
             taps, depth = (taps[0], 1), taps[1] * depth
         else:
             x = innermost(x)
-        residual = None if residual is None else innermost(residual)
-        bias = None if bias is None else bias.contiguous()
+        residual, bias = beside(residual, out), vector(bias, self.features)
         zeros, floor, ceiling = constants(max(depth, self.features), *limits)
         lanes, vectors = registers()
+        summed = depth * (1 if self.means else math.prod(taps))
+        filters = line(self.filters, _filter_floats(summed, self.features, lanes))
         count, panels = task.batch * math.prod(task.out_size), -(-self.features // lanes // vectors)
-        block = _block(depth * (1 if self.means else math.prod(taps)), count)
+        block = _block(summed, count)
         shared = pieces(count, panels, block, ROWS)
         step = (taps[0] * taps[1] + 2) * block * 8 + -(-self.features // 16) * 64 + 64
         before: tuple[int, ...] = ()
@@ -149,7 +154,7 @@ class Prepared:
             *(x.data_ptr(), *steps(x), x.shape[2], x.shape[3], padding[0][0], padding[1][0]),
             *(*self.stride, *self.dilation, *taps, zeros),
             *((zeros, 0, 0, 0) if residual is None else (residual.data_ptr(), *steps(residual))),
-            *(out.data_ptr(), *steps(out), *task.out_size, depth, line(self.filters)),
+            *(out.data_ptr(), *steps(out), *task.out_size, depth, filters),
             *(self.features, zeros if bias is None else bias.data_ptr(), floor, ceiling, block),
             pieces=shared,
             room=room,
@@ -177,15 +182,15 @@ def prepare(
     Raises:
         UsageError: other filters are to read means.
     """
-    readable(weight, padding)
+    weight = readable(weight, padding)
     features, channels, high, wide = weight.shape
     lanes, vectors = registers()
-    rows = weight.detach().permute(2, 3, 1, 0).reshape(-1, features)
+    rows = weight.permute(2, 3, 1, 0).reshape(-1, features)
     more = -features % lanes
     rows = torch.nn.functional.pad(rows, (0, more)) if more else rows
     panels = [panel.flatten() for panel in torch.split(rows, lanes * vectors, 1)]
-    memory = torch.empty(rows.numel() + 16)
-    begun = (line(memory) - memory.data_ptr()) // 4
+    memory = floats(rows.numel() + 16)
+    begun = (line(memory, rows.numel()) - memory.data_ptr()) // 4
     torch.cat(panels, out=memory[begun : begun + rows.numel()])
     if means is None:
         return Prepared(memory, channels, features, (high, wide), stride, padding, dilation)
@@ -194,7 +199,9 @@ def prepare(
             f"Expected 1x1 filters of stride 1 without padding to read means, received "
             f"kernel={(high, wide)}, stride={stride}, padding={padding}: pool before."
         )
-    means = Means(means.scale.contiguous(), means.shift.contiguous(), means.limits, means.window)
+    scale, shift = (vector(each, channels) for each in (means.scale, means.shift))
+    if scale is not None and shift is not None:
+        means = replace(means, scale=scale, shift=shift)
     window = means.window
     return Prepared(memory, channels, features, window, window, padding, dilation, means)
 
@@ -203,6 +210,11 @@ def _block(depth: int, count: int) -> int:
     """Return pixels at a time, so that what they read takes about a quarter of the second cache."""
     fit = l2_bytes() // 4 // (4 * depth) // ROWS * ROWS
     return max(ROWS, min(max(fit, 4 * ROWS), 16 * ROWS, -(-count // ROWS) * ROWS))
+
+
+def _filter_floats(depth: int, features: int, lanes: int) -> int:
+    """Return the size of the panels."""
+    return depth * (-(-features // lanes) * lanes)
 
 
 def _value_bytes(depth: int) -> int:
@@ -235,8 +247,7 @@ def by_input(gradient: Tensor, weight: Tensor, task: Problem) -> Tensor:
 
 def _workspace(task: Problem) -> int:
     taps = math.prod(task.kernel)
-    lanes = registers()[0]
-    filters = taps * task.channels * (-(-task.features // lanes) * lanes)
+    filters = _filter_floats(taps * task.channels, task.features, registers()[0])
     count = task.batch * math.prod(task.out_size)
     table = (taps + 2) * _block(taps * task.channels, count) * 8 * torch.get_num_threads()
     return 4 * filters + table

@@ -11,7 +11,18 @@ import torch
 from torch import Tensor
 
 from striate.ops import packed, windows
-from striate.ops.images import NO_LIMITS, Limits, constants, innermost, line, scratch, steps, target
+from striate.ops.images import (
+    NO_LIMITS,
+    Limits,
+    beside,
+    constants,
+    innermost,
+    line,
+    scratch,
+    steps,
+    target,
+    vector,
+)
 from striate.ops.machine import l2_bytes, registers
 from striate.ops.packed_kernel import ROWS
 from striate.ops.problem import Padding, Pair
@@ -59,8 +70,7 @@ class Separable:
         wide = (x.shape[3] + left + right - first.kernel[1]) // first.stride[1] + 1
         out = target(x, first.channels, out, (x.shape[0], features, high, wide))
         x = innermost(x)
-        residual = None if residual is None else innermost(residual)
-        bias = None if bias is None else bias.contiguous()
+        residual, bias = beside(residual, out), vector(bias, features)
         count = max(first.channels, features)
         zeros, floor, ceiling = constants(count, *limits)
         _, low, top = constants(count, *self.cut)
@@ -78,7 +88,7 @@ class Separable:
             *(out.data_ptr(), *steps(out), high, wide),
             *(first.filters.data_ptr(), first.filters.shape[1] * 4),
             *(zeros if self.between is None else self.between.data_ptr(), low, top),
-            *(line(self.mixing.filters), features),
+            *(line(self.mixing.filters, first.channels * features), features),
             *(zeros if bias is None else bias.data_ptr(), floor, ceiling, block, bands),
             pieces=shared,
             room=room,
@@ -106,7 +116,7 @@ def prepare(
         between: bias of the first, (channels,).
         cut: the least and the largest value between the two.
     """
-    bias = None if between is None else between.contiguous()
+    bias = vector(between, len(single))
     return Separable(windows.prepare(single, stride, padding), packed.prepare(mixing), bias, cut)
 
 

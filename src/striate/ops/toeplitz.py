@@ -63,7 +63,8 @@ def _places(task: Problem) -> tuple[Tensor, Tensor, Tensor]:
     (out_high, out_wide), (high, wide) = task.out_size, task.size
     within = task.channels // task.groups
     axes = (task.features, within, *task.kernel, out_high, out_wide)
-    feature, channel, i, j, y, x = torch.meshgrid(*map(torch.arange, axes), indexing="ij")
+    along = [torch.arange(size, device="cpu") for size in axes]
+    feature, channel, i, j, y, x = torch.meshgrid(*along, indexing="ij")
     at_y = y * task.stride[0] + i * task.dilation[0] - task.padding[0][0]
     at_x = x * task.stride[1] + j * task.dilation[1] - task.padding[1][0]
     inside = (at_y >= 0) & (at_y < high) & (at_x >= 0) & (at_x < wide)

@@ -22,11 +22,13 @@ from striate.ops.images import (
     NO_LIMITS,
     Limits,
     constants,
+    floats,
     innermost,
     readable,
     scratch,
     steps,
     target,
+    vector,
 )
 from striate.ops.machine import registers
 from striate.ops.native import Kernel
@@ -80,7 +82,7 @@ class Depthwise:
             out: where to write, channels innermost; may be a slice of a larger tensor's channels.
         """
         zeros, floor, ceiling = constants(self.channels, *limits)
-        bias = None if bias is None else bias.contiguous()
+        bias = vector(bias, self.channels)
         before = (self.filters.data_ptr(), self.filters.shape[1] * 4)
         after = (zeros if bias is None else bias.data_ptr(), floor, ceiling)
         kernel = depthwise_kernel(registers()[0], self.kernel, self.stride)
@@ -97,9 +99,9 @@ def prepare(
         stride: down and across.
         padding: (above, below), (left, right).
     """
-    readable(weight, padding)
+    weight = readable(weight, padding)
     channels, _, high, wide = weight.shape
-    rows = weight.detach().reshape(channels, -1).T
+    rows = weight.reshape(channels, -1).T
     filters = functional.pad(rows, (0, -channels % registers()[0])).contiguous()
     return Depthwise(filters, channels, (high, wide), stride, padding)
 
@@ -180,7 +182,7 @@ class Response:
 
 @cache
 def _least(count: int) -> Tensor:
-    return torch.full((count,), -torch.inf)
+    return floats(count).fill_(-torch.inf)
 
 
 def _run(

@@ -26,7 +26,9 @@ from torch import Tensor
 
 from striate.ops.algorithm import COMPILED, NO_DILATION, NO_STRIDE, ONE_GROUP, Algorithm, Limit
 from striate.ops.images import (
+    beside,
     constants,
+    floats,
     innermost,
     line,
     pieces,
@@ -34,6 +36,7 @@ from striate.ops.images import (
     scratch,
     steps,
     target,
+    vector,
 )
 from striate.ops.machine import l2_bytes, registers
 from striate.ops.points import POINTS
@@ -170,8 +173,7 @@ class Prepared:
             high, wide = high // 2, wide // 2
         shape = (x.shape[0], self.features, high, wide)
         out = target(x, self.channels, out, shape)
-        residual = None if residual is None else innermost(residual)
-        _convolve(self, x, bias, residual, relu, out)
+        _convolve(self, x, vector(bias, self.features), beside(residual, out), relu, out)
         return out
 
 
@@ -191,11 +193,11 @@ def prepare(
         pooled: whether the result is the largest of every 2 x 2 pixels (of filters that are at
             least two taps high and wide).
     """
-    readable(weight, padding)
+    weight = readable(weight, padding)
     features, channels, high, wide = weight.shape
     one = form(outputs, (high, wide))
-    filters = torch.empty(_filter_floats(one, channels, features) + 16)
-    taps = weight.detach().permute(2, 3, 1, 0)
+    filters = floats(_filter_floats(one, channels, features) + 16)
+    taps = weight.permute(2, 3, 1, 0)
     return replace(_transformed(one, taps, padding, filters), pooled=pooled)
 
 
@@ -222,7 +224,8 @@ def _transformed(
         address += (high - 1) * down + (wide - 1) * across
         down, across = -down, -across
     panels = cut(-(-features // one.width), torch.get_num_threads())
-    arguments = address, down, across, inward, channels, features, line(filters)
+    begun = line(filters, _filter_floats(one, channels, features))
+    arguments = address, down, across, inward, channels, features, begun
     kernels(one)["filters"](*arguments, pieces=panels)
     return Prepared(one, filters, channels, features, padding)
 
@@ -236,15 +239,14 @@ def _convolve(
     tiles, panels = x.shape[0] * down * across, -(-features // one.width)
     least = 0.0 if relu else -torch.inf
     zeros, floor, _ = constants(max(task.channels, features), least)
-    if bias is not None:
-        bias = bias.contiguous()
+    filters = line(task.filters, _filter_floats(one, task.channels, features))
     place = blocks(one, task.channels, features, tiles)
     shared = pieces(tiles, panels, place.tiles, ROWS)
     room = scratch.take("room", min(torch.get_num_threads(), len(shared)) * place.bytes // 4)
     kernel = pooled_kernel(one) if task.pooled else kernels(one)["forward"]
     kernel(
         *(x.data_ptr(), *steps(x), x.shape[2], x.shape[3], task.padding[0][0], task.padding[1][0]),
-        *(task.channels, line(task.filters), features),
+        *(task.channels, filters, features),
         *(zeros if bias is None else bias.data_ptr(), floor, zeros),
         *((zeros, 0, 0, 0) if residual is None else (residual.data_ptr(), *steps(residual))),
         *(out.data_ptr(), *steps(out), out.shape[2], out.shape[3], down, across),
@@ -286,7 +288,7 @@ def by_weight(outputs: int, x: Tensor, gradient: Tensor, task: Problem) -> Tenso
     u_row = z.v_tile
     u_point = -(-task.channels // ROWS) * ROWS * u_row + 64
     at_u = scratch.take("u", one.points * u_point // 4)
-    weight = torch.empty(*task.kernel, task.channels, task.features)
+    weight = floats(*task.kernel, task.channels, task.features)
     threads = torch.get_num_threads()
     before = (
         *(x.data_ptr(), *steps(x), *task.size, task.padding[0][0], task.padding[1][0]),
