@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from striate import draw, runs
+from striate import runs
 from striate.doctor import curves, fed, layers, motion
+from striate.doctor.pictures import picture
 from striate.doctor.story import Finding, Story, read
 
 Rule = Callable[[Story], Finding | None]
@@ -123,9 +124,8 @@ def _cause(found: Finding) -> bool:
 
 
 def plot(run: runs.Run, findings: Sequence[Finding]) -> Path:
-    """Draw the curves that findings rest on, titled by the first of them, and return the file."""
-    title = findings[0].finding.replace("_", " ") if findings else "nothing found"
+    """Draw what findings rest on, titled by the first of them, and return the file."""
     path = run.figures / "doctor.svg"
     path.parent.mkdir(exist_ok=True)
-    draw.learning_curve(run.history(), f"{run.path.name}: {title}").save(path)
+    picture(run.path.name, read(run), run.history(), findings).save(path)
     return path

@@ -7,6 +7,7 @@ they look the same everywhere, without a dependency of 30 MB and a second to imp
 """
 
 from striate.draw.album import Album, Picture, Section
+from striate.draw.charts import Bars, Chart, Table, charts
 from striate.draw.confusion import confusion
 from striate.draw.figure import Figure, drawable
 from striate.draw.grid import grid
@@ -21,9 +22,13 @@ from striate.draw.scatter import scatter
 
 __all__ = [
     "Album",
+    "Bars",
+    "Chart",
     "Figure",
     "Picture",
     "Section",
+    "Table",
+    "charts",
     "colours",
     "confusion",
     "drawable",

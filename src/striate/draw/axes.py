@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from striate.draw.figure import BLUE, GRID, INK, MUTED, Figure, Point
+from striate.draw.figure import BLUE, GRID, INK, MUTED, Figure, Point, text_width
+
+_MOST_POWERS = 7  # of ten, that an axis names
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ def linear_axis(
 def logarithmic_axis(low: float, high: float) -> Axis:
     """Return a logarithmic axis a little beyond low and high (both positive).
 
-    Its ticks are powers of ten, and below two and a half decades also twice and five times those.
+    Its ticks are powers of ten, below two and a half decades also twice and five times those, and
+    of more than seven powers every second, third or so.
 
     Example:
         >>> logarithmic_axis(0.03, 1.7).ticks
@@ -55,9 +58,18 @@ def logarithmic_axis(low: float, high: float) -> Axis:
     """
     low, high = low / 1.15, high * 1.15
     leading = (1, 2, 5) if high / low < 300 else (1,)
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ladder = [float(f"{first}e{decade}") for decade in decades for first in leading]
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    decades = range(first, last + 1, max(1, -(-(last - first) // _MOST_POWERS)))
+    ladder = [float(f"{digit}e{decade}") for decade in decades for digit in leading]
     return Axis(low, high, tuple(each for each in ladder if low <= each <= high), logarithmic=True)
+
+
+def loss_axis(values: Sequence[float]) -> Axis:
+    """Return a logarithmic axis where values differ by more than 20 times, else one from 0."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    if low > 0 and high / low > 20:
+        return logarithmic_axis(low, high)
+    return linear_axis(min(0.0, low), high, 5)
 
 
 class Panel:
@@ -84,16 +96,31 @@ class Panel:
             self.figure.line((self.left, y), (right, y), GRID, 0.75)
             label = self.up.label(tick)
             self.figure.text((self.left - 8, y + 3.5), label, size=10, fill=MUTED, anchor="end")
+        named = self._apart(self.across.ticks)
         for tick in self.across.ticks:
             x = self.at(tick, self.up.low)[0]
             self.figure.line((x, bottom), (x, bottom + 4), MUTED, 0.75)
-            label = self.across.label(tick)
-            self.figure.text((x, bottom + 17), label, size=10, fill=MUTED, anchor="middle")
+            if tick in named:
+                label = self.across.label(tick)
+                self.figure.text((x, bottom + 17), label, size=10, fill=MUTED, anchor="middle")
         self.figure.line((self.left, bottom), (right, bottom), MUTED, 0.75)
         self.figure.text((self.left, self.top - 16), title, size=13, fill=INK)
         self.figure.text(
             (self.left + self.width / 2, bottom + 34), below, size=10, fill=MUTED, anchor="middle"
         )
+
+    def _apart(self, ticks: Sequence[float]) -> Sequence[float]:
+        """Return the most ticks whose labels leave room between them: powers of ten rather."""
+        powers = [each for each in ticks if each > 0 and math.log10(each).is_integer()]
+        powers = powers if self.across.logarithmic and len(powers) > 1 else list(ticks)
+        for chosen in (ticks, *(powers[::every] for every in range(1, len(powers) + 1))):
+            spans = [
+                (self.at(tick, self.up.low)[0], text_width(self.across.label(tick), 10) / 2)
+                for tick in chosen
+            ]
+            if all(y - x >= half + other + 6 for (x, half), (y, other) in pairwise(spans)):
+                return chosen
+        return ticks[:1]
 
     def curve(self, points: Sequence[Point], stroke: str = BLUE, width: float = 1.75) -> None:
         """Draw a line through pairs of values; what lies below the panel is cut off."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.draw.axes import Axis, Panel, linear_axis, logarithmic_axis
+from striate.draw.axes import Axis, Panel, linear_axis, loss_axis
 from striate.draw.figure import BLUE, INK, MUTED, ORANGE, PALE_BLUE, Figure, Point, text_width
 
 _BUCKETS = 100  # a longer history is averaged to this many points
@@ -57,7 +57,7 @@ def _draw_loss(
     checks: list[Point],
 ) -> None:
     values = [value for _, *three in band for value in three] + [loss for _, loss in checks]
-    panel = Panel(figure, (56, 78, 320, 206), across, _loss_axis(values))
+    panel = Panel(figure, (56, 78, 320, 206), across, loss_axis(values))
     panel.frame("Loss", unit)
     if len(band) > 1:
         upper = [panel.at(x, high) for x, _, _, high in band]
@@ -126,14 +126,6 @@ def _summarise(points: list[Point]) -> list[tuple[float, float, float, float]]:
         low, high = np.percentile(y, (10, 90))
         found.append((float(x.mean()), float(low), float(y.mean()), float(high)))
     return found
-
-
-def _loss_axis(values: list[float]) -> Axis:
-    """Return a logarithmic axis where the loss falls by more than 20 times, else a linear one."""
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    if low > 0 and high / low > 20:
-        return logarithmic_axis(low, high)
-    return linear_axis(min(0.0, low), high, 5)
 
 
 def _accuracy_range(scores: list[Point]) -> tuple[float, float]:

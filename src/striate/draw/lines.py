@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from striate.draw.axes import Panel, linear_axis
-from striate.draw.figure import BLUE, MUTED, ORANGE, Figure, Point, text_width
-
-_STROKES = (BLUE, ORANGE, "#0f766e", "#7c3aed", "#6b7280", "#be185d")
+from striate.draw.figure import MUTED, STROKES, Figure, Point, text_width
 
 
 def lines(series: Mapping[str, Sequence[Point]], *, title: str, below: str) -> Figure:
@@ -30,7 +28,7 @@ def lines(series: Mapping[str, Sequence[Point]], *, title: str, below: str) -> F
     figure.text((24, 34), title, size=15)
     left = 64.0
     for number, (name, points) in enumerate(series.items()):
-        stroke = _STROKES[number % len(_STROKES)]
+        stroke = STROKES[number % len(STROKES)]
         panel.curve(points, stroke, 2)
         for point in points:
             figure.circle(panel.at(*point), 3, stroke)

@@ -1,0 +1,159 @@
+"""Small charts side by side in one figure: lines over an axis, named shares, a table of shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from striate.draw.axes import Axis, Panel
+from striate.draw.figure import (
+    BLUE,
+    GRID,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    STROKES,
+    Figure,
+    Point,
+    text_width,
+)
+from striate.draw.overlay import Floats
+
+Box = tuple[float, float, float, float]
+
+_WIDE, _HIGH, _STEP_X, _STEP_Y, _TOP = 320.0, 180.0, 414.0, 292.0, 100.0
+_DOTTED = 60  # points, up to which each is seen
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines over one axis.
+
+    Args:
+        title: what stands above.
+        below: the name of the axis across.
+        across: its range.
+        up: the range of the values.
+        series: points by name, each line in order; names that begin with "_" are drawn in grey
+            and not named.
+        levels: named values that are drawn across.
+        marked: a point, and what is said of it.
+    """
+
+    title: str
+    below: str
+    across: Axis
+    up: Axis
+    series: Mapping[str, Sequence[Point]]
+    levels: Mapping[str, float] = field(default_factory=dict)
+    marked: tuple[Point, str] | None = None
+
+    def draw(self, figure: Figure, box: Box) -> None:
+        """Draw it into a box of a figure."""
+        panel = Panel(figure, box, self.across, self.up)
+        panel.frame("", self.below)
+        _heading(figure, box, self.title)
+        right = panel.left + panel.width
+        for value in self.levels.values():
+            if self.up.low <= value <= self.up.high:
+                y = panel.at(self.across.low, value)[1]
+                figure.line((panel.left, y), (right, y), MUTED, 1)
+        named = [name for name in self.series if not name.startswith("_")]
+        strokes = {name: STROKES[k % len(STROKES)] for k, name in enumerate(named)}
+        for name, points in sorted(self.series.items(), key=lambda pair: pair[0] in strokes):
+            panel.curve(points, strokes.get(name, GRID), 1.75)
+            for point in points if len(points) <= _DOTTED and name in strokes else ():
+                if point[1] >= self.up.low:
+                    figure.circle(panel.at(*point), 2.25, strokes[name])
+        _legend(figure, box, {**strokes, **dict.fromkeys(self.levels, MUTED)})
+        if self.marked is not None:
+            point, said = self.marked
+            x, y = panel.at(*point)
+            figure.circle((x, y), 4.5, INK)
+            figure.circle((x, y), 2.75, PAPER)
+            figure.text((right, panel.top - 34), said, size=10, fill=MUTED, anchor="end")
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Named shares, 0 to 1, as bars from the left."""
+
+    title: str
+    shares: Mapping[str, float]
+
+    def draw(self, figure: Figure, box: Box) -> None:
+        """Draw it into a box of a figure."""
+        left, top, wide, _ = box
+        _heading(figure, box, self.title)
+        for number, (name, share) in enumerate(self.shares.items()):
+            y = top + number * 46
+            figure.text((left, y + 10), f"{name}: {share:.1%}", size=11, fill=INK)
+            figure.rectangle(left, y + 16, wide, 12, GRID)
+            full = wide * min(max(share, 0.0), 1.0)
+            figure.rectangle(left, y + 16, full, 12, ORANGE if number else BLUE)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Counts of true class by answer, each row shaded by its shares: (classes, classes)."""
+
+    title: str
+    counts: Floats
+    below: str
+
+    def draw(self, figure: Figure, box: Box) -> None:
+        """Draw it into a box of a figure."""
+        left, top, _, high = box
+        _heading(figure, box, self.title)
+        shares = self.counts / np.maximum(self.counts.sum(1, keepdims=True), 1)
+        cell = high / len(shares)
+        figure.rectangle(left, top, high, high, "#f3f4f6")
+        for row, column in zip(*np.nonzero(shares), strict=True):
+            full = (37, 99, 235) if row == column else (232, 89, 12)
+            depth = 0.08 + 0.92 * float(shares[row, column]) ** 0.5
+            fill = "#" + "".join(f"{round(255 + depth * (each - 255)):02x}" for each in full)
+            gap = 0.5 if cell >= 6 else 0.0
+            place = (left + column * cell + gap, top + row * cell + gap)
+            figure.rectangle(*place, cell - 2 * gap, cell - 2 * gap, fill)
+        figure.text((left + high / 2, top + high + 17), self.below, size=10, fill=MUTED,
+                    anchor="middle")  # fmt: skip
+        beside = (left - 8, top + high / 2)
+        figure.text(beside, "true", size=10, fill=MUTED, anchor="middle", upright=True)
+
+
+def charts(shown: Sequence[Chart | Bars | Table], *, title: str, note: str = "") -> Figure:
+    """Draw charts two in a row.
+
+    Args:
+        shown: the charts, in their order.
+        title: what stands above all.
+        note: one line under it.
+    """
+    rows = -(-len(shown) // 2)
+    figure = Figure(820, _TOP + _STEP_Y * rows - (_STEP_Y - _HIGH) + 52)
+    figure.text((56, 28), title, size=15)
+    figure.text((56, 46), note, size=10, fill=MUTED)
+    for number, each in enumerate(shown):
+        x, y = 56 + _STEP_X * (number % 2), _TOP + 8 + _STEP_Y * (number // 2)
+        each.draw(figure, (x, y, _WIDE, _HIGH))
+    return figure
+
+
+def _heading(figure: Figure, box: Box, title: str) -> None:
+    figure.text((box[0], box[1] - 34), title, size=13, fill=INK)
+
+
+def _legend(figure: Figure, box: Box, strokes: Mapping[str, str]) -> None:
+    """Name as many lines as there is room for, from the left."""
+    left, top, wide, _ = box
+    right, y = left + wide, top - 15
+    for name, stroke in strokes.items():
+        length = 18 + text_width(name, 10)
+        if left + length > right:
+            break
+        figure.line((left, y), (left + 14, y), stroke, 2 if stroke != MUTED else 1)
+        figure.text((left + 18, y + 3.5), name, size=10, fill=MUTED)
+        left += length + 14

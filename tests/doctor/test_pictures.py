@@ -1,0 +1,125 @@
+"""Each finding's evidence is drawn, on axes that do not make a trend of noise."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.doctor.test_diagnose import probe, recipe, story
+
+from striate import doctor
+from striate.doctor import pictures
+from striate.doctor.story import Finding, Story
+from striate.draw import Bars, Chart, Figure, Table
+
+FOUND = sorted(
+    name
+    for file in ("curves", "motion", "fed", "layers")
+    for name in re.findall(
+        r'finding="(\w+)"', (Path(doctor.__file__).parent / f"{file}.py").read_text()
+    )
+)
+NUMBERS: dict[str, float | str] = {
+    "part": "validation",
+    "shared": 3.0,
+    "of": 4.0,
+    "validation_accuracy": 0.9,
+    "test_accuracy": 0.5,
+    "chance": 2.303,
+}
+
+
+def lines(made: Story, **figures: Any) -> list[dict[str, Any]]:
+    """Write a story as the history it would be read from."""
+    steps = [
+        {"kind": "step", "step": k + 1, "loss": loss, "rate": rate, "gradient_norm": 1.0}
+        for k, (loss, rate) in enumerate(zip(made.losses, made.rates, strict=True))
+    ]
+    checks = [
+        {"kind": "validation", "step": 40 * (k + 1), "loss": loss, "accuracy": accuracy}
+        for k, (loss, accuracy) in enumerate(made.validations)
+    ]
+    probes = [
+        {"kind": "probe", "probe": "layers", "step": 80 * k + 1, **probe(**figures)}
+        for k in range(5)
+    ]
+    return [*steps, *checks, *probes]
+
+
+def found(name: str) -> Finding:
+    return Finding(
+        finding=name, confidence=0.9, evidence=NUMBERS, meaning="it is so", remedy="mend it"
+    )
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, *names: str, **changes: Any) -> tuple[list[Any], Figure]:
+    """Return the charts of findings, and the figure made of them."""
+    kept: list[Any] = []
+    drawn = pictures.charts
+
+    def keeping(charts: Any, **more: Any) -> Figure:
+        kept.extend(charts)
+        return drawn(charts, **more)
+
+    monkeypatch.setattr(pictures, "charts", keeping)
+    made = story(**changes)
+    history = lines(made, norms={"norm1": 0.2})
+    return kept, pictures.picture("run", made, history, [found(each) for each in names])
+
+
+def test_evidence_is_known_by_the_names_of_findings() -> None:
+    assert set(pictures._EVIDENCE) <= set(FOUND)
+
+
+@pytest.mark.parametrize("name", sorted(pictures._EVIDENCE))
+def test_each_has_a_chart_beside_the_curves(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = {"test": {"confusion": np.eye(10).tolist()}}
+    orders = ({"classes": 3, "expected": 9.0},) * 4
+    charts, figure = shown(monkeypatch, name, results=results, orders=orders)
+    assert len(charts) == 2 + len(pictures._EVIDENCE[name])
+    assert all(isinstance(each, Chart | Bars | Table) for each in charts)
+    text = figure.svg()
+    assert all(each.title in text for each in charts) and f"run: {name.replace('_', ' ')}" in text
+    assert figure.raster().width == 1640
+
+
+def test_charts_of_several_findings_are_each_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    charts, figure = shown(monkeypatch, "exploding", "rate_too_high", "dead_rectifiers")
+    titles = [each.title for each in charts]
+    assert len(set(titles)) == len(titles) == 5
+    assert "also: rate too high, dead rectifiers" in figure.svg()
+
+
+def test_noise_about_guessing_does_not_look_like_a_trend(monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = np.stack([np.full(10, 2.303), np.linspace(0.094, 0.106, 10)], 1)
+    charts, _ = shown(monkeypatch, "rate_too_low", validations=stuck)
+    accuracy = charts[1]
+    assert accuracy.up.low == 0 and accuracy.up.high >= 0.3
+    assert accuracy.levels == {"guessing": 0.1}
+
+
+def test_the_best_epoch_is_marked_and_the_usual_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = np.stack([np.abs(np.arange(10) - 3) + 0.5, np.linspace(0.4, 0.9, 10)], 1)
+    charts, _ = shown(monkeypatch, "overfitting", "rate_too_low", validations=losses)
+    assert charts[0].marked == ((4.0, 0.5), "best: epoch 4")
+    assert charts[2].levels == {"usual, 1e-3": 1e-3}
+    assert charts[2].series["conv1"][0] == (1 / 40, pytest.approx(1e-3))
+
+
+def test_what_is_zero_lies_on_the_bottom_of_a_logarithmic_axis() -> None:
+    made = story(recipe=recipe(clip=1.0))
+    line = probe(ratio=0.0) | {"kind": "probe", "probe": "layers", "step": 1}
+    told = pictures._Told(made, [line])
+    for drawer in (pictures._updates, pictures._depth):
+        chart = drawer(told, found("no_gradient"))
+        assert isinstance(chart, Chart)
+        assert all(y >= chart.up.low for points in chart.series.values() for _, y in points)
+
+
+def test_an_empty_history_has_a_picture_too() -> None:
+    empty = story(losses=np.zeros(0), validations=np.zeros((0, 2)), probes=())
+    drawn = pictures.picture("run", empty, [], [found(each) for each in FOUND])
+    assert drawn.svg().startswith("<svg")
