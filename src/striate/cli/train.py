@@ -119,7 +119,7 @@ def train(  # long by its options
         recipe, dataset, network=net, size=pixels, device=device, settings=changes
     )
     if output.first_process():
-        progress.say(_opening(chosen, dataset))
+        progress.say(_opening(chosen, dataset, settings or ()))
     path = out or runs.new_path("runs", f"{dataset.name}-{chosen.network.name}")
     from striate import doctor
     from striate.train.optimiser import check_trainable
@@ -180,12 +180,14 @@ def _plan(text: str) -> Choice:
     return path
 
 
-def _opening(recipe: Recipe, dataset: Dataset) -> str:
+def _opening(recipe: Recipe, dataset: Dataset, settings: Sequence[str]) -> str:
     parameters = recipe.network.parameter_count()
+    others = ", ".join(dict.fromkeys(each.partition("=")[0] for each in settings))
+    changed = f"; but for {others}, which --set changes" if others else ""
     return (
         f"{dataset.name}: {output.count(len(dataset.classes), 'class')}; "
         f"{recipe.network.name}, {parameters:,} parameters; {output.count(recipe.epochs, 'epoch')} "
-        f"({recipe.name}: {recipe.reason})"
+        f"({recipe.name}: {recipe.reason}{changed})"
     )
 
 

@@ -70,13 +70,17 @@ def evaluate_ensemble(
         strict: a file that cannot be read is an error.
 
     Raises:
-        UsageError: fewer than two members.
+        UsageError: fewer than two members, or one of them twice.
         ContractError: members know different classes.
         RunError, WeightsError, DataError: as for `evaluate`.
     """
     if len(members) < 2:
         raise UsageError(f"Expected two or more members, received {len(members)}.")
     opened = [open_model(each) for each in members]
+    places = [str(Path(each.path).resolve()) for each in opened]
+    twice = next((place for place in places if places.count(place) > 1), None)
+    if twice is not None:
+        raise UsageError(f"Expected members that differ, received {twice} more than once.")
     images = data if isinstance(data, Images) else find_images(opened[0], data, part, strict)
     first, chosen = opened[0].contract(), choose_device(device)
     ids = [each.id for each in first.classes]
