@@ -8,6 +8,7 @@ import threading
 import pytest
 import torch
 from tests.engine.test_accelerate import shaken, small
+from tests.engine.test_planning import everywhere
 from torch import Tensor
 
 from striate.engine import Program, accelerate
@@ -17,7 +18,7 @@ from striate.layers import Net
 
 def ours(net: Net, images: Tensor) -> Program:
     """Return a program with as many kernels of ours as there are."""
-    return accelerate(net, images, plan={each.name: "packed" for each in net.network.layers})
+    return accelerate(net, images, plan=everywhere(net.network, "packed"))
 
 
 def tapes(fast: Program) -> list[Taped]:

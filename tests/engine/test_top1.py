@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from striate import engine, zoo
+from striate import design, engine, zoo
 from striate.engine.kernel import Kernel
 from striate.engine.lower import Chain
 from striate.layers import Net, build
@@ -74,8 +74,10 @@ def test_a_thousand_photographs_keep_their_names(
     net = calibrated(name, images[np.linspace(0, 999, 64).astype(int)])
     every = {}
     for layer in net.network.layers:
-        single = getattr(layer, "groups", 1) > 1
-        square = getattr(layer, "kernel", None) == (3, 3) and layer.stride == (1, 1)
+        if not isinstance(layer, design.Conv):
+            continue
+        single = layer.groups > 1
+        square = layer.kernel == (3, 3) and layer.stride == (1, 1)
         every[layer.name] = "depthwise" if single else "winograd_4x4" if square else "packed"
     fast = engine.accelerate(net, images[:BATCH], plan=every)
     assert {"Winograd", "Depthwise"} & {kind for step in fast._steps for kind in kinds(step.kernel)}

@@ -2,7 +2,7 @@
 
 from striate.engine.accelerating import Choice, Example, accelerate
 from striate.engine.choice import Candidate, LayerPlan, Limits
-from striate.engine.fast import Direction, able
+from striate.engine.fast import Direction, check
 from striate.engine.planning import Key, Plan, plan, read
 from striate.engine.program import Program
 
@@ -16,8 +16,8 @@ __all__ = [
     "Limits",
     "Plan",
     "Program",
-    "able",
     "accelerate",
+    "check",
     "plan",
     "read",
 ]

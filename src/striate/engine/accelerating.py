@@ -14,7 +14,7 @@ from striate.engine.choice import DEFAULT
 from striate.engine.kernel import Kernel
 from striate.engine.lower import kernel
 from striate.engine.memory import keep_freed_memory
-from striate.engine.node import Node, graph, like
+from striate.engine.node import Node, graph, in_float32, like
 from striate.engine.parts import by_torch
 from striate.engine.planning import Plan
 from striate.engine.planning import plan as measured
@@ -62,7 +62,8 @@ def accelerate(module: nn.Module, example: Example = None, *, plan: Choice = "me
         DesignError: the module looks at values, outside of all submodules; or what was made of it
             does not agree with it.
         WeightsError: a Net whose modules are no longer those of its record.
-        UsageError: no example for a module that is no Net, or one that does not fit.
+        UsageError: no example for a module that is no Net, or one that does not fit; a plan that
+            the network cannot follow.
 
     Example:
         >>> from striate import zoo
@@ -96,6 +97,7 @@ def program(source: Source) -> Program:
         source: the net, and how it is computed.
     """
     net, batch, chosen = source.net, source.batch, source.algorithms
+    missed: set[str] = set()
 
     def algorithm(node: Node) -> str:
         return next((chosen[name] for name in node.layers if name in chosen), DEFAULT)
@@ -107,13 +109,17 @@ def program(source: Source) -> Program:
     def make(node: Node) -> Kernel:
         if node.name in torchs:
             return torchs[node.name]
-        return kernel(node.record, copied(node, owned, shared), batch, algorithm(node))
+        by = algorithm(node)
+        obeyed = fast.obeys(node, by)
+        missed.update(name for name in node.layers if not obeyed or chosen.get(name) != by)
+        return kernel(node.record, copied(node, owned, shared), batch, by)
 
     with torch.no_grad():
         made = graph(net, source.values or None)
         nodes = simplify(made, lambda node: fast.pools(node, algorithm(node)))
         torchs = by_torch(nodes)
         ready = Program(nodes, make, Origin(source), like(net), shared)
+        ready.algorithms = {name: by for name, by in chosen.items() if name not in missed}
     keep_freed_memory()  # from here on: what making it took goes back to the system
     return ready
 
@@ -203,11 +209,11 @@ def _one(example: object) -> bool:
 
 
 def _algorithms(net: Net, batch: int, plan: Choice) -> dict[str, str]:
-    if isinstance(plan, Plan):
-        return plan.algorithms
-    if isinstance(plan, Mapping):
-        return dict(plan)
-    if plan == "default" or any(each.device.type != "cpu" for each in net.parameters()):
+    if isinstance(plan, Plan | Mapping):
+        chosen = plan.algorithms if isinstance(plan, Plan) else dict(plan)
+        fast.check(net.network, chosen, "inference")
+        return chosen
+    if plan == "default" or not in_float32(net):
         return {}
     if plan != "measure":
         raise UsageError(f"Expected a plan, 'measure' or 'default', received plan={plan!r}.")

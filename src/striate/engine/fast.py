@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal
 
@@ -15,8 +15,10 @@ from striate.engine.activation import in_place, limits
 from striate.engine.choice import DEFAULT
 from striate.engine.kernel import Kernel, Plain, channels_last
 from striate.engine.node import Node
+from striate.errors import UsageError
 from striate.ops import ALGORITHMS, Problem, conv2d, im2col, packed, separable, windows, winograd
 from striate.ops.images import NO_LIMITS, floats
+from striate.records import nearest
 
 Direction = Literal["inference", "training"]
 
@@ -48,18 +50,58 @@ def able(network: Network, name: str, direction: Direction) -> tuple[str, ...]:
     task = _problem(record, network.shapes()[record.inputs[0]], 1)
     found = tuple(name for name, each in ALGORITHMS.items() if each.supports(task))
     pair = record.groups > 1 or record.kernel == (1, 1)
-    return (*found, "separable") if pair and direction == "inference" else found
+    both = _PAIRS if pair and direction == "inference" else ()
+    return (*found, *(name for name in both if name not in found))
+
+
+def check(network: Network, chosen: Mapping[str, str], direction: Direction) -> None:
+    """Refuse a plan that a network cannot follow.
+
+    Args:
+        network: on paper.
+        chosen: algorithms by the layers' names; `default` for torch's own.
+        direction: inference or training.
+
+    Raises:
+        UsageError: no such convolution, or one that the algorithm cannot compute.
+    """
+    layers = [each.name for each in network.layers if isinstance(each, design.Conv)]
+    for name, algorithm in chosen.items():
+        if name not in layers:
+            near = " or ".join(nearest(str(name), layers))
+            raise UsageError(
+                f"The plan has a convolution {name!r}, which {network.name} lacks: "
+                + (f"did you mean {near}?" if near else "it is of another network.")
+            )
+        possible = able(network, name, direction)
+        if algorithm not in (DEFAULT, *possible):
+            near = " or ".join(nearest(str(algorithm), possible)) or ", ".join(possible)
+            raise UsageError(
+                f"The plan computes {name} by {algorithm!r}, which cannot compute such a layer; "
+                f"did you mean {near or DEFAULT}?"
+            )
+
+
+def obeys(node: Node, algorithm: str) -> bool:
+    """Say whether a node is computed as a plan says, worth it or not."""
+    if node.first is not None:
+        return algorithm in algorithms(node.record, node, "inference")
+    if not isinstance(node.record, design.Conv) or len(node.record.kernel) != 2:
+        return False
+    if not node.native or algorithm not in ALGORITHMS:
+        return False
+    if algorithm == "depthwise" and node.residual is not None:  # it adds nothing to its result
+        return False
+    return _can(algorithm, problem(node.record, node, 1))
 
 
 def kernel(record: design.Conv, node: Node, batch: int, algorithm: str) -> Kernel | None:
     """Return a fast convolution by its name; None for torch's own."""
-    if algorithm not in _KERNELS or algorithm not in algorithms(record, node, "inference"):
+    if not obeys(node, algorithm):
         return None
     if _pair(node) and algorithm != "separable":  # one after the other
         return None
-    if algorithm == "depthwise" and node.residual is not None:
-        return None
-    return _KERNELS[algorithm](record, node)
+    return _KERNELS.get(algorithm, partial(Spectral, name=algorithm))(record, node)
 
 
 def pools(node: Node, algorithm: str) -> bool:
@@ -67,7 +109,7 @@ def pools(node: Node, algorithm: str) -> bool:
     record = node.record
     if not isinstance(record, design.Conv) or not algorithm.startswith("winograd"):
         return False
-    return algorithm in algorithms(record, node, "inference") and min(record.kernel) > 1
+    return obeys(node, algorithm) and min(record.kernel) > 1
 
 
 def _pair(node: Node) -> bool:
@@ -242,7 +284,7 @@ class Pair(_Writing):
 
 
 class Spectral(Plain):
-    """The product of spectra, with what follows done in place."""
+    """A convolution that knows no epilogue (spectra, matrices), and what follows, in place."""
 
     def __init__(self, record: design.Conv, node: Node, name: str) -> None:
         self.record, self.name, self.bias = record, name, node.bias

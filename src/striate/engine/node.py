@@ -119,8 +119,7 @@ def graph(net: Net, outputs: tuple[str, ...] | None = None, *, native: bool | No
     check(net, layers)
     shapes = network.shapes()
     if native is None:
-        ours = [like(net), *(each for each in net.parameters() if each.is_floating_point())]
-        native = all(each.dtype == torch.float32 and each.is_cpu for each in ours)
+        native = in_float32(net)
     nodes = [
         Node(
             name=layer.name,
@@ -135,6 +134,12 @@ def graph(net: Net, outputs: tuple[str, ...] | None = None, *, native: bool | No
         for layer in layers
     ]
     return Graph(network, nodes, outputs or (network.outputs[0].source,))
+
+
+def in_float32(net: Net) -> bool:
+    """Say whether a net computes in float32 on a CPU, as our kernels do."""
+    ours = [like(net), *(each for each in net.parameters() if each.is_floating_point())]
+    return all(each.dtype == torch.float32 and each.is_cpu for each in ours)
 
 
 def like(net: Net) -> Tensor:

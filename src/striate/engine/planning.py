@@ -25,7 +25,7 @@ from striate.engine.layer import measure
 from striate.engine.memory import keep_freed_memory
 from striate.engine.node import Node, graph
 from striate.engine.simplify import simplify, take_weights
-from striate.errors import RecordError
+from striate.errors import RecordError, UsageError
 from striate.files import atomic_write, cache_folder
 from striate.layers import build
 from striate.ops import Machine, machine, native
@@ -121,7 +121,7 @@ def plan(
     """
     key = _key(network, batch, direction, layout)
     path = cache_folder() / "plans" / f"{digest(key)}.json"
-    found = _read(path, key) if cached and not again else None
+    found = _read(path, key, network) if cached and not again else None
     if found is None:
         found = _plan(key, network.name, _measure(network, key, rounds))
         if cached:
@@ -156,12 +156,17 @@ def _key(network: Network, batch: int, direction: Direction, layout: Layout) -> 
     )
 
 
-def _read(path: Path, key: Key) -> Plan | None:
+def _read(path: Path, key: Key, network: Network) -> Plan | None:
+    """Return what is kept, if it is as it was written: a plan that this network can follow."""
     try:
         found = read(path)
-    except (OSError, RecordError):
+        for layer in found.layers:
+            for algorithm in layer.candidates:
+                fast.check(network, {layer.name: algorithm}, key.direction)
+        same = found == _plan(key, found.network, found.layers)  # nothing is missing: it adds up
+    except (OSError, RecordError, UsageError, KeyError):
         return None
-    return found if found.key == key else None
+    return found if same else None
 
 
 def _plan(key: Key, network: str, layers: tuple[LayerPlan, ...]) -> Plan:

@@ -189,6 +189,17 @@ class Program(nn.Module):
             return Workspace(self._sizes, batch, self.like)
         return workspace if workspace.batch >= batch else Workspace(self._sizes, batch, self.like)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Program:
+        """Refuse what `to`, `double`, `half`, `cuda` and their kin would change."""
+        made = fn(self.like)
+        if made.dtype != self.like.dtype or made.device != self.like.device:
+            raise UsageError(
+                f"{self.network.name} is accelerated for {self.like.dtype} on {self.like.device}: "
+                f"received {made.dtype} on {made.device}. Convert the module that it was made "
+                "from, and accelerate that."
+            )
+        return self
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Program:
         """Return a program with memory of its own; what both only read is shared."""
         made = Program.__new__(Program)

@@ -33,7 +33,8 @@ class Shared:
     def __init__(self, tensor: Tensor) -> None:
         self.tensor, self.version = tensor, _version(tensor)
         few = _spread(tensor.detach())
-        self._sample = few if few.is_complex() else few.view(_BITS[few.element_size()])
+        noted = few.is_complex() or few.is_neg()  # torch reads no bits of these
+        self._sample = few if noted else few.view(_BITS[few.element_size()])
         self._kept = self._sample.clone()
 
     @property

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from striate.ops.assembly import Function
-from striate.ops.images import scratch
+from striate.ops.images import as_it_lies, scratch
 from striate.ops.machine import registers
 from striate.ops.native import Kernel, compile_functions
 from striate.ops.problem import Problem
@@ -27,7 +27,7 @@ def framed(x: Tensor, task: Problem) -> Tensor:
         x: (batch, channels, height, width), in any order.
         task: of `packed`.
     """
-    x = x.resolve_neg()
+    x = as_it_lies(x)
     (above, _), (left, _) = task.padding
     high, wide = task.padded
     count = task.batch * high * wide * task.channels

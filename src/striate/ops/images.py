@@ -89,9 +89,14 @@ def constants(count: int, least: float = -torch.inf, most: float = torch.inf) ->
     return address, address + 4 * rounded, address + 4 * (rounded + 1)
 
 
+def as_it_lies(x: Tensor) -> Tensor:
+    """Return x, or a copy where torch only notes that what lies there has the other sign."""
+    return x.resolve_neg() if x.is_neg() else x
+
+
 def innermost(x: Tensor) -> Tensor:
     """Return x itself where its channels lie side by side, else a copy that does."""
-    x = x.resolve_neg()  # torch may only note that what lies there has the other sign
+    x = as_it_lies(x)
     if x.shape[1] == 1 or x.stride(1) == 1:
         return x
     return x.contiguous(memory_format=torch.channels_last)
@@ -126,7 +131,7 @@ def vector(bias: Tensor | None, features: int) -> Tensor | None:
             f"Expected a bias of ({features},), torch.float32 on cpu, received "
             f"{tuple(bias.shape)} of {bias.dtype} on {bias.device}: bias.float().cpu()."
         )
-    return bias.resolve_neg().contiguous()
+    return as_it_lies(bias).contiguous()
 
 
 def steps(x: Tensor) -> tuple[int, int, int]:
@@ -147,7 +152,7 @@ def readable(weight: Tensor, padding: Padding = ((0, 0), (0, 0))) -> Tensor:
             f"weight={weight.dtype} on {weight.device}, padding={padding}: "
             "weight.float().cpu(), and slices take pixels away."
         )
-    return weight.detach().resolve_neg()
+    return as_it_lies(weight.detach())
 
 
 def target(x: Tensor, channels: int, out: Tensor | None, shape: tuple[int, ...]) -> Tensor:

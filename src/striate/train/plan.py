@@ -7,7 +7,7 @@ resume and replay obey it. "Same seed, same weights" means: same recipe, plan, m
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -15,13 +15,13 @@ from typing import Literal
 import torch
 
 from striate import engine, progress
-from striate.design import Conv, Network
+from striate.design import Network
 from striate.engine import Direction
-from striate.errors import RecordError, RunError
+from striate.errors import RecordError, RunError, UsageError
 from striate.inference.evaluate import evaluation_batch
 from striate.layers import Conv2d, Net
 from striate.ops import machine
-from striate.records import Record, from_json, nearest
+from striate.records import Record, from_json
 from striate.train.processes import Processes
 from striate.train.recipe import Recipe
 from striate.wording import count
@@ -111,8 +111,8 @@ def follow(net: Net, plan: Plan) -> None:
     Raises:
         RunError: the plan names a layer or an algorithm that there is not.
     """
+    _check(net.network, plan.algorithms, "training")
     for name, algorithm in plan.algorithms.items():
-        _check(net.network, name, algorithm, "training")
         part = net.get_submodule(name)
         if isinstance(part, Conv2d):
             part.algorithm = algorithm
@@ -149,8 +149,7 @@ def _from_file(path: Path, recipe: Recipe, threads: int) -> tuple[dict[str, str]
         there = f"{own.machine} with {count(own.threads, 'thread')}"
     directions: tuple[Direction, Direction] = ("training", "inference")
     for names, direction in zip(plans, directions, strict=True):
-        for name, algorithm in names.items():
-            _check(recipe.network, name, algorithm, direction)
+        _check(recipe.network, names, direction)
     if there != here:
         progress.say(
             f"The algorithms of {file} are obeyed. They were measured on {there}; this is {here}: "
@@ -159,20 +158,11 @@ def _from_file(path: Path, recipe: Recipe, threads: int) -> tuple[dict[str, str]
     return plans
 
 
-def _check(network: Network, name: str, algorithm: str, direction: Direction) -> None:
-    layers = [each.name for each in network.layers if isinstance(each, Conv)]
-    if name not in layers:
-        raise RunError(
-            f"The plan has a convolution {name!r}, which {network.name} lacks: it is of another "
-            "network."
-        )
-    able = engine.able(network, name, direction)
-    if algorithm not in able:
-        near = nearest(algorithm, able)
-        raise RunError(
-            f"The plan computes {name} by {algorithm!r}, which cannot compute such a layer; did "
-            f"you mean {' or '.join(near) or ', '.join(able)}?"
-        )
+def _check(network: Network, chosen: Mapping[str, str], direction: Direction) -> None:
+    try:
+        engine.check(network, chosen, direction)
+    except UsageError as error:  # not of the command, but of what is in a file
+        raise RunError(str(error)) from error
 
 
 @contextmanager
