@@ -132,6 +132,27 @@ def test_seeds_differ_and_share_their_batches(
     assert all(branches[k] == branches[k + 1] for k in (0, 2, 4))
 
 
+def test_schedules_are_compared_over_a_whole_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve epochs, of which a branch has five: the cosine has come to its end by then."""
+    rates: dict[str, list[float]] = {}
+    take = Training.take_step
+
+    def watched(self: Training, parts: Any) -> Any:
+        taken = take(self, parts)
+        rates.setdefault(type(self.recipe.schedule).__name__, []).append(taken.rate)
+        return taken
+
+    constant = recipe(epochs=12, schedule=train.Constant())
+    run = train.train(constant, out=tmp_path / "run", plan="default").run
+    monkeypatch.setattr(Training, "take_step", watched)
+    found = doctor.experiment(run, finding("schedule=cosine"), steps=10, seeds=(0,))
+    assert found.steps == 100 and len(rates["Cosine"]) == len(rates["Constant"]) == 100
+    assert rates["Cosine"][-1] < 0.01 * rates["Cosine"][0]
+    assert rates["Constant"][-1] == rates["Constant"][0]
+
+
 def test_a_control_that_blows_up_loses(tmp_path: Path) -> None:
     with pytest.raises(NotFiniteError):
         train.train(recipe(optimiser=train.SGD(rate=1e20)), out=tmp_path / "blown")

@@ -83,7 +83,8 @@ def experiment(
     A finished run is forked at its start, since its rate has fallen to nothing at its end, and so
     is one whose weights are spoilt by what was found; any other at its newest checkpoint. From the
     start, branches last as long as it took until the finding was made: fewer steps would not show
-    it.
+    it. Schedules are compared over trainings of that length, since a rate that has not fallen yet
+    tells nothing of how it will.
 
     Args:
         run: the run folder; only read.
@@ -114,6 +115,9 @@ def experiment(
             training = Training(recipe.replace(seed=seed), prepared, together)
             if fork is not None:
                 training.restore(opened, fork[1])
+            elif any(each.startswith("schedule") for each in finding.settings):
+                whole = min(max(round(steps / training.steps_per_epoch), 1), recipe.epochs)
+                training.course = training.course._replace(epochs=whole)
             return _advance(training, prepared, steps)
 
         pairs = [(branch(own, seed), branch(treated, seed)) for seed in seeds]
