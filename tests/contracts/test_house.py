@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,15 +32,21 @@ def test_no_file_is_named_after_nothing() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_files_and_functions_are_short(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 400
-    for node in ast.walk(ast.parse(text)):
+    """A function may be longer than 80 lines where its first one says why."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 400
+    for node in ast.walk(ast.parse("\n".join(lines))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0]
-            documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-            body = node.body[1:] if documented and len(node.body) > 1 else node.body
-            length = (node.end_lineno or 0) - body[0].lineno + 1
-            assert length <= 80, f"{node.name} has {length} lines"
+            length = (node.end_lineno or 0) - node.lineno + 1
+            argued = "  # " in lines[node.lineno - 1]
+            assert length <= 80 or argued, f"{node.name} has {length} lines"
+
+
+def test_the_walks_through_the_house_pass_rooms_that_are_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = set(re.findall(r"^ *([a-z_]+/[a-z_/]+\.py)", text, re.MULTILINE))
+    assert len(files) > 25
+    assert not [each for each in files if not (ROOT / "src" / "striate" / each).is_file()]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
