@@ -59,3 +59,24 @@ def test_a_run_is_checked_by_its_own_recipe(run: Callable[..., Any], tmp_path: P
     assert document["folds"]["images"] == 1797  # those of all parts
     refused = run("check", "--run", folder, "--net", "lenet")
     assert refused.code == 2 and "leave out --recipe, --net and --size" in refused.err
+
+
+def test_a_learning_rate_is_suggested_on_request(run: Callable[..., Any], tmp_path: Path) -> None:
+    asked = ("check", "digits", "--net", "conv3-8 relu maxpool FC-10", "--rate-range")
+    ended = run(*asked, "--json", "--out", tmp_path)
+    found = json.loads(ended.out)["rate_range"]
+    assert ended.code == 0
+    assert found["learns_from"] < found["suggested"] < found["blows_up"]
+    assert f"learning rate: start from {found['suggested']:.2g}; the loss falls" in ended.err
+    drawn = (tmp_path / "rate_range.svg").read_text()
+    assert "it learns from here" in drawn and "it blows up" in drawn
+    refused = run(*asked, "--only-data")
+    assert refused.code == 2 and "leave out --only-data" in refused.err
+
+
+def test_where_no_rate_helps_the_checks_are_said_all_the_same(run: Callable[..., Any]) -> None:
+    asked = ("check", "digits", "--net", "softmax", "--rate-range", "--json")
+    ended = run(*asked, "--set", "preprocessing.mean=[0]", "--set", "preprocessing.std=[1e12]")
+    document = json.loads(ended.out)
+    assert ended.code == 1 and document["rate_range"] is None and document["preflight"]
+    assert "No learning rate to suggest. The loss never fell" in ended.err

@@ -25,11 +25,12 @@ from striate.errors import UsageError
 if TYPE_CHECKING:
     from striate.data import Dataset
     from striate.data.health import Health
-    from striate.doctor import Check
+    from striate.doctor import Check, RateRange
     from striate.doctor.folds import CrossDoubt
     from striate.inference import Doubt
     from striate.inference.doubt import Suspect
     from striate.train import Recipe
+    from striate.train.prepare import Prepared
 
 _SHOWN = 5
 
@@ -72,6 +73,12 @@ def check(  # long by its options
     only_data: Annotated[
         bool, typer.Option("--only-data", help="Leave the network alone.")
     ] = False,
+    rate_range: Annotated[
+        bool,
+        typer.Option(
+            "--rate-range", help="Climb through learning rates; suggest one to start from."
+        ),
+    ] = False,
     strict: Strict = False,
     device: Device = "auto",
     as_json: Json = False,
@@ -85,9 +92,12 @@ def check(  # long by its options
     """
     from striate import data as sources
     from striate.data import health
+    from striate.train.prepare import prepare
 
     asked = Asked(recipe, net, sides(size), changed(settings, seed=seed), device, run)
     asked.refuse()
+    if rate_range and only_data:
+        raise UsageError("--rate-range trains the network: leave out --only-data.")
     if run is None:
         dataset = sources.open("digits" if data is None else data, strict=strict)
     else:
@@ -112,9 +122,14 @@ def check(  # long by its options
         document["preflight"] = []
         texts.append("The network was not looked at, as nothing can be trained on this data.")
     elif not only_data:
-        document["preflight"], said, about = _preflight(dataset, asked)
+        chosen = asked.made(dataset)
+        prepared = prepare(chosen, dataset)
+        document["preflight"], said, about = _preflight(chosen, prepared)
         verdict = max(verdict, said, key=("pass", "warn", "fail").index)
         texts.append(about)
+        if rate_range:
+            document["rate_range"], about = _ranged(chosen, prepared, out)
+            texts.append(about)
     text = "\n\n".join([f"{dataset.name}: {found.verdict}", health_text(found), *texts])
     document = {"verdict": verdict, "data": facts(dataset, found), **document}
     if out is not None and output.first_process():
@@ -162,15 +177,34 @@ class Asked(NamedTuple):
         return recipes.make(str(self.run), dataset, device=self.device, settings=self.changes)
 
 
-def _preflight(dataset: Dataset, asked: Asked) -> tuple[tuple[Check, ...], str, str]:
+def _preflight(chosen: Recipe, prepared: Prepared) -> tuple[tuple[Check, ...], str, str]:
     """Return the checks of network and data together, their verdict, and the text."""
     from striate import doctor
-    from striate.train.prepare import prepare
 
-    chosen = asked.made(dataset)
-    found = doctor.preflight(chosen, prepare(chosen, dataset))
+    found = doctor.preflight(chosen, prepared)
     said = doctor.verdict(found)
     return found, said, f"with {chosen.network.name}: {said}\n\n{checks_text(found)}"
+
+
+def _ranged(chosen: Recipe, prepared: Prepared, out: Path | None) -> tuple[RateRange | None, str]:
+    """Return what a climb through learning rates showed, and the text; its picture is in `out`."""
+    from striate import doctor
+
+    try:
+        found = doctor.rate_range(chosen, prepared)
+    except UsageError as error:  # the checks above say why
+        return None, f"No learning rate to suggest. {error}"
+    learns, blows = (
+        "at none" if rate is None else f"{rate:.2g}" for rate in (found.learns_from, found.blows_up)
+    )
+    text = (
+        f"learning rate: start from {found.suggested:.2g}; the loss falls from {learns} on and "
+        f"blows up at {blows} ({len(found.rates)} steps)"
+    )
+    if out is not None and output.first_process():
+        doctor.rate_picture(found, chosen.network.name).save(out / "rate_range.svg")
+        text += f"\n{out / 'rate_range.svg'}"
+    return found, text
 
 
 def _crossed(dataset: Dataset, found: Health, asked: Asked, folds: int) -> CrossDoubt:

@@ -5,7 +5,7 @@ from striate.doctor.experiment import Experiment, experiment, with_experiment
 from striate.doctor.heal import heal
 from striate.doctor.live import Live
 from striate.doctor.preflight import check_module, preflight, trainings_pay, verdict
-from striate.doctor.rate import RateRange, rate_range
+from striate.doctor.rate import RateRange, rate_picture, rate_range
 from striate.doctor.story import Finding
 from striate.doctor.subject import Check, Subject
 
@@ -23,6 +23,7 @@ __all__ = [
     "heal",
     "plot",
     "preflight",
+    "rate_picture",
     "rate_range",
     "trainings_pay",
     "verdict",

@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from striate import draw
+from striate.doctor.story import Floats
+from striate.draw.axes import linear_axis, logarithmic_axis
 from striate.errors import NotFiniteError, UsageError
 from striate.records import Record
 from striate.train import Recipe, Schedule
@@ -89,9 +92,7 @@ def rate_range(
     steps = math.ceil(steps_per_decade * math.log10(end / start))
     points = _climb(recipe, prepared or prepare(recipe), start, end, steps)
     losses, rates = np.array(points.losses), np.array(points.rates)
-    calm = np.array(
-        [np.median(losses[max(0, k - _MEDIAN + 1) : k + 1]) for k in range(len(losses))]
-    )
+    calm = _calmed(losses)
     lowest = np.minimum.accumulate(calm)
     fallen = np.flatnonzero(calm < 0.9 * calm[0])
     blown = np.flatnonzero(
@@ -112,6 +113,37 @@ def rate_range(
         learns_from=float(rates[fallen[0]]),
         rates=tuple(points.rates),
         losses=tuple(points.losses),
+    )
+
+
+def rate_picture(found: RateRange, network: str) -> draw.Figure:
+    """Draw the loss over the rates, where it falls and blows up, and the rate to start from."""
+    calm = _calmed(np.array(found.losses))
+    suggested = int(np.abs(np.log(np.array(found.rates) / found.suggested)).argmin())
+    kept = calm <= 3 * calm[0]  # beyond, only that it blew up can be seen
+    every = list(zip(found.rates, found.losses, calm.tolist(), kept, strict=True))
+    places = {"it learns from here": found.learns_from, "it blows up": found.blows_up}
+    chart = draw.Chart(
+        "Loss while the rate climbs",
+        "learning rate",
+        logarithmic_axis(found.rates[0], found.rates[-1]),
+        linear_axis(0, float(calm[kept].max()) * 1.2, 5),
+        {
+            "_of each step": [
+                (rate, min(loss, 1.2 * calm[kept].max())) for rate, loss, *_ in every
+            ],
+            f"median of {_MEDIAN} steps": [(rate, level) for rate, _, level, keep in every if keep],
+        },
+        places={name: rate for name, rate in places.items() if rate is not None},
+        marked=((found.rates[suggested], float(calm[suggested])), f"start: {found.suggested:.2g}"),
+    )
+    return draw.charts([chart], title=f"{network}: start from a rate of {found.suggested:.2g}")
+
+
+def _calmed(losses: Floats) -> Floats:
+    """Return the running medians of the losses."""
+    return np.array(
+        [np.median(losses[max(0, k - _MEDIAN + 1) : k + 1]) for k in range(len(losses))]
     )
 
 

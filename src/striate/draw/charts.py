@@ -41,6 +41,7 @@ class Chart:
             and not named.
         levels: named values that are drawn across.
         marked: a point, and what is said of it.
+        places: named values of the axis across, drawn upright.
     """
 
     title: str
@@ -50,6 +51,7 @@ class Chart:
     series: Mapping[str, Sequence[Point]]
     levels: Mapping[str, float] = field(default_factory=dict)
     marked: tuple[Point, str] | None = None
+    places: Mapping[str, float] = field(default_factory=dict)
 
     def draw(self, figure: Figure, box: Box) -> None:
         """Draw it into a box of a figure."""
@@ -61,6 +63,11 @@ class Chart:
             if self.up.low <= value <= self.up.high:
                 y = panel.at(self.across.low, value)[1]
                 figure.line((panel.left, y), (right, y), MUTED, 1)
+        for name, value in self.places.items():
+            x = panel.at(value, self.up.low)[0]
+            figure.line((x, panel.top), (x, panel.top + panel.height), MUTED, 1)
+            beside = (x - 4, panel.top + text_width(name, 9) + 4)
+            figure.text(beside, name, size=9, fill=MUTED, upright=True)
         named = [name for name in self.series if not name.startswith("_")]
         strokes = {name: STROKES[k % len(STROKES)] for k, name in enumerate(named)}
         for name, points in sorted(self.series.items(), key=lambda pair: pair[0] in strokes):
@@ -133,7 +140,7 @@ def charts(shown: Sequence[Chart | Bars | Table], *, title: str, note: str = "")
         note: one line under it.
     """
     rows = -(-len(shown) // 2)
-    figure = Figure(820, _TOP + _STEP_Y * rows - (_STEP_Y - _HIGH) + 52)
+    figure = Figure(820 if len(shown) > 1 else 430, _TOP + _STEP_Y * rows - (_STEP_Y - _HIGH) + 52)
     figure.text((56, 28), title, size=15)
     figure.text((56, 46), note, size=10, fill=MUTED)
     for number, each in enumerate(shown):
