@@ -46,11 +46,18 @@ def test_the_table_and_the_second_time(run: Run, monkeypatch: pytest.MonkeyPatch
     second = run(*arguments, "--workspace", "1kB")
     assert second.code == 0, "measured again"
     assert "nothing else keeps within the limits" in second.out
-    assert "The default wins everywhere" in second.out
+    assert "The default is left everywhere" in second.out and "wins" not in second.out
     assert "winograd_6x6" not in second.out
     every = run(*arguments, "--candidates", "--error", "0")
     assert "winograd_6x6" in every.out and "differ" not in every.out
-    assert "Nothing keeps within the limits in 2 layers." in every.out
+    assert "Nothing keeps within the limits in 2 layers, torch's own neither." in every.out
+    assert "wins everywhere" not in every.out
+
+
+def test_a_network_without_convolutions(run: Run) -> None:
+    ended = run("plan", "FC-10", "--input", "1x8x8")
+    assert ended.code == 0 and "There is no convolution" in ended.out
+    assert "wins" not in ended.out and "All convolutions" not in ended.out
 
 
 def test_training_and_wrong_limits(run: Run) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from tests.ops.problems import LAYOUTS, answers, problems, supporting, tensors, terms
 from torch import Tensor, nn
 
+from striate.errors import UsageError
 from striate.ops import ALGORITHMS, Problem, conv2d
 
 OURS = [name for name in ALGORITHMS if name != "direct"]
@@ -214,3 +217,29 @@ def test_the_table_says_what_memory_it_takes(name: str) -> None:
     assert algorithm.supports(task) and algorithm.name == name
     assert algorithm.workspace_bytes(task) >= 0
     assert algorithm.deterministic
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")  # torch's own forward mode uses it
+@pytest.mark.parametrize("algorithm", ["packed", "fft"])
+def test_derivatives_that_torch_has_for_its_own_operators_only_are_refused(algorithm: str) -> None:
+    """torch would refuse the first two in words of its own, and let the others be zero."""
+    x, weight = torch.randn(2, 8, 6, 6), torch.randn(4, 8, 3, 3)
+
+    def run(image: Tensor, by: str = algorithm) -> Tensor:
+        return conv2d(image, weight, algorithm=by)
+
+    def dual(run: Callable[[Tensor], Tensor]) -> Tensor:
+        with torch.autograd.forward_ad.dual_level():
+            return run(torch.autograd.forward_ad.make_dual(x, x))
+
+    for derive in (
+        lambda f: torch.func.grad(lambda image: f(image).sum())(x),
+        lambda f: torch.func.vjp(f, x),
+        lambda f: torch.func.jvp(f, (x,), (x,)),
+        dual,
+    ):
+        with pytest.raises(UsageError, match="algorithm='direct' works under them"):
+            derive(run)
+        derive(lambda image: run(image, "direct"))
+    each = torch.vmap(lambda image: run(image[None])[0])(x)
+    torch.testing.assert_close(each, run(x, "direct"), rtol=1e-4, atol=1e-4)

@@ -89,8 +89,6 @@ def plan(
 
 
 def _text(found: Plan, every: bool) -> str:
-    from striate.engine.choice import NOTHING
-
     key, machine = found.key, found.machine
     what = "training step" if key.direction == "training" else "inference"
     rows = []
@@ -106,17 +104,34 @@ def _text(found: Plan, every: bool) -> str:
         f"{output.count(key.batch, 'image')} at a time",
         f"{machine.cpu}, {output.count(machine.threads, 'thread')}, {machine.vector}, {key.dtype}",
         "",
+    ]
+    if not found.layers:
+        lines.append("There is no convolution: nothing to choose from.")
+        return "\n".join(lines)
+    lines += [
         output.clip(output.table(header, rows)),
         "",
         f"All convolutions {found.total_ms:.1f} ms, by torch's own {found.default_ms:.1f} ms: "
         f"{gain:.2f} times as fast.",
+        *_said(found),
     ]
-    beyond = sum(layer.remark == NOTHING for layer in found.layers)
-    if beyond:
-        lines.append(f"Nothing keeps within the limits in {output.count(beyond, 'layer')}.")
-    if not found.algorithms:
-        lines.append("The default wins everywhere: a plan gains nothing here.")
     return "\n".join(lines)
+
+
+def _said(found: Plan) -> list[str]:
+    """Return what is true of the layers that the default computes."""
+    from striate.engine.choice import ALONE, BEYOND, NOTHING
+
+    remarks = [layer.remark for layer in found.layers]
+    lines, beyond = [], remarks.count(NOTHING)
+    if beyond:
+        layers = output.count(beyond, "layer")
+        lines.append(f"Nothing keeps within the limits in {layers}, torch's own neither.")
+    if not found.algorithms:
+        raced = not {ALONE, BEYOND, NOTHING}.intersection(remarks)
+        verb = "wins" if raced else "is left"
+        lines.append(f"The default {verb} everywhere: a plan gains nothing here.")
+    return lines
 
 
 def _row(layer: LayerPlan, name: str) -> tuple[str, ...]:

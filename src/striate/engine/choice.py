@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from striate.records import Record
 
 DEFAULT = "default"
+ALONE = "nothing else computes this layer"
+BEYOND = "nothing else keeps within the limits"
 NOTHING = "nothing keeps within the limits, torch's own neither"
 WORTH = 1.05  # how much faster, surely, what replaces the default has to be
 ALIKE = 1.03  # times that are as good as equal: the smaller error decides
@@ -84,7 +86,7 @@ def choose(candidates: Mapping[str, Candidate], noise: float, limits: Limits) ->
     """
     others = {name: each for name, each in candidates.items() if name != DEFAULT}
     if not others:
-        return DEFAULT, "nothing else computes this layer"
+        return DEFAULT, ALONE
     default = candidates[DEFAULT]
     allowed = {name: each for name, each in others.items() if limits.allow(each, default)}
     if not limits.allow(default, default):
@@ -93,7 +95,7 @@ def choose(candidates: Mapping[str, Candidate], noise: float, limits: Limits) ->
         best = min(allowed, key=lambda name: allowed[name].ms)
         return best, f"torch's own has an error of {default.relative_rms:.1e}"
     if not allowed:
-        return DEFAULT, "nothing else keeps within the limits"
+        return DEFAULT, BEYOND
     own = default.ms
     enough = max(WORTH, 1 + noise)
     ahead = {n: each for n, each in allowed.items() if each.lead >= enough and each.ms < own}

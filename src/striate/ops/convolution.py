@@ -11,7 +11,10 @@ from operator import index
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch._C import _functorch as functorch
+from torch.autograd import forward_ad
 
 from striate.errors import UnknownName, UsageError
 from striate.ops.algorithm import Algorithm, operator
@@ -69,7 +72,8 @@ def conv2d(
     Raises:
         UnknownName: no such algorithm.
         UsageError: tensors that do not fit each other, numbers that are no convolution (the same
-            for all algorithms), or a problem that the algorithm is not for.
+            for all algorithms), a problem that the algorithm is not for, or derivatives by
+            `torch.func`, which only `direct` has.
 
     Example:
         >>> import torch
@@ -86,9 +90,27 @@ def conv2d(
                 f"Expected a tensor as {name}, received {type(value).__name__}: "
                 f"torch.as_tensor({name}) makes one of an array."
             )
+    if algorithm != "direct" and not torch.compiler.is_compiling() and _differentiating():
+        raise UsageError(
+            f"Expected torch.autograd to differentiate algorithm={algorithm!r}, received "
+            "torch.func's grad, vjp or jvp, or forward mode: algorithm='direct' works under them."
+        )
     steps, gaps = _pair("stride", stride), _pair("dilation", dilation)
     ends, parts = _ends(padding, weight, steps, gaps), _pair("groups", (groups, groups), groups)[0]
     return _OPERATORS[algorithm](x, weight, bias, steps, ends, gaps, parts)
+
+
+def _differentiating() -> bool:
+    """Say whether torch differentiates in a way that it has for its own operators only.
+
+    It would refuse backwards in words of its own, and forwards give zeros.
+    """
+    if forward_ad._current_level >= 0:
+        return True
+    return any(each.key() in _DERIVATIVES for each in functorch.get_interpreter_stack() or ())
+
+
+_DERIVATIVES = (functorch.TransformType.Grad, functorch.TransformType.Jvp)
 
 
 def _pair(name: str, value: Any, received: Any = None) -> Pair:
