@@ -109,6 +109,18 @@ def test_longer_runs_are_for_the_best_and_leaders_get_fresh_seeds(tmp_path: Path
     assert low < result.best.mean < high
 
 
+def test_extension_leaves_a_share_of_the_trials_for_fine_draws(tmp_path: Path) -> None:
+    said: list[str] = []
+    with progress.use(_Listening(said)):
+        found, _ = search(tmp_path, best=1.5, trials=8)
+    stages = [e.slot.stage for e in found.entries]
+    assert stages.count("coarse") == 4 and stages.count("extended") > 4
+    assert stages.count("fine") == stages.count("finer") == 1
+    short = [e for e in found.entries if e.slot.epochs == 1]
+    over = f"and 2 fine ones: {len(short) + 2 - 8} settings more than the 8 trials"
+    assert any(over in each for each in said)
+
+
 def test_leaders_that_differ_by_noise_alone_are_not_told_apart(tmp_path: Path) -> None:
     def flat(values: Mapping[str, Value], epochs: int, seed: int, watch: Watch) -> Outcome:
         return Outcome(score=float(stream(seed, str(values), epochs).normal("s", 0.5, 0.01)))

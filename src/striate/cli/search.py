@@ -44,7 +44,7 @@ def search(  # long by its options
     settings: Settings = None,
     trials: Annotated[
         int | None,
-        typer.Option("--trials", metavar="N", min=1, help="Settings to try in all; 24."),
+        typer.Option("--trials", metavar="N", min=1, help="Settings to try; 24."),
     ] = None,
     seconds: Annotated[
         float | None,
@@ -225,7 +225,11 @@ def _best(result: SearchResult, best: Best) -> str:
 
 def _importance(result: SearchResult) -> str:
     if not result.importance:
-        return "Too few short runs to say which setting mattered: at least 8, so 16 --trials."
+        short = sum(each["stage"] in ("coarse", "grid") for each in result.trials)
+        return (
+            f"To say which setting mattered takes 8 runs drawn from the whole space, here {short}: "
+            "half of --trials are, so 16 would do."
+        )
     rows = [
         (
             each.key,

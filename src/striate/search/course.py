@@ -22,6 +22,7 @@ EXTENSIONS: Final = 6  # of one range each, at most
 _REACH: Final = (0.5, 0.25, 0.1)  # of a range, that is added at its end: as much as makes sense
 _UNLIMITED: Final = 1000  # settings, where only the seconds are limited
 _FEW: Final = 4  # runs, below which an edge means nothing
+_KEPT: Final = 4  # one in so many trials is kept for fine draws, whatever extensions take
 
 Limit = Callable[[str, Value], bool]
 
@@ -139,15 +140,21 @@ def course(space: Space, plan: Plan, allowed: Limit) -> Generator[Stage, list[En
     space, found = yield from spread.outwards(space, found, short, 0.4, extended)
     best = ranked(found)[: max(1, math.ceil(len(found) / ETA))]
     wanted = [_again("longer", each.values, longer, plan.seed) for each in best]
-    more = total - len(found) if firsts is None and len(found) >= _FEW and best else 0
+    coarse_only = firsts is not None or len(found) < _FEW or not best
+    kept = 0 if coarse_only or total < 2 * _FEW else total // _KEPT
+    more = 0 if coarse_only else max(total - len(found), kept)
     if plan.trials is None:
         more = min(more, len(found))
+    beyond_budget = max(0, len(found) + more - total)
     half = more - more // 2
     wanted += _draws("fine", 0, half, longer, plan, _about(space, ranked(found)))
-    found = yield Stage("fine search", wanted, 0.55, space, _adjusted(wanted))
+    why = _adjusted(wanted)
+    if beyond_budget:
+        why += f"\n{_over(len(found) - len(drawn), more, plan.trials, beyond_budget)}"
+    found = yield Stage("fine search", wanted, 0.55, space, why)
     drawn_so_far = len(found) - len(best)
     space, found = yield from spread.outwards(space, found, longer, 0.6, extended)
-    more = max(0, more // 2 - (len(found) - len(best) - drawn_so_far))
+    more = max(min(more, kept) // 2, more // 2 - (len(found) - len(best) - drawn_so_far))
     finer = _draws("finer", 0, more, longer, plan, _about(space, ranked(found)))
     found += yield Stage("finer search", finer, 0.7, space, _adjusted(finer))
     best = ranked(found)[: min(max(2, math.ceil(len(found) / ETA)), 12)]
@@ -213,6 +220,14 @@ class _Spread(NamedTuple):
             why = "; ".join(spelled(one) for one in extended[-len(now) :])
             found = found + (yield Stage("extended", wanted, share, space, why))
         return space, found
+
+
+def _over(extended: int, fine: int, trials: int | None, over: int) -> str:
+    """Say that extensions took more than the trials leave."""
+    return (
+        f"{extended} draws beyond the ranges and {fine} fine ones: {over} settings more than the "
+        f"{trials} trials asked for"
+    )
 
 
 def spelled(extension: Extension) -> str:
