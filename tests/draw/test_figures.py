@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,8 @@ from IPython.core.formatters import SVGFormatter
 from PIL import Image
 
 from striate import draw
-from striate.draw.axes import linear_axis, logarithmic_axis
-from striate.draw.figure import _lettering
+from striate.draw.axes import Panel, linear_axis, logarithmic_axis
+from striate.draw.figure import Figure, _lettering, text_width
 from striate.errors import UsageError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -215,3 +217,14 @@ def test_what_is_drawn_is_where_it_was_put() -> None:
 def test_a_notebook_shows_a_figure_that_a_cell_ends_in() -> None:
     figure = draw.learning_curve(history(3))
     assert SVGFormatter()(figure) == figure.svg()
+
+
+@pytest.mark.parametrize("high", [1e-2, 1.0, 1e8, 1e30])
+def test_labels_of_an_axis_leave_room_between_them(high: float) -> None:
+    figure = Figure(300, 200)
+    Panel(figure, (20, 20, 120, 100), logarithmic_axis(1e-5, high), linear_axis(0, 1)).frame("", "")
+    labels = re.findall(r'<text x="([^"]+)" y="137.00"[^>]*>([^<]+)</text>', figure.svg())
+    named = [(float(x), text_width(label, 10) / 2) for x, label in labels]
+    assert len(named) >= 2
+    assert all(b - a > half + other for (a, half), (b, other) in pairwise(named))
+    assert len(logarithmic_axis(1e-5, high).ticks) <= 9

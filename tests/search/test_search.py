@@ -10,6 +10,7 @@ import pytest
 
 from striate import data, recipes, train
 from striate.data import Dataset
+from striate.draw.figure import ADDED
 from striate.errors import DesignError, RunError, StriateError, UnknownName, UsageError
 from striate.records import from_json
 from striate.search import Numbers, Plan, Problem, SearchResult, resume, search
@@ -67,6 +68,10 @@ def test_the_folder_has_results_pictures_and_the_winners_recipe(
     for name in ("parallel", "scatter"):
         assert (folder / "figures" / f"{name}.svg").stat().st_size > 1000
         assert (folder / "figures" / f"{name}.png").stat().st_size > 1000
+        drawn = (folder / "figures" / f"{name}.svg").read_text()
+        first = [t for t in found.trials if t["stage"] != "seeds" and t["score"] is not None]
+        assert f"{len(found.trials)} runs" in drawn and f"{len(first)} are drawn" in drawn
+        assert ADDED in drawn and "Shaded: what was added" in drawn  # the rate's range
 
 
 def test_training_the_winner_gives_what_the_search_saw_to_the_bit(

@@ -26,6 +26,7 @@ from striate.files import atomic_write
 
 INK, MUTED, GRID, PAPER = "#1f2937", "#6b7280", "#e5e7eb", "#ffffff"
 BLUE, PALE_BLUE, ORANGE = "#2563eb", "#d3e0fc", "#e8590c"
+ADDED = "#fdeadd"  # behind the part of a range that was not in it at first
 STROKES = (BLUE, ORANGE, "#0f766e", "#7c3aed", "#6b7280", "#be185d")  # of lines, in turn
 
 Pixels = npt.NDArray[np.uint8]

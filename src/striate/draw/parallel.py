@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from striate.draw.axes import Axis
-from striate.draw.figure import GRID, INK, MUTED, ORANGE, Figure, text_width
+from striate.draw.figure import ADDED, GRID, INK, MUTED, ORANGE, Anchor, Figure, text_width
 
 _TOP, _HEIGHT, _LEFT = 92.0, 300.0, 76.0
 _FADED, _BEST = (0xE5, 0xE7, 0xEB), (0x25, 0x63, 0xEB)
@@ -17,6 +17,7 @@ def parallel(
     *,
     title: str,
     note: str = "",
+    added: Sequence[Sequence[tuple[float, float]]] = (),
 ) -> Figure:
     """Draw rows as lines through upright axes; the last axis is the score, greater is better.
 
@@ -25,9 +26,11 @@ def parallel(
         rows: one value an axis each.
         title: what stands above.
         note: one line under it.
+        added: parts of each axis that are drawn in another colour, from value to value.
     """
     gap = max(118.0, 560.0 / max(len(axes) - 1, 1))
-    figure = Figure(_LEFT * 2 + gap * (len(axes) - 1), _TOP + _HEIGHT + 34)
+    wide = max(_LEFT * 2 + gap * (len(axes) - 1), text_width(note, 10) + 48)
+    figure = Figure(wide, _TOP + _HEIGHT + 34)
     figure.text((24, 34), title, size=15)
     figure.text((24, 54), note, size=10, fill=MUTED)
     places = sorted(
@@ -44,20 +47,35 @@ def parallel(
         stroke = ORANGE if best else _between(share)
         figure.polyline(points, stroke, 2.5 if best else 1.25)
     for index, (name, axis) in enumerate(axes):
-        _axis(figure, _LEFT + gap * index, name, axis)
+        parts = added[index] if index < len(added) else ()
+        _axis(figure, _LEFT + gap * index, name, axis, parts, last=index == len(axes) - 1)
     return figure
 
 
-def _axis(figure: Figure, x: float, name: str, axis: Axis) -> None:
+def _axis(
+    figure: Figure,
+    x: float,
+    name: str,
+    axis: Axis,
+    added: Sequence[tuple[float, float]],
+    *,
+    last: bool,
+) -> None:
+    """Draw an axis; the last one's labels stand at its right, where no lines are."""
+    for part in added:
+        low, high = (_TOP + (1 - axis.place(value)) * _HEIGHT for value in part)
+        figure.line((x, high), (x, low), ADDED, 8)
     figure.line((x, _TOP), (x, _TOP + _HEIGHT), MUTED, 1)
     figure.text((x, _TOP - 14), name, size=11, fill=INK, anchor="middle")
     for tick in axis.ticks:
         y = _TOP + (1 - axis.place(tick)) * _HEIGHT
-        figure.line((x - 4, y), (x, y), MUTED, 0.75)
-        label = axis.label(tick)
-        width = text_width(label, 9)
-        figure.rectangle(x - 8 - width, y - 5.5, width + 3, 11, "#ffffff")
-        figure.text((x - 6, y + 3), label, size=9, fill=MUTED, anchor="end")
+        label, side = axis.label(tick), 1 if last else -1
+        figure.line((x + 4 * side, y), (x, y), MUTED, 0.75)
+        if not last:
+            width = text_width(label, 9)
+            figure.rectangle(x - 9 - width, y - 6, width + 5, 12, "#ffffff")
+        anchor: Anchor = "start" if last else "end"
+        figure.text((x + 7 * side, y + 3), label, size=9, fill=MUTED, anchor=anchor)
     figure.line((x - 6, _TOP + _HEIGHT), (x + 6, _TOP + _HEIGHT), GRID, 0.75)
 
 

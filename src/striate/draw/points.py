@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from striate.draw.axes import Axis, Panel
-from striate.draw.figure import BLUE, MUTED, ORANGE, Figure, Point, text_width
+from striate.draw.figure import ADDED, BLUE, MUTED, ORANGE, Figure, Point, text_width
 
 _WIDE, _HIGH, _LEFT, _TOP = 230.0, 200.0, 64.0, 112.0
 _FILLS = ("#c7ccd4", "#8fb0f5", BLUE)
@@ -18,6 +18,7 @@ def points(
     *,
     title: str,
     note: str = "",
+    added: Sequence[Sequence[tuple[float, float]]] = (),
 ) -> Figure:
     """Draw points in panels that share the axis up.
 
@@ -27,11 +28,14 @@ def points(
         up: what all panels share.
         title: what stands above.
         note: one line under it.
+        added: parts of each axis across that are shaded, from value to value.
     """
     across = min(len(panels), _ROW)
     rows = -(-len(panels) // _ROW)
     step_x, step_y = _WIDE + _LEFT, _HIGH + 72
-    figure = Figure(max(24 + step_x * across + 16, 480), _TOP + step_y * rows)
+    figure = Figure(
+        max(24 + step_x * across + 16, 480, text_width(note, 10) + 48), _TOP + step_y * rows
+    )
     figure.text((24, 34), title, size=15)
     figure.text((24, 54), note, size=10, fill=MUTED)
     groups = list(panels[0][2]) if panels else []
@@ -48,6 +52,9 @@ def points(
             _HIGH,
         )
         panel = Panel(figure, box, axis, up)
+        for low, high in added[index] if index < len(added) else ():
+            (left, top), (right, _) = panel.at(low, up.high), panel.at(high, up.high)
+            figure.rectangle(left, top, right - left, _HIGH, ADDED)
         panel.frame("", below)
         for number, name in enumerate(groups):
             for point in grouped[name]:

@@ -15,8 +15,17 @@ from striate.search.space import Numbers, Parameter, Space, Value
 _EACH = 12  # integers that are all written at their axis
 
 
-def paint(folder: Path, title: str, space: Space, entries: Sequence[Entry]) -> dict[str, str]:
+def paint(
+    folder: Path, name: str, asked: Space, space: Space, entries: Sequence[Entry]
+) -> dict[str, str]:
     """Write both pictures, each as SVG and PNG; nothing where no run has a score.
+
+    Args:
+        folder: where to.
+        name: of the study.
+        asked: what was to be searched.
+        space: what was in the end; parts of it that were not asked for are marked.
+        entries: all runs; those of further seeds and those without a score are not drawn.
 
     Returns:
         The SVGs' paths by name.
@@ -24,7 +33,13 @@ def paint(folder: Path, title: str, space: Space, entries: Sequence[Entry]) -> d
     shown = [each for each in entries if each.score is not None and each.slot.stage != "seeds"]
     if not shown:
         return {}
+    runs = sum(each.state not in ("void", "running") for each in entries)
+    title = f"{name}: {runs} runs"
+    few = f"{len(shown)} are drawn: no further seeds, none without a score. "
     axes = [_axis(parameter, shown) for parameter in space.parameters]
+    added = [_added(asked[each.key], each) for each in space.parameters]
+    note = (few if len(shown) < runs else "") + "The best is orange."
+    note += " Shaded: what was added to a range." if any(added) else ""
     scores = sorted(cast(float, each.score) for each in shown)
     low = scores[len(scores) // 20]  # what blew up would press all others together
     up = linear_axis(low, scores[-1])
@@ -53,21 +68,29 @@ def paint(folder: Path, title: str, space: Space, entries: Sequence[Entry]) -> d
             [*zip(names, axes, strict=True), ("score", up)],
             rows,
             title=title,
-            note="A line a run, bluer the better; the best is orange. Scores below the axis are "
-            "drawn at its end.",
+            note=f"{note} The bluer a line the better.",
+            added=added,
         ),
         "scatter": draw.points(
             panels,
             up,
             title=title,
-            note="A point a run: validation score over each parameter. The best full run is "
-            "orange.",
+            note=note,
+            added=added,
         ),
     }
     for name, figure in made.items():
         figure.save(folder / f"{name}.svg")
         figure.save(folder / f"{name}.png")
     return {name: str(folder / f"{name}.svg") for name in made}
+
+
+def _added(asked: Parameter, searched: Parameter) -> list[tuple[float, float]]:
+    """Return the parts of a range that were not asked for."""
+    if not isinstance(asked, Numbers) or not isinstance(searched, Numbers):
+        return []
+    parts = [(searched.low, asked.low), (asked.high, searched.high)]
+    return [(low, high) for low, high in parts if low < high]
 
 
 def _at(parameter: Parameter, value: Value) -> float:

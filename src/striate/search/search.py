@@ -191,7 +191,7 @@ def _left(question: Question, folder: Path, problem: Problem, found: Explored) -
         winner = winner.replace(reason=f"{recipe.reason}; found by striate search: {said}")
         atomic_write(folder / "best.json", to_json(winner, indent=2) + b"\n")
         result = result.replace(recipe=str(folder / "best.json"))
-    title = f"{folder.name}: {len(result.trials)} runs"
-    result = result.replace(figures=paint(folder / "figures", title, found.space, found.entries))
+    pictures = paint(folder / "figures", folder.name, space, found.space, found.entries)
+    result = result.replace(figures=pictures)
     atomic_write(folder / "results.json", to_json(result, indent=2) + b"\n")
     return result
