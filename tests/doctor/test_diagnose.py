@@ -359,6 +359,17 @@ def test_settings_are_settings_of_the_recipe() -> None:
             assert with_settings(made.recipe, list(finding.settings)) is not None
 
 
+def failed(check: str) -> doctor.Check:
+    return doctor.Check(
+        check=check,
+        measured=0.95,
+        expected="few",
+        verdict="fail",
+        meaning="95% are silent",
+        fix="start biases at 0",
+    )
+
+
 def test_symptoms_have_no_settings_to_try_while_their_cause_stands() -> None:
     """A rate that looks too low, because no gradient comes or a check failed, is left alone."""
     low = {key: STORIES["rate_too_low"][key] for key in ("losses", "validations")}
@@ -369,17 +380,9 @@ def test_symptoms_have_no_settings_to_try_while_their_cause_stands() -> None:
     found = {each.finding: each for each in diagnose_story(story(**low, probes=(line,) * 6))}
     assert not found["rate_too_low"].settings
     assert "no_gradient" in found and " first; then multiply" in found["rate_too_low"].remedy
-    check = doctor.Check(
-        check="overfits_few",
-        measured=0.4,
-        expected="1.0",
-        verdict="fail",
-        meaning="20 images are not learnt by heart",
-        fix="look at the labels",
-    )
-    told = story(**STORIES["rate_too_low"], failed=(of_check(check),))
+    told = story(**STORIES["rate_too_low"], failed=(of_check(failed("overfits_few")),))
     found = {each.finding: each for each in diagnose_story(told)}
-    assert found["overfits_few"].evidence == {"measured": 0.4}
+    assert found["overfits_few"].evidence == {"measured": 0.95}
     assert not found["rate_too_low"].settings
 
 
@@ -387,6 +390,10 @@ def test_what_blew_up_without_growing_is_not_the_rates_fault() -> None:
     failure = {"at": 401, "layer": "conv1"}
     (sudden,) = diagnose_story(story(failure=failure))
     assert sudden.finding == "not_finite" and not sudden.settings and "division" in sudden.remedy
+    for losses in (np.empty(0), np.array([np.nan]), np.zeros(5)):  # the first steps say no more
+        few = diagnose_story(story(failure=failure, losses=losses, rates=losses, probes=()))
+        told = {each.finding: each for each in few}["not_finite"]
+        assert told.settings and np.isfinite(float(told.evidence["loss_risen"]))
     grown = story().losses.copy()
     grown[-5:] = np.geomspace(3, 1e6, 5)
     found = {each.finding: each for each in diagnose_story(story(failure=failure, losses=grown))}
@@ -402,15 +409,7 @@ def test_what_was_saturated_from_the_start_is_not_the_rates_fault() -> None:
 
 
 def test_checks_that_failed_are_kept_with_the_run(tmp_path: Path) -> None:
-    check = doctor.Check(
-        check="dead_units",
-        measured=0.95,
-        expected="few",
-        verdict="fail",
-        meaning="95% are silent",
-        fix="start biases at 0",
-    )
-    live = doctor.Live(tmp_path / "run", failed=[check])
+    live = doctor.Live(tmp_path / "run", failed=[failed("dead_units")])
     train.train(recipe(), out=tmp_path / "run", observers=[live])
     (found,) = doctor.diagnose(tmp_path / "run")
     assert found.finding == "dead_units" and found.remedy == "start biases at 0"

@@ -30,8 +30,9 @@ def not_finite(story: Story) -> Finding | None:
     at, layer = story.failure.get("at", 0), str(story.failure.get("layer", ""))
     rate = float(story.rates[-1]) if len(story.rates) else story.recipe.optimiser.rate
     finite = story.losses[np.isfinite(story.losses)]
-    risen = float(finite[-20:].max() / finite[0]) if len(finite) else math.inf
-    sudden = len(finite) >= _STEPS and risen < 1.5 and max(story.update_ratio() or 0, 0) < _THROWN
+    risen = float(finite[-20:].max() / max(finite[0], 1e-12)) if len(finite) else 0.0
+    calm = risen < 1.5 and (story.update_ratio() or 0.0) < _THROWN
+    sudden = len(finite) >= _STEPS and calm
     return Finding(
         finding="not_finite",
         confidence=1.0,

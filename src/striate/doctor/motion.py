@@ -55,8 +55,9 @@ def features_alike(story: Story) -> Finding | None:
     alike = [
         name
         for name, each in (story.probes[-1]["weights"].items() if len(story.probes) > 1 else ())
-        if each.get("apart") is not None and each["apart"] <= _ALIKE * (each["size"] or 0.0)
-        if _features(story, name) > 1
+        if each.get("apart") is not None
+        and each["apart"] <= _ALIKE * (each["size"] or 0.0)
+        and _features(story, name) > 1
     ]
     if not alike:
         return None
