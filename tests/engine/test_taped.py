@@ -74,3 +74,50 @@ def test_between_other_batches_threads_and_copies(threads: int) -> None:
     finally:
         torch.set_num_threads(before)
     assert not wrong
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "squeezenet1_1", "resnet18"])
+def test_images_may_lie_anywhere(name: str) -> None:
+    """A tape is told where the images are: other addresses, orders, slices, signs only noted."""
+    net = shaken(small(name))
+    images = torch.randn(2, *net.network.input_shape)
+    fast = ours(net, images)
+    expected = fast(images).clone()
+    wide = torch.zeros(4, images.shape[1] + 1, *images.shape[2:])
+    wide[1:3, 1:] = images
+    complex_ones = torch.complex(torch.zeros_like(images), -images).conj()
+    placed = {
+        "where it was": images,
+        "elsewhere": images.clone(),
+        "channels last": images.clone().contiguous(memory_format=torch.channels_last),
+        "a slice": wide[1:3, 1:],
+        "a sign that is noted": complex_ones.imag,
+    }
+    assert placed["a sign that is noted"].is_neg()
+    for _ in range(4):
+        for how, each in placed.items():
+            before = each.clone()
+            assert torch.equal(fast(each), expected), how
+            assert torch.equal(each, before), how
+        images = images.clone()  # the old ones' memory is somebody else's now
+        placed["where it was"].fill_(torch.nan)
+        placed["where it was"] = images
+    (script, *_) = fast._idle[0].scripts.values()
+    assert [type(each) for each in script] == [Taped]
+
+
+def test_one_image_given_twice() -> None:
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right = (torch.nn.Conv2d(3, 16, 3, padding=1) for _ in range(2))
+
+        def forward(self, left: Tensor, right: Tensor) -> Tensor:
+            return torch.relu(self.left(left)) + self.right(right)
+
+    module = Two().eval()
+    x, y = torch.randn(1, 3, 16, 16), torch.randn(1, 3, 16, 16)
+    fast = accelerate(module, (x, y), plan={"left": "packed", "right": "packed"})
+    with torch.no_grad():
+        for left, right in [(x, x), (x, x), (x, y), (y, x), (x, x), (y, x), (x, y)] * 2:
+            assert torch.allclose(fast(left, right), module(left, right), atol=1e-5)

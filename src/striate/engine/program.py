@@ -27,8 +27,9 @@ from striate.engine.shared import Shared
 from striate.engine.source import Origin
 from striate.engine.workspace import MANY, Script, Step, Taped, Workspace
 from striate.errors import UsageError, WeightsError
+from striate.ops.images import as_it_lies
 from striate.ops.native import Call
-from striate.ops.tape import Tape, recording
+from striate.ops.tape import Tape, follows, recording
 
 
 class Program(nn.Module):
@@ -109,19 +110,20 @@ class Program(nn.Module):
         values: list[Tensor | None] = [None] * self._values
         for index, (each, like) in enumerate(zip(inputs, self.network.inputs, strict=True)):
             image = len(like.shape) == 3 and index not in self._as_they_come
-            values[index] = channels_last(each) if image else each
+            values[index] = channels_last(as_it_lies(each)) if image else as_it_lies(each)
         views, scripts = workspace.views(batch, self._places), workspace.scripts
-        key = batch, threading.get_ident(), torch.get_num_threads()
+        lie = tuple(each.stride() for each in values[: len(inputs)] if each is not None)
+        key = batch, lie, threading.get_ident(), torch.get_num_threads()
         if key not in scripts:  # the first call makes what stays
             if len(scripts) > MANY:
                 scripts.clear()
             scripts[key] = self._steps
         elif scripts[key] is self._steps:
-            scripts[key] = _noted(self._steps, values, views)
+            scripts[key] = _noted(self._steps, values, views, len(inputs))
             return self._answers_of(values)
         for step in scripts[key]:
             if isinstance(step, Taped):
-                step.tape()
+                step.tape(*(_address(values[index]) for index in step.reads))
                 for index, value in step.gives:
                     values[index] = value
             else:
@@ -232,17 +234,23 @@ def _do(step: Step, values: list[Tensor | None], views: dict[Place, Tensor]) -> 
 
 
 def _noted(
-    steps: Sequence[Step], values: list[Tensor | None], views: dict[Place, Tensor]
+    steps: Sequence[Step], values: list[Tensor | None], views: dict[Place, Tensor], inputs: int
 ) -> Script:
-    """Make all steps, and return how to make them again: those from place to place as one."""
+    """Make all steps, and return how to make them again: those into places of ours as one.
+
+    They read what is in such places, or the network's inputs, wherever these are.
+    """
     script: list[Step | Taped] = []
     calls: list[Call] = []
     gives: list[tuple[int, Tensor]] = []
+    given = {index: value for index, value in enumerate(values[:inputs]) if value is not None}
+    addresses = [value.data_ptr() for value in given.values()]
     placed: set[int] = set()
 
     def close() -> None:
         if gives:
-            script.append(Taped(Tape(calls), list(gives)))
+            tape = Tape(calls, moving=addresses)
+            script.append(Taped(tape, tuple(given), list(gives)))
             calls.clear()
             gives.clear()
 
@@ -253,7 +261,10 @@ def _noted(
             close()
             script.append(step)
         else:
-            if made.whole and placed.issuperset(step.reads):
+            moving = [given[index] for index in step.reads if index in given]
+            apart = len(set(addresses)) == len(addresses) or not moving
+            steady = apart and all(follows(made.calls, each) for each in moving)
+            if made.whole and steady and placed.union(given).issuperset(step.reads):
                 calls += made.calls
                 gives.append((step.gives, out))
             else:
@@ -264,6 +275,10 @@ def _noted(
             values[index] = None
     close()
     return script
+
+
+def _address(value: Tensor | None) -> int:
+    return 0 if value is None else value.data_ptr()  # no step reads it any more
 
 
 def _compute(kernel: Kernel | None, read: list[Tensor], out: Tensor | None, over: bool) -> Tensor:

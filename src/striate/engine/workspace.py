@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -43,10 +43,12 @@ class Taped(NamedTuple):
 
     Args:
         tape: their kernels' calls.
+        reads: indices of the network's inputs, whose addresses the tape is told.
         gives: their values, by index.
     """
 
     tape: Tape
+    reads: tuple[int, ...]
     gives: list[tuple[int, Tensor]]
 
 
@@ -57,14 +59,15 @@ class Workspace:
     """The memory of one call at a time, for so many images.
 
     Attributes:
-        scripts: what a call does, by the images, the thread that makes it and the threads at work.
+        scripts: what a call does, by the number of images and how they lie, the thread that makes
+            it and the threads at work.
     """
 
     def __init__(self, sizes: list[int], batch: int, like: Tensor) -> None:
         self.batch = batch
         self._buffers = [like.new_empty(size * batch) for size in sizes]
         self._views: dict[int, dict[Place, Tensor]] = {}
-        self.scripts: dict[tuple[int, int, int], Script] = {}
+        self.scripts: dict[Hashable, Script] = {}
 
     def views(self, batch: int, places: list[Place]) -> dict[Place, Tensor]:
         """Return each place as a tensor of so many images, channels last."""

@@ -18,7 +18,7 @@ Example:
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 _AWAKE = 10_000  # looks at what is waited for before a thread gives way to others
@@ -276,6 +276,25 @@ class Function:
         """Copy one float."""
         value = self.emit(f"load float, ptr {self._pointer(at)}, align 4")
         self._lines.append(f"store float {value}, ptr {self._pointer(into)}, align 4")
+
+    def interleaved(self, values: Sequence[Lanes]) -> list[Lanes]:
+        """Return vectors side by side that hold the first lane of each, then the second, ..."""
+        several, found = len(values), []
+        for begun in range(0, several * self.lanes, self.lanes):
+            where = [divmod(begun + lane, several) for lane in range(self.lanes)]
+            mixed = values[0]
+            for number in range(1, several):
+                chosen = [
+                    self.lanes + source if which == number else (lane if number > 1 else source)
+                    for lane, (source, which) in enumerate(where)
+                ]
+                mask = ", ".join(f"i32 {each}" for each in chosen)
+                two = f"{self.vector} {mixed.name}, {self.vector} {values[number].name}"
+                mixed = Lanes(
+                    self, self.emit(f"shufflevector {two}, <{self.lanes} x i32> <{mask}>")
+                )
+            found.append(mixed)
+        return found
 
     def spread(self, at: Word) -> Lanes:
         """Read one float into all lanes."""

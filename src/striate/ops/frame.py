@@ -53,10 +53,19 @@ def frame(lanes: int) -> Function:
             code.store_part(code.constant(0.0), into + index * 4, mask)
         source = code.image + number // code.out_height * code.image_step + y * code.row_step
         into = into + code.left * code.channels * 4
-        with code.when(y.within(code.height)), code.loop(code.channels) as channel:
-            begun, end = source + channel * code.channel_step, into + channel * 4
-            with code.loop(code.width) as x:
-                code.move(begun + x * code.pixel_step, end + x * code.channels * 4)
+        with code.when(y.within(code.height)):
+            planes = (code.pixel_step - 4).within(1)
+            three = (code.channels - 3).within(1)
+            whole = (code.width - code.width % lanes).where(planes, 0).where(three, 0)
+            with code.loop(whole, lanes) as x:
+                at = source + x * 4
+                colours = [code.load(at + code.channel_step * colour) for colour in range(3)]
+                for place, mixed in enumerate(code.interleaved(colours)):
+                    code.store(mixed, into + (x * 3 + place * lanes) * 4)
+            with code.loop(code.channels) as channel:
+                begun, end = source + channel * code.channel_step, into + channel * 4
+                with code.loop(code.width, 1, whole) as x:
+                    code.move(begun + x * code.pixel_step, end + x * code.channels * 4)
     return code
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.ops import native
@@ -72,14 +73,18 @@ def recording() -> Iterator[Recording]:
 class Tape:
     """Calls that can be made again, by the thread that made them and with as many threads.
 
-    Images and filters have to stay where they were; memory to work in is held.
+    Images and filters have to stay where they were, but for those that move; memory to work in is
+    held.
 
     Args:
         calls: in order.
         owner: what holds the images and filters, where nobody else may.
+        moving: addresses, as the calls were made, of what lies elsewhere each time.
     """
 
-    def __init__(self, calls: Sequence[Call], owner: object = None) -> None:
+    def __init__(
+        self, calls: Sequence[Call], owner: object = None, moving: Sequence[int] = ()
+    ) -> None:
         self._held = list(scratch.kept.values()), [each.table for each in calls], owner
         self.pieces = max((each.pieces for each in calls), default=0)
         starts, words = [], [word for each in calls for word in each.words]
@@ -92,12 +97,28 @@ class Tape:
         places = ((c.address, self._address + 8 * at) for c, at in zip(calls, starts, strict=True))
         self._memory[:] = [len(calls), *chain(*places), *words]
         self._fresh = bytes(self._memory)
+        self._moving = [
+            (begun + place, moving.index(word))
+            for begun, each in zip(starts, calls, strict=True)
+            for place, word in enumerate(each.words)
+            if word in moving
+        ]
 
-    def __call__(self) -> None:
-        """Make the calls."""
+    def __call__(self, *addresses: int) -> None:
+        """Make the calls, on what lies at these addresses now."""
         if self.pieces:
             ctypes.memmove(self._address, self._fresh, len(self._fresh))
+            for place, which in self._moving:
+                self._memory[place] = addresses[which]
             team(_player(), self._address, self.pieces)
+
+
+def follows(calls: Sequence[Call], x: Tensor) -> bool:
+    """Say whether calls can be made again where x lies elsewhere: all they know is its start."""
+    begun = x.data_ptr()
+    inside = range(begun, begun + x.untyped_storage().nbytes())
+    known = {word for each in calls for word in each.words if word in inside}
+    return begun > 0 and known == {begun}
 
 
 def taped(run: Callable[[], Any]) -> Callable[[], Any]:
