@@ -13,6 +13,7 @@ from striate import design, zoo
 from striate.design import Network, Sketch
 from striate.design.notation import parse, to_notation
 from striate.design.notation.write import spell
+from striate.design.pointwise import Noise
 from striate.errors import DesignError, NotationError
 from striate.records import kinds
 
@@ -138,6 +139,23 @@ def test_sizes_of_every_kind() -> None:
     assert isinstance(tanh, design.Tanh) and tanh.outer == 1.7159
 
 
+@pytest.mark.parametrize(
+    ("text", "form", "amount"),
+    [
+        ("plain dropout(0.3)", "plain", 0.3),
+        ("plain drop-out", "plain", 0.5),
+        ("gaussian dropout (40%)", "gaussian", 0.4),
+        ("multiplicative gaussian noise(0.2)", "gaussian", 0.2),
+        ("GAUSSIAN NOISE(1e-2)", "additive", 0.01),
+        ("additive gaussian noise(3)", "additive", 3.0),
+    ],
+)
+def test_dropout_in_its_other_forms(text: str, form: str, amount: float) -> None:
+    layer, *_ = parse(f"input 8x8 {text} FC-10").layers
+    assert isinstance(layer, Noise) and (layer.form, layer.amount) == (form, amount)
+    assert layer.name == ("noise1" if form == "additive" else "drop1")
+
+
 # -- what is left out ------------------------------------------------------------------------------
 
 
@@ -159,6 +177,7 @@ def notes(text: str) -> str:
         ("input 8x8 FC relu FC-10", "fc1: no width written: 128"),
         ("input 8x8 FC-20 FC", "fc2: no number of classes written: 10"),
         ("input 8x8 dropout", "drop1: no probability written: 0.5"),
+        ("input 8x8 gaussian dropout", "drop1: no probability written: 0.5"),
         ("input 8x8 LRN", "norm1: no constants written"),
         ("input 8x8 leakyrelu", "relu1: no slope written"),
         ("input 8x8 FC-20 relu softmax", "fc2: soft-max with no fully connected layer before it"),
@@ -266,7 +285,8 @@ def test_the_kinds_that_notation_has_words_for() -> None:
     other = spell.dispatch(design.Layer)
     known = {tag for tag, kind in kinds(design.Layer).items() if spell.dispatch(kind) is not other}
     assert known == set(
-        "conv linear max_pool avg_pool adaptive_avg_pool adaptive_max_pool dropout lrn batch_norm "
+        "conv linear max_pool avg_pool adaptive_avg_pool adaptive_max_pool dropout noise lrn "
+        "batch_norm "
         "relu relu6 leaky_relu tanh sigmoid gelu silu softmax flatten pad".split()
     )
 
@@ -281,6 +301,12 @@ PART = st.one_of(
     st.builds("{}: conv-{}".format, st.sampled_from(["conv7", "a", "a.b", "fc2"]), NUMBER),
     st.sampled_from(["conv", "pool", "POOL?", "relu", "BN", "LRN", "dropout", "tanh", "gap"]),
     st.sampled_from(["FC", "FC-7", "dense", "flatten", "soft-max", "no-relu", "leakyrelu(0.2)"]),
+    st.sampled_from(["plain dropout", "gaussian-dropout", "additive noise(2)", "Gaussian Dropout"]),
+    st.builds(
+        "{}({!r})".format,
+        st.sampled_from(["dropout", "plain dropout", "gaussian dropout", "gaussian noise"]),
+        st.floats(0, 1, exclude_max=True),
+    ),
 )
 GROUP = st.builds("({})*{}".format, st.lists(PART, min_size=1, max_size=3).map("-".join), NUMBER)
 
@@ -324,6 +350,11 @@ def test_round_trip_of_anything_that_reads(parts: list[str], size: int) -> None:
         ("CONV12..2: 8 3x3 filters", 12, "expected a range such as 2..12"),
         ("dropout(1)", 8, "a probability below 1"),
         ("dropout(a)", 9, "expected a layer"),
+        ("plain dropout(1)", 14, "a probability below 1"),
+        ("gaussian noise", 1, r"deviation, for example gaussian noise\(0.1\)"),
+        ("gaussian noise(-1)", 1, "noise1: expected 0 <= amount < inf, received amount=-1"),
+        ("gaussian noise(1e999)", 1, "expected 0 <= amount < inf"),
+        ("gaussian noise(10%)", 15, "expected numbers, not per cent"),
         ("LRN(5)", 1, r"expected LRN\(size, alpha, beta, k\)"),
         ("LRN(5, 1, 1, -.-)", 18, "expected numbers"),
         ("zeropad", 8, "expected how many pixels"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 from striate.design.init import Constant, Init
@@ -76,9 +77,9 @@ class Noise(Layer, frozen=True, kw_only=True):
     amount: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.amount < 0.0 or (self.form != "additive" and self.amount >= 1.0):
-            most = "" if self.form == "additive" else " < 1"
-            raise self.refuse(f"expected 0 <= amount{most}, received amount={self.amount}")
+        most = math.inf if self.form == "additive" else 1.0
+        if not 0.0 <= self.amount < most:
+            raise self.refuse(f"expected 0 <= amount < {most:g}, received amount={self.amount}")
 
 
 class BatchNorm(Layer, frozen=True, kw_only=True):

@@ -25,7 +25,9 @@ Grammar (`[ ]` optional, `{ }` any number of times, `|` or; spaces never matter 
               | "gap" | "gmp"                                       global average, global max
               | "FC" [ "-" ] [ FEATURES ] [ "b0" ]                  also dense, linear
               | "relu" | "relu6" | "leakyrelu(SLOPE)" | "tanh[(OUTER, INNER)]" | "sigmoid" | "gelu"
-              | "silu" | "soft-max" | "BN" | "LRN[(SIZE, ALPHA, BETA, K)]" | "dropout[(P)]"
+              | "silu" | "soft-max" | "BN" | "LRN[(SIZE, ALPHA, BETA, K)]"
+              | "dropout[(P)]" | "plain dropout[(P)]" | "gaussian dropout[(P)]"
+              | "gaussian noise(DEVIATION)"
               | "flatten" | "zeropad"PAD
     WINDOW, STRIDE, DILATION, SIZE = NUMBER [ "x" NUMBER ]          one number is square
     PAD       = "same" | "valid" | "full" | ends [ "x" ends ]       ends = NUMBER [ ":" NUMBER ]

@@ -11,13 +11,13 @@ from striate.design.layer import Layer, Shape
 from striate.design.linear import Conv, Linear, by
 from striate.design.network import Input, Network, Output
 from striate.design.notation.items import MOST_LAYERS, Item, Sizes
-from striate.design.notation.parse import NAMES
 from striate.design.notation.rules import (
     ACTIVATIONS,
     DEFAULT_CLASSES,
     DEFAULT_INPUT,
     HIDDEN,
     KERNEL,
+    NOISES,
     RULES,
     WEIGHTED,
     WINDOW,
@@ -27,12 +27,14 @@ from striate.design.notation.rules import (
     lacks_classifier,
     padding_of,
 )
+from striate.design.notation.words import NAMES
 from striate.design.pointing import Text
 from striate.design.pointwise import (
     LRN,
     BatchNorm,
     Dropout,
     LeakyReLU,
+    Noise,
     ReLU,
     Softmax,
     Tanh,
@@ -289,10 +291,8 @@ class Builder:
             self.pools += 1
             pool = AdaptiveAvgPool if item.kind == "global_avg" else AdaptiveMaxPool
             return self._make(pool, item, base, size=(1, 1))
-        if item.kind == "dropout":
-            if "p" not in values:
-                self._rule("p")
-            return self._make(Dropout, item, base, p=values.get("p", 0.5))
+        if item.kind == "dropout" or item.kind in NOISES:
+            return self._dropping(item, base)
         if item.kind == "lrn":
             return self._make(LRN, item, base, **self._lrn(item, constants))
         if item.kind == "leaky_relu":
@@ -308,6 +308,21 @@ class Builder:
         plain: dict[str, type[Layer]] = {"batch_norm": BatchNorm, "flatten": Flatten}
         plain |= {"softmax": Softmax, **ACTIVATIONS}
         return self._make(plain[item.kind], item, base)
+
+    def _dropping(self, item: Item, base: str) -> Layer:
+        """Make a form of dropout; an additive noise has no usual deviation, so it is written."""
+        values: dict[str, Any] = item.values
+        additive = item.kind == "gaussian_noise"
+        if additive and len(values.get("constants", ())) != 1:
+            raise self.text.error(
+                item.position, "expected the noise's deviation, for example gaussian noise(0.1)."
+            )
+        if not additive and "p" not in values:
+            self._rule("p")
+        amount = values["constants"][0] if additive else values.get("p", 0.5)
+        if item.kind == "dropout":
+            return self._make(Dropout, item, base, p=amount)
+        return self._make(Noise, item, base, form=NOISES[item.kind], amount=amount)
 
     def _lrn(self, item: Item, constants: Sequence[float] | None) -> dict[str, float]:
         if constants is None:

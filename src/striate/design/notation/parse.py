@@ -19,23 +19,11 @@ from striate.design.pointing import Text
 from striate.errors import NotationError
 from striate.records import nearest
 
-# A label of these words with a number is the layer's name: `MAX POOL1` is pool1.
-NAMES = {
-    "conv": "conv",
-    "fc": "fc",
-    "max_pool": "pool",
-    "avg_pool": "pool",
-    "global_avg": "pool",
-    "global_max": "pool",
-    "lrn": "norm",
-    "batch_norm": "bn",
-    "dropout": "drop",
-    "leaky_relu": "relu",
-    "relu6": "relu",
-}
 _PROSE_SIZES = {"slash": ["stride"], "more features": ["features"]}
 _MOST_LABEL = 100  # characters
 _WINDOWED = ("conv", "max_pool", "avg_pool")
+_DROPOUTS = ("dropout", "plain_dropout", "gaussian_dropout")
+_SIZED = (*_WINDOWED, *_DROPOUTS, "fc", "gaussian_noise", "pad", "input")  # by a number on the word
 
 
 def items_of(text: Text) -> list[Item]:
@@ -192,7 +180,7 @@ class _Parser:
         self.ended()
         made = Item(kind, start if label else position, values, label, volume, optional)
         if indices:
-            base = NAMES.get(kind, kind)
+            base = words.NAMES.get(kind, kind)
             return [made._replace(name=label or f"{base}{index}") for index in indices]
         return self.repeated([made], words.REPEAT_ITEM)
 
@@ -219,7 +207,7 @@ class _Parser:
         named = words.WORD.fullmatch(label.rstrip("0123456789"))
         number = label[len(label.rstrip("0123456789")) :]
         if named and number and label.isupper():
-            return f"{NAMES.get(str(named.lastgroup), named.lastgroup)}{number}"
+            return f"{words.NAMES.get(str(named.lastgroup), named.lastgroup)}{number}"
         return label
 
     def word(self) -> str:
@@ -237,7 +225,7 @@ class _Parser:
     def index(self, kind: str) -> list[int]:
         """Return the numbers that name a layer: 6 of `FC6: 4096 neurons`, 2 to 12 of `2..12:`."""
         found = self.take(words.INDEX) or self.take(words.INDEX_OF_PROSE)
-        if found is None and kind not in (*_WINDOWED, "fc", "dropout", "pad", "input"):
+        if found is None and kind not in _SIZED:
             found = self.take(words.INDEX_PLAIN)
         if found is None:
             return []
@@ -258,7 +246,8 @@ class _Parser:
             "lrn": self.constants,
             "tanh": self.constants,
             "leaky_relu": self.constants,
-            "dropout": self.probability,
+            "gaussian_noise": self.constants,
+            **dict.fromkeys(_DROPOUTS, self.probability),
         }
         if kind in readers:
             readers[kind](values)
@@ -360,9 +349,11 @@ class _Parser:
 
     def constants(self, values: dict[str, Value]) -> None:
         self.take(words.DESCRIPTION)
-        found = self.take(words.NUMBERS)
+        start, found = self.at, self.take(words.NUMBERS)
         if found is None:
             return
+        if found[2]:
+            raise self.error("expected numbers, not per cent.", start)
         try:
             values["constants"] = tuple(float(each) for each in found[1].split(","))
         except ValueError:

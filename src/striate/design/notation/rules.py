@@ -48,6 +48,8 @@ ACTIVATIONS: dict[str, type[Layer]] = {
     "gelu": GELU,
     "silu": SiLU,
 }
+# The other forms of dropout, and what a design.Noise calls them.
+NOISES = {"plain_dropout": "plain", "gaussian_dropout": "gaussian", "gaussian_noise": "additive"}
 WEIGHTED = ("conv", "fc", "classifier")
 
 
@@ -81,7 +83,7 @@ def gives_scores(items: Sequence[Item]) -> bool:
 def lacks_classifier(items: Sequence[Item]) -> bool:
     """Tell whether the last layers are a fully connected one of no written width, activated."""
     behind = list(items)
-    while behind and behind[-1].kind in (*ACTIVATIONS, "dropout"):
+    while behind and behind[-1].kind in (*ACTIVATIONS, *NOISES, "dropout"):
         behind.pop()
     active = any(item.kind in ACTIVATIONS for item in items[len(behind) :])
     last = behind[-1] if behind else None

@@ -24,11 +24,32 @@ _SPELLINGS = {
     "silu": r"silu|swish",
     "batch_norm": r"batch[ -]?norm(?:ali[sz]ation)?|bn",
     "lrn": r"lrn|(?:local )?(?:response )?norm(?:ali[sz]ation)?(?: layer)?",
+    "plain_dropout": r"plain[ -]drop-?out",
+    "gaussian_dropout": r"(?:multiplicative[ -])?gaussian[ -]drop-?out"
+    r"|multiplicative[ -](?:gaussian[ -])?noise",
+    "gaussian_noise": r"(?:additive[ -])?gaussian[ -]noise|additive[ -]noise",
     "dropout": r"drop-?out",
     "flatten": r"flatten",
     "pad": r"zero-?pad(?:ding)?",
     "input": r"input",
     "no_relu": r"no-relu",
+}
+# A label of these words with a number is the layer's name: `MAX POOL1` is pool1.
+NAMES = {
+    "conv": "conv",
+    "fc": "fc",
+    "max_pool": "pool",
+    "avg_pool": "pool",
+    "global_avg": "pool",
+    "global_max": "pool",
+    "lrn": "norm",
+    "batch_norm": "bn",
+    "dropout": "drop",
+    "plain_dropout": "drop",
+    "gaussian_dropout": "drop",
+    "gaussian_noise": "noise",
+    "leaky_relu": "relu",
+    "relu6": "relu",
 }
 WORD = re.compile(
     "(?:" + "|".join(f"(?P<{kind}>{spelled})" for kind, spelled in _SPELLINGS.items()) + ")"
@@ -37,7 +58,7 @@ WORD = re.compile(
 )
 KNOWN = (
     "conv3-64", "maxpool", "avgpool", "gap", "FC-4096", "relu", "tanh", "sigmoid", "LRN", "BN",
-    "dropout", "flatten", "soft-max", "input", "zeropad",
+    "dropout", "flatten", "soft-max", "input", "zeropad", "gaussian dropout", "gaussian noise",
 )  # fmt: skip
 
 _X = r"\s*[x\u00d7]\s*"

@@ -28,6 +28,7 @@ from striate.design.pointwise import (
     BatchNorm,
     Dropout,
     LeakyReLU,
+    Noise,
     ReLU,
     ReLU6,
     Sigmoid,
@@ -94,7 +95,9 @@ def to_notation(network: Network, *, names: bool = True) -> str:
             not faithful and _skeleton(read, named) == _skeleton(network, named)
         ):
             return written
-    raise DesignError(f"{network.name}: notation cannot express this chain.")
+    raise DesignError(
+        f"{network.name}: notation cannot express this chain; its record as JSON keeps all of it."
+    )
 
 
 def _check_chain(network: Network) -> None:
@@ -160,6 +163,8 @@ def _implied(network: Network, layer: Flatten, after: Layer | None) -> bool:
 
 def _base(layer: Layer) -> str:
     """Return what the names of a kind begin with."""
+    if isinstance(layer, Noise) and layer.form == "additive":
+        return "noise"
     if isinstance(layer, Pool | AdaptivePool):
         return "pool"
     bases: dict[type[Layer], str] = {
@@ -168,6 +173,7 @@ def _base(layer: Layer) -> str:
         LRN: "norm",
         BatchNorm: "bn",
         Dropout: "drop",
+        Noise: "drop",
         LeakyReLU: "relu",
         ReLU6: "relu",
     }
@@ -264,6 +270,14 @@ def _(layer: AdaptivePool, context: Context) -> str:
 @spell.register
 def _(layer: Dropout, context: Context) -> str:
     return "dropout" if context.omits("p", layer.p == 0.5) else f"dropout({layer.p!r})"
+
+
+@spell.register
+def _(layer: Noise, context: Context) -> str:
+    if layer.form == "additive":
+        return f"gaussian noise({layer.amount!r})"
+    word = f"{layer.form} dropout"
+    return word if context.omits("p", layer.amount == 0.5) else f"{word}({layer.amount!r})"
 
 
 @spell.register
