@@ -36,14 +36,36 @@ def test_notation_takes_classes_and_input() -> None:
     assert written.classes == 7  # the number of classes is the data's, as for a registered name
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("conv3-8 FC-12", "written for 12 classes (fc1); it is given 7, as many as the data has."),
+        ("conv3-8 maxpool conv1-12 gap", "written for 12 classes (conv2); it is given 7"),
+        ("FC-12 relu FC-7", None),
+        ("FC-12 FC", None),
+        ("FC-12 relu softmax", None),
+        ("FC-7", None),
+        ("lenet", None),
+        ("mlp(hidden=(30, 20))", None),
+    ],
+)
+def test_another_number_of_classes_is_said(spec: str, said: str | None) -> None:
+    network = zoo.read(spec, classes=7, input=(1, 32, 32))
+    assert network.classes == 7
+    sentence = zoo.other_classes(network)
+    assert sentence == "" if said is None else said in sentence
+
+
 @pytest.mark.parametrize("name", ["net.prototxt", "net.txt", "net"])
 def test_a_prototxt_by_its_name_or_what_is_in_it(folder: Path, name: str) -> None:
     known = zoo.network("lenet")
     Path(name).write_text(to_prototxt(known))
     assert zoo.read(name) == known
-    assert zoo.read(str(folder / name), classes=7, input=(1, 40, 40)) == zoo.network(
-        "lenet", classes=7, input=(1, 40, 40)
-    )
+    other = zoo.read(str(folder / name), classes=7, input=(1, 40, 40))
+    last = other.layers[-1]
+    assert last.note.endswith("written for 10 classes, given 7")
+    before = (*other.layers[:-1], last.replace(note=known.layers[-1].note))
+    assert other.replace(layers=before) == zoo.network("lenet", classes=7, input=(1, 40, 40))
 
 
 def test_a_lone_layer_is_read_with_an_input(folder: Path) -> None:

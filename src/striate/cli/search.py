@@ -104,7 +104,7 @@ def search(  # long by its options
     --net "convnet(widths=({w},64),depths=(1,{d}))" --space w=8..64 --space d=0..3
 
     The same command with the same --out, or --resume FOLDER, goes on after a kill, and takes part
-    while others search. Needs Optuna: pip install 'striate[search]'.
+    while others search. Needs Optuna: pip install "striate[search]".
     """
     from striate import search as room
 
@@ -154,6 +154,7 @@ def _opening(data: str, folder: Path, plan: Plan, problem: Problem, asked: Seque
     said = ", ".join(f"{each.key} {each.spelled()}" for each in space.parameters)
     parts = [f"{data}, {problem.base.network.name}: into {folder}", f"Searched: {said}."]
     parts += [] if asked else [f"Not searched: {each}" for each in problem.without()]
+    parts += [f"Note: {each}" for each in problem.refitted(space)]
     if plan.grid is not None:
         parts.append(
             f"A grid of {plan.grid} values a range tries {plan.grid} of the one that matters; at "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from striate import progress, zoo
 from striate.data import Dataset
 from striate.errors import UsageError
 from striate.ops import choose_device
@@ -57,6 +58,8 @@ def make(
     function = get(choose(facts, network) if name == "auto" else name)
     gpu = choose_device(device).type == "cuda"
     recipe = function(facts, Wish(network=network, size=size, gpu=gpu)).replace(device=device)
+    if said := zoo.other_classes(recipe.network):
+        progress.say(f"Note: {said}")
     return apply(_fitted(recipe), settings)
 
 
@@ -96,7 +99,7 @@ def _file(name: str) -> Path | None:
         return path / "recipe.json"
     if path.suffix == ".json" or path.is_file():
         if not path.is_file():
-            raise UsageError(f"There is no recipe {name}.")
+            raise UsageError(f"There is no file {name}; expected the recipe.json of a run.")
         return path
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -126,6 +127,17 @@ class Problem:
         """Say why width or depth are not searched where nothing is said."""
         asked = {key: self._refusal(key, 1) for key in (WIDTH, DEPTH)}
         return tuple(f"{key}, since {said}" for key, said in asked.items() if said)
+
+    def refitted(self, space: Space) -> tuple[str, ...]:
+        """Say which networks to choose from were written for another number of classes."""
+        said = []
+        for each in space.parameters:
+            options = each.options if isinstance(each, Options) and each.key == NET else ()
+            for option in map(str, options):
+                with suppress(StriateError):  # what cannot be read is a failed run, with its reason
+                    other = zoo.other_classes(_read_network(option, self.base.network))
+                    said += [f"{option}: {other}"] if other else []
+        return tuple(said)
 
     # --
 

@@ -25,7 +25,7 @@ from striate.zoo import (
     zfnet,
 )
 from striate.zoo.declared import Accuracy, Figure
-from striate.zoo.read import read
+from striate.zoo.read import other_classes, read
 from striate.zoo.registry import Entry, entry, knobs, names, network, notes, register
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "neocognitron",
     "network",
     "notes",
+    "other_classes",
     "read",
     "register",
     "resnet",

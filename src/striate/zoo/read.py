@@ -11,7 +11,8 @@ In this order, so that a command means the same in every folder:
 4. paper notation, whose first word is a layer: `conv3-64 maxpool FC-10`, `[(CONV-RELU)*2-POOL]*3`;
 5. anything else is unknown; the answer has the nearest registered names.
 
-A number of classes and an input size are applied to all of them, as for registered names.
+A number of classes and an input size are applied to all of them, as for registered names. Where
+notation, a file or a run says another number, the last layer's note says so (`other_classes`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import re
 from pathlib import Path
 
 from striate.design import Network
+from striate.design.edits import classifiers
 from striate.design.question import is_question
 from striate.errors import DesignError, NotationError, RunError, UnknownName
 from striate.records import from_json, nearest
@@ -32,6 +34,7 @@ _ACCEPTED = (
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*(\(.*\))?\s*", re.DOTALL)
 _ONE_WORD = re.compile(r"\s*[\w.+-]+\s*(\([^)]*=.*\))?\s*", re.DOTALL)
 _LIKE_A_PATH = re.compile(r"(\.{1,2}[/\\]|[/~]).*|[^\n]*\.(prototxt|json|txt|pt)", re.DOTALL)
+_WRITTEN_FOR = re.compile(r"written for (\d+) classes, given (\d+)")
 _MOST_BYTES = 64 * 2**20
 
 
@@ -137,5 +140,35 @@ def _notation(
 def _applied(network: Network, classes: int | None, shape: tuple[int, ...] | None) -> Network:
     """Give a network the number of classes and the input of the data."""
     if classes is not None and network.classes != classes:
-        network, _ = network.with_classes(classes)
+        network = _refitted(network, classes)
     return network if shape is None else network.with_input(shape)
+
+
+def _refitted(network: Network, classes: int) -> Network:
+    """Return a network for another number of classes than it was written for, and note that."""
+    said = f"written for {network.classes} classes, given {classes}"
+    changed, last = network.with_classes(classes)[0], classifiers(network)
+    layers = tuple(
+        each.replace(note=f"{each.note}; {said}" if each.note else said)
+        if each.name in last
+        else each
+        for each in changed.layers
+    )
+    return changed.replace(layers=layers)
+
+
+def other_classes(network: Network) -> str:
+    """Return, as a sentence, that a network read was written for other classes; "" if it was not.
+
+    Example:
+        >>> other_classes(read("conv3-8 FC-12", classes=10))
+        'The network was written for 12 classes (fc1); it is given 10, as many as the data has.'
+    """
+    for layer in network.layers:
+        if found := _WRITTEN_FOR.findall(layer.note):
+            before, now = found[-1]
+            return (
+                f"The network was written for {before} classes ({layer.name}); it is given {now}, "
+                "as many as the data has."
+            )
+    return ""
