@@ -21,6 +21,7 @@ from PIL import Image
 from striate import draw
 from striate.draw.axes import Panel, linear_axis, logarithmic_axis
 from striate.draw.figure import Figure, _lettering, text_width
+from striate.draw.learning_curve import _accuracy_range
 from striate.errors import UsageError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -93,6 +94,27 @@ def test_the_chosen_weights_need_not_be_the_most_accurate() -> None:
     lines = history(12)
     lines[20]["best"] = lines[20 * 4 + 3]["best"] = True  # epochs 1 and 4
     assert "chosen: 87.82% after 4 epochs" in texts(draw.learning_curve(lines))
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "least", "most"),
+    [
+        ([0.098, 0.106, 0.101, 0.103], 0.0, 0.15),  # guessing: no trend is made of it
+        ([0.612, 0.604, 0.618], 0.4, 0.7),
+        ([0.97, 0.9941, 0.9943, 0.9946, 0.9944] + [0.9945] * 7, 0.98, 1.0),
+        ([0.0, 0.0], 0.0, 1.0),
+        ([1.0], 0.98, 1.0),
+    ],
+)
+def test_the_axis_of_accuracy_is_as_wide_as_the_errors_ask(
+    accuracies: list[float], least: float, most: float
+) -> None:
+    points = [(float(k), each) for k, each in enumerate(accuracies, 1)]
+    axis = linear_axis(*_accuracy_range(points, 0))
+    assert least - 1e-9 <= axis.low < axis.high <= most + 1e-9
+    assert axis.low <= accuracies[-1] <= axis.high
+    low = _accuracy_range(points, 1.0)[0]
+    assert low <= accuracies[0]  # where the first was chosen, its mark lies on the axis
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 2, 80])

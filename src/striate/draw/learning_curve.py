@@ -74,7 +74,7 @@ def _draw_loss(
 def _draw_accuracy(
     figure: Figure, across: Axis, unit: str, scores: list[Point], chosen: float
 ) -> None:
-    up = linear_axis(*_accuracy_range(scores), 5, label=lambda value: f"{100 * value:g}%")
+    up = linear_axis(*_accuracy_range(scores, chosen), 5, label=lambda value: f"{100 * value:g}%")
     panel = Panel(figure, (470, 78, 320, 206), across, up)
     panel.frame("Validation accuracy", unit)
     panel.curve(scores, ORANGE)
@@ -128,10 +128,15 @@ def _summarise(points: list[Point]) -> list[tuple[float, float, float, float]]:
     return found
 
 
-def _accuracy_range(scores: list[Point]) -> tuple[float, float]:
-    """Return the range to show: the first tenth of a long training does not set the scale."""
+def _accuracy_range(scores: list[Point], chosen: float) -> tuple[float, float]:
+    """Return the range to show.
+
+    The first tenth of a long training does not set the scale, unless it was chosen. A range of less
+    than half of the errors that are left would make a trend of the noise of some images.
+    """
     if not scores:
         return 0.0, 1.0
     values = sorted(accuracy for _, accuracy in scores)
-    low = values[len(values) // 10]
-    return min(low, values[-1] - 0.01), values[-1]
+    top = values[-1]
+    shown = [values[len(values) // 10], *(accuracy for x, accuracy in scores if x == chosen)]
+    return max(min(*shown, top - max(0.01, (1 - top) / 2)), 0.0), top
