@@ -187,6 +187,18 @@ def shifted_classes(dataset: Dataset, chance: np.random.Generator) -> Dataset:
     return _part(dataset, "test", labels=(dataset.parts["test"].labels + 1) % 10)
 
 
+def counted_from_one(dataset: Dataset, chance: np.random.Generator) -> Dataset:
+    """Count the classes of the training part from one."""
+    return _part(dataset, "train", labels=(dataset.parts["train"].labels + 1) % 10)
+
+
+def two_swapped(dataset: Dataset, chance: np.random.Generator) -> Dataset:
+    """Change two classes of the training part about."""
+    names = np.arange(10)
+    names[[3, 8]] = 8, 3
+    return _part(dataset, "train", labels=names[dataset.parts["train"].labels])
+
+
 def inverted_test(dataset: Dataset, chance: np.random.Generator) -> Dataset:
     """Prepare the test images otherwise: as negatives."""
     return _part(dataset, "test", images=255 - dataset.parts["test"].images)  # type: ignore
@@ -343,6 +355,19 @@ FAULTS: tuple[Case, ...] = (
         kinds=("vgg", "resnet"),
     ),
     Case("slow loader", _with(epochs=2), ("data_starved",), code=tamper.slow, silent=True),
+    Case(
+        "weights loaded in part",
+        _tuned(),
+        ("loaded_whole", "loaded_in_part"),
+        code=tamper.loads_in_part,
+    ),
+    Case(
+        "training labels counted from one",
+        _same,
+        ("labels_disagree", "class_order"),
+        counted_from_one,
+    ),
+    Case("two classes changed about", _same, ("classes_swapped",), two_swapped),
 )
 
 HEALTHY: tuple[Case, ...] = (

@@ -125,6 +125,26 @@ def test_images_all_alike(run: Run, place: Path) -> None:
     assert found.code == 0 and "No run did better than guessing" in found.out
 
 
+@pytest.mark.parametrize("command", ["check", "train", "search"])
+def test_a_network_written_for_other_classes(
+    run: Run, place: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentence = "written for 12 classes (fc1); it is given 3, as many as the data has."
+    ended = run(command, "colours.npz", "--net", "FC-12", *short(command))
+    assert ended.err.count(sentence) == 1
+    (place / "aside").mkdir()
+    monkeypatch.chdir(place / "aside")
+    ended = run(command, "../colours.npz", "--net", "FC-3", *short(command))
+    assert ended.code != 2 and sentence not in ended.err
+    if command == "search":
+        ended = run(
+            command, "../colours.npz", "--space", "net=FC-12,FC-3", *short(command), "--out", "two"
+        )
+        assert ended.code == 0 and ended.err.count(f"FC-12: The network was {sentence}") == 1
+    designed = run("design", "input 8x8x3 FC-12", "--classes", 3)
+    assert "written for 12 classes, given 3" in designed.out
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run that learns too slowly."""
@@ -160,7 +180,7 @@ def test_histories(run: Run, finished: Path, tmp_path: Path, what: str) -> None:
     replayed = run("replay", path, "1..2")
     assert replayed.code == (2 if sentence.startswith("Nothing") else 0)
     (path / "history.jsonl").unlink()
-    assert "the history holds no step yet" in run("doctor", path).out
+    assert "(finished): the history holds no step." in run("doctor", path).out
 
 
 def test_a_folder_of_runs_and_a_folder_taken(run: Run, finished: Path) -> None:

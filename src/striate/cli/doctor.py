@@ -44,20 +44,24 @@ def doctor(
             for each in found
         )
     picture = room.plot(opened, found) if found else None
-    document = {"findings": found, "figure": None if picture is None else str(picture)}
-    text = _text(found, opened.state, picture)
+    notes = room.lost(opened)
+    figure = None if picture is None else str(picture)
+    document = {"findings": found, "figure": figure, "notes": notes}
+    text = "\n\n".join([*notes, _text(found, opened.state, picture, bool(notes))])
     if experiment and found and not any(each.settings for each in found):
         text += "\nNo experiment: no remedy here is a setting that could be tried as things stand."
     if not found and not opened.history("step"):
-        text = f"Nothing can be said ({opened.state}): the history holds no step yet."
+        yet = "" if opened.info.state == "finished" else " yet"
+        text = f"Nothing can be said ({opened.state}): the history holds no step{yet}."
     output.show(document, text, as_json)
     if any(each.confidence >= room.SURE for each in found):
         raise typer.Exit(output.FAILED_VERDICT)
 
 
-def _text(found: Sequence[Finding], state: str, picture: Path | None) -> str:
+def _text(found: Sequence[Finding], state: str, picture: Path | None, cut: bool) -> str:
     if not found:
-        return f"Nothing found ({state}). What curves cannot show, a look at mistakes may."
+        where = " in what is left of it" * cut
+        return f"Nothing found{where} ({state}). What curves cannot show, a look at mistakes may."
     blocks = []
     for each in found:
         numbers = ", ".join(

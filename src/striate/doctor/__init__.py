@@ -4,6 +4,7 @@ from striate.doctor.diagnose import SURE, diagnose, plot
 from striate.doctor.experiment import Experiment, experiment, with_experiment
 from striate.doctor.heal import heal
 from striate.doctor.live import Live
+from striate.doctor.lost import lost
 from striate.doctor.preflight import check_module, preflight, trainings_pay, verdict
 from striate.doctor.rate import RateRange, rate_picture, rate_range
 from striate.doctor.story import Finding
@@ -21,6 +22,7 @@ __all__ = [
     "diagnose",
     "experiment",
     "heal",
+    "lost",
     "plot",
     "preflight",
     "rate_picture",

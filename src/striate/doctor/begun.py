@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 from striate import inference
 from striate.contract import Contract
 from striate.errors import StriateError
 from striate.train import Recipe
+from striate.train.recipe import Start
 
 PREPARED_ALIKE = 0.5  # deviations of a shift, or e-folds of a scale, that training soon makes up
 
@@ -41,3 +43,21 @@ def _levels(contract: Contract) -> tuple[list[float], list[float]]:
     slope, offset = contract.forward
     spreads = [1 / each for each in slope]
     return [-by * wide for by, wide in zip(offset, spreads, strict=True)], spreads
+
+
+def start_sizes(start: Start) -> dict[str, float]:
+    """Return the norms of the weights a recipe begins with, by name; none where they are gone."""
+    return {
+        name: size
+        for name, size in _sizes(start.path, start.identity)
+        if name.rpartition(".")[0] not in start.anew
+    }
+
+
+@functools.lru_cache(maxsize=4)  # as a watched run asks at every validation
+def _sizes(path: str, identity: str) -> tuple[tuple[str, float], ...]:
+    try:
+        given = inference.load(inference.open_model(path)).state_dict()
+    except StriateError:
+        return ()
+    return tuple((name, float(value.float().norm())) for name, value in given.items())

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from striate import runs
-from striate.doctor import curves, fed, layers, motion
+from striate.doctor import curves, fed, layers, motion, swaps
+from striate.doctor.lost import counting
 from striate.doctor.pictures import picture
 from striate.doctor.story import Finding, Story, read
 
@@ -35,6 +36,7 @@ EARLY: tuple[Rule, ...] = (  # true as soon as they speak
     fed.chosen_on_test,
     fed.not_shuffled,
     fed.wrong_normalisation,
+    swaps.loaded_in_part,
 )
 LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     curves.rate_too_high,
@@ -48,6 +50,8 @@ LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     motion.too_much_dropout,
     fed.labels_look_shuffled,
     fed.class_order,
+    swaps.classes_swapped,
+    swaps.labels_disagree,
     fed.one_answer,
     fed.test_differs,
 )
@@ -67,6 +71,7 @@ SYMPTOMS: Final = {  # which have a cause, where one was found
 APART: Final = {  # what a loss that will not fall is no symptom of; all else is a cause
     "chosen_on_test",
     "class_order",
+    "classes_swapped",
     "data_starved",
     "one_answer",
     "test_differs",
@@ -127,5 +132,5 @@ def plot(run: runs.Run, findings: Sequence[Finding]) -> Path:
     """Draw what findings rest on, titled by the first of them, and return the file."""
     path = run.figures / "doctor.svg"
     path.parent.mkdir(exist_ok=True)
-    picture(run.path.name, read(run), run.history(), findings).save(path)
+    picture(run.path.name, read(run), counting(run.history()), findings).save(path)
     return path

@@ -74,8 +74,9 @@ def labels_look_shuffled(story: Story) -> Finding | None:
     if len(story.validations) < 2 or len(story.losses) < 20:
         return None
     best, curve = float(story.validations[:, 1].max()), story.smoothed()
-    if best > story.guessing or story.failure is not None:
-        return None
+    late = story.validations[len(story.validations) // 2 :, 1]
+    if best > story.guessing or story.failure is not None or late.mean() < story.luckless:
+        return None  # wrong more often than by guessing is no chance: another rule's
     ratio = story.update_ratio() or 0.0
     by_heart = float(curve[-1]) < 0.8 * story.chance and ratio > 1e-6
     moved = 2e-4 < ratio < 0.03 and float(curve[-1]) < 1.2 * story.chance
@@ -114,8 +115,8 @@ def not_shuffled(story: Story) -> Finding | None:
 
 def class_order(story: Story) -> Finding | None:
     """A network that is right, but in another order of classes."""
-    table = _confusion(story)
-    if table is None or len(table) < 3 or not _learnt(story):
+    table = confusion(story)
+    if table is None or len(table) < 3 or not learnt(story):
         return None
     rows, answers = table.sum(1), table.argmax(1)
     sure = float((table.max(1) / rows).mean())
@@ -139,7 +140,7 @@ def class_order(story: Story) -> Finding | None:
 
 def one_answer(story: Story) -> Finding | None:
     """A network that gives one answer to nearly everything."""
-    table = _confusion(story)
+    table = confusion(story)
     if table is None or len(table) < 3:
         return None
     answers, there = table.sum(0) / table.sum(), table.sum(1) / table.sum()
@@ -160,7 +161,7 @@ def one_answer(story: Story) -> Finding | None:
 def test_differs(story: Story) -> Finding | None:
     """A test accuracy far from that of validation: two kinds of image, or two sets of weights."""
     figures = (story.results or {}).get("test") or {}
-    held = len(story.data.get("validation", {}).get("ids", ()))
+    held = story.held_out
     if not len(story.validations) or not figures.get("n") or not held:
         return None
     chosen, test = float(story.validations[:, 1].max()), float(figures["accuracy"])
@@ -203,7 +204,7 @@ def wrong_normalisation(story: Story) -> Finding | None:
     )
 
 
-def _learnt(story: Story) -> bool:
+def learnt(story: Story) -> bool:
     """Tell whether the training loss fell at all, or what was begun with may have known already."""
     curve = story.smoothed()
     return story.recipe.start is not None or (len(curve) > 1 and curve[-1] < 0.9 * curve[0])
@@ -213,7 +214,8 @@ def _spell(values: tuple[float, ...]) -> str:
     return ", ".join(f"{each:.3g}" for each in values)
 
 
-def _confusion(story: Story) -> npt.NDArray[np.float64] | None:
+def confusion(story: Story) -> npt.NDArray[np.float64] | None:
+    """Return the counts of true class by answer on the test part, where every class is there."""
     figures = (story.results or {}).get("test") or {}
     table = np.array(figures.get("confusion") or [[0]], np.float64)
     square = table.ndim == 2 and table.shape[0] == table.shape[1]

@@ -131,7 +131,7 @@ def starts_again(story: Story) -> Finding | None:
     """A loss that is back at its start with every epoch."""
     length, losses = story.steps_per_epoch, story.losses
     epochs = len(losses) // length
-    if epochs < 3 or length < 6:
+    if epochs < 3 or length < 6 or not story.whole:
         return None
     by_epoch = losses[: epochs * length].reshape(epochs, length)
     begins, ends = by_epoch[1:, 0], np.median(by_epoch[:-1, -max(3, length // 4) :], axis=1)

@@ -19,6 +19,7 @@ from striate.doctor import feed, learning, purity, start
 from striate.doctor.accepted import accepted, told
 from striate.doctor.effort import SECONDS, late
 from striate.doctor.finite import all_finite
+from striate.doctor.loaded import loaded_whole
 from striate.doctor.subject import Check, Subject
 from striate.errors import StriateError
 from striate.layers import build
@@ -46,10 +47,12 @@ _CHEAP: tuple[_Asked, ...] = (
     start.features_differ,
     start.scores_not_probabilities,
     start.all_trained,
+    loaded_whole,
     purity.images_matter,
     purity.no_leak,
     purity.modes_agree,
 )
+_OWN: dict[str, _Asked] = {}  # registered beside ours
 _OF_PIXELS: tuple[_Asked, ...] = (feed.image_statistics,)
 _OF_WEIGHTS: tuple[_Asked, ...] = (start.regularised_loss, start.features_differ)
 
@@ -78,6 +81,7 @@ def preflight(
         answer=recipe.network.answer,
         seed=recipe.seed,
         begun=recipe.start is not None,
+        anew=recipe.start.anew if recipe.start else (),
     )
     training, validation = loaders(recipe, prepared, Processes(0, 1, torch.device("cpu")))
     fed = training[recipe.size_at(0)]
@@ -90,6 +94,24 @@ def preflight(
         feed.start_fits(recipe, prepared.contract),
         feed.last_batch(subject, count, recipe.batch // recipe.accumulate),
     )
+
+
+def register(check: _Asked) -> _Asked:
+    """Ask one more check at every preflight of this process; for use as a decorator.
+
+    `examples/add_check.py` adds one.
+
+    Args:
+        check: a function that looks at a subject and leaves it as it was; its name is the check's.
+
+    Raises:
+        ValueError: there is a check of that name.
+    """
+    name = check.__name__
+    if name in {each.__name__ for each in (*_CHEAP, *_OWN.values())}:
+        raise ValueError(f"expected a new name, received name={name!r}, which is taken")
+    _OWN[name] = check
+    return check
 
 
 def trainings_pay(recipe: Recipe, images: int) -> bool:
@@ -115,7 +137,8 @@ def check_module(subject: Subject, *, trainings: bool = True) -> tuple[Check, ..
     subject = replace(subject, until=min(subject.until, time.monotonic() + SECONDS))
     found = [*_ask(all_finite, subject), feed.labels_differ(subject.labels, subject.classes)]
     finite = found[0].verdict == "pass"
-    asked = (*_CHEAP, learning.overfits_few) if trainings else _CHEAP
+    cheap = (*_CHEAP, *_OWN.values())
+    asked = (*cheap, learning.overfits_few) if trainings else cheap
     asked = asked if finite else _without_numbers(subject)
     for check in progress.track(asked, "checking", "checks", None):
         found += _ask(check, subject) if not late(subject) else [_no_time(check.__name__)]

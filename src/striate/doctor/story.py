@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from striate.contract import Contract
 from striate.doctor.begun import start_contract
+from striate.doctor.lost import counting
 from striate.doctor.subject import Check
 from striate.records import Record, decode, to_builtins
 from striate.runs import Run
@@ -70,6 +71,8 @@ class Story(NamedTuple):
         augmenting: seconds of its workers' processor time spent on augmentation, where the device
             is that processor too: they are work, not waiting. 0 on any other device.
         failed: checks before the training that did, as findings.
+        held_out: images of the validation part.
+        whole: whether the steps follow one another without a gap.
     """
 
     recipe: Recipe
@@ -90,6 +93,8 @@ class Story(NamedTuple):
     waited: float = math.inf
     augmenting: float = 0.0
     failed: tuple[Finding, ...] = ()
+    held_out: int = 0
+    whole: bool = True
 
     @property
     def chance(self) -> float:
@@ -110,8 +115,12 @@ class Story(NamedTuple):
     def guessing(self) -> float:
         """The accuracy of guessing on the validation part, plus three standard errors."""
         share = 1 / max(self.classes, 1)
-        count = max(len(self.data.get("validation", {}).get("ids", ())), 1)
-        return share + 3 * math.sqrt(share * (1 - share) / count)
+        return share + 3 * math.sqrt(share * (1 - share) / max(self.held_out, 1))
+
+    @property
+    def luckless(self) -> float:
+        """The accuracy of guessing on the validation part, less three standard errors."""
+        return 2 / max(self.classes, 1) - self.guessing
 
     def smoothed(self, parts: int = 20) -> Floats:
         """Return the medians of the training loss over so many stretches of like length."""
@@ -144,10 +153,12 @@ def read(run: Run) -> Story:
 
 def of_check(check: Check) -> Finding:
     """Return a check that failed before the training, as a finding."""
+    ends = dict(zip(("at_least", "at_most"), check.band or (), strict=False))
+    numbers = {"measured": check.measured, **ends}
     return Finding(
         finding=check.check,
         confidence=0.9,
-        evidence={} if check.measured is None else {"measured": check.measured},
+        evidence={name: value for name, value in numbers.items() if value is not None},
         meaning=f"before the training: {check.meaning} (expected {check.expected})",
         remedy=check.fix,
     )
@@ -207,11 +218,13 @@ class Teller(NamedTuple):
     ) -> Story:
         """Return the story of these lines of a history, from its fork on where it was forked."""
         forks = [k for k, line in enumerate(history) if line.get("event") == "forked"]
-        history = history[forks[-1] :] if forks else history
+        history = counting(history[forks[-1] :] if forks else history)
         steps = [line for line in history if line.get("kind") == "step"]
         checks = [line for line in history if line.get("kind") == "validation"]
         failures = [line for line in history if line.get("event") == "not finite"]
-        images = len(self.data.get("train", {}).get("ids", ()))
+        images, held = (
+            len(self.data.get(part, {}).get("ids", ())) for part in ("train", "validation")
+        )
 
         times = [line["time"] for line in steps if "time" in line]
         passed = times[-1] - times[0] if times else 0.0
@@ -227,7 +240,7 @@ class Teller(NamedTuple):
             losses=column("loss"),
             rates=column("rate"),
             gradients=column("gradient_norm"),
-            steps_per_epoch=max(1, -(-images // self.recipe.batch)),
+            steps_per_epoch=self.data.get("steps") or max(1, -(-images // self.recipe.batch)),
             validations=np.array(
                 [[line.get("loss"), line["accuracy"]] for line in checks], np.float64
             ).reshape(-1, 2),
@@ -246,6 +259,8 @@ class Teller(NamedTuple):
             waited=sum(waits) if waits else passed,
             augmenting=self._augmenting(history),
             failed=self.failed,
+            held_out=checks[-1].get("images", held) if checks else held,
+            whole=_follow(steps, 1 if not forks else None),
         )
 
     def _augmenting(self, history: Sequence[Mapping[str, Any]]) -> float:
@@ -254,3 +269,10 @@ class Teller(NamedTuple):
             return 0.0
         counted = [line.get("augmenting", 0.0) for line in history if "waited" in line]
         return sum(counted) if counted else math.inf
+
+
+def _follow(steps: Sequence[Mapping[str, Any]], first: int | None) -> bool:
+    """Tell whether steps are numbered without a gap, from `first` on where it is known."""
+    numbers = [line["step"] for line in steps]
+    begin = first or (numbers[0] if numbers else 1)
+    return numbers == list(range(begin, begin + len(numbers)))

@@ -61,6 +61,7 @@ class Subject:
         answer: what the outputs are.
         seed: of everything that a check draws.
         begun: whether the net holds trained weights already.
+        anew: layers that hold random weights all the same, where others are trained.
         until: when to begin nothing more, by `time.monotonic`.
     """
 
@@ -72,6 +73,7 @@ class Subject:
     answer: str = "logits"
     seed: int = 0
     begun: bool = False
+    anew: tuple[str, ...] = ()
     until: float = math.inf
 
     @contextmanager

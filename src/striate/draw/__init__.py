@@ -7,7 +7,7 @@ they look the same everywhere, without a dependency of 30 MB and a second to imp
 """
 
 from striate.draw.album import Album, Picture, Section
-from striate.draw.charts import Bars, Chart, Table, charts
+from striate.draw.charts import Bands, Bars, Chart, Table, charts
 from striate.draw.confusion import confusion
 from striate.draw.figure import Figure, drawable
 from striate.draw.grid import grid
@@ -22,6 +22,7 @@ from striate.draw.scatter import scatter
 
 __all__ = [
     "Album",
+    "Bands",
     "Bars",
     "Chart",
     "Figure",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from striate.draw.figure import (
     INK,
     MUTED,
     ORANGE,
+    PALE_BLUE,
     PAPER,
     STROKES,
     Figure,
@@ -104,6 +106,48 @@ class Bars:
 
 
 @dataclass(frozen=True)
+class Bands:
+    """Named values, each on a line of its own beside the range that is as it should be.
+
+    Args:
+        title: what stands above.
+        rows: value, least and most, by name; an end that is infinite is open.
+    """
+
+    title: str
+    rows: Mapping[str, tuple[float, float, float]]
+
+    def draw(self, figure: Figure, box: Box) -> None:
+        """Draw it into a box of a figure."""
+        left, top, wide, _ = box
+        _heading(figure, box, self.title)
+        for number, (name, (value, least, most)) in enumerate(self.rows.items()):
+            y = top + number * 46
+            ends = [each for each in (value, least, most) if math.isfinite(each)]
+            room = 0.15 * (max(ends) - min(ends) or abs(value) or 1.0)
+            low, high = min(ends) - room, max(ends) + room
+            said = f"{name}: {value:.4g}, expected {_between(least, most)}"
+            figure.text((left, y + 10), said, size=11, fill=INK)
+            figure.rectangle(left, y + 16, wide, 12, GRID)
+            a, b, at = (
+                left + wide * (min(max(each, low), high) - low) / (high - low)
+                for each in (least, most, value)
+            )
+            figure.rectangle(a - 1, y + 16, max(b - a, 0) + 2, 12, PALE_BLUE)
+            inside = least <= value <= most
+            figure.rectangle(at - 2, y + 13, 4, 18, BLUE if inside else ORANGE)
+
+
+def _between(least: float, most: float) -> str:
+    """Spell a range, of which one end may be open."""
+    if math.isinf(most):
+        return f"at least {least:.4g}"
+    if math.isinf(least):
+        return f"at most {most:.4g}"
+    return f"{least:.4g}" if least == most else f"{least:.4g} to {most:.4g}"
+
+
+@dataclass(frozen=True)
 class Table:
     """Counts of true class by answer, each row shaded by its shares: (classes, classes)."""
 
@@ -131,7 +175,7 @@ class Table:
         figure.text(beside, "true", size=10, fill=MUTED, anchor="middle", upright=True)
 
 
-def charts(shown: Sequence[Chart | Bars | Table], *, title: str, note: str = "") -> Figure:
+def charts(shown: Sequence[Chart | Bars | Bands | Table], *, title: str, note: str = "") -> Figure:
     """Draw charts two in a row.
 
     Args:

@@ -1,0 +1,140 @@
+"""Rules on labels that training and the held-out parts give otherwise, and weights half loaded.
+
+A network that has learnt is right most often where labels agree. One that is wrong in an orderly
+way, more often than whoever guesses, has been taught other labels than it is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from striate.doctor.begun import start_sizes
+from striate.doctor.fed import class_order, confusion, learnt
+from striate.doctor.story import Finding, Floats, Story
+
+_FELL = 0.85  # of the loss of guessing, or of the first, that is left where something was learnt
+_CLEAR = 4.0  # standard errors
+_TWICE = 2.0  # answers in the other class's name, against those in its own
+_IN_PLACE = 0.6  # of the classes, that a network which has learnt has right most often
+_OTHER = 0.01  # of a norm, beyond which it is of other weights
+
+
+def labels_disagree(story: Story) -> Finding | None:
+    """Training images that are learnt, and held-out ones of which fewer are right than by luck."""
+    if len(story.validations) < 2 or len(story.losses) < 20 or not story.held_out:
+        return None
+    late = story.validations[len(story.validations) // 2 :]
+    share, curve = 1 / max(story.classes, 2), story.smoothed()
+    right, loss = float(late[:, 1].mean()), float(late[-1, 0])
+    fell = float(curve[-1]) < _FELL * min(story.chance, float(curve[0]))
+    if not fell or right >= story.luckless or loss < story.chance:
+        return None
+    return Finding(
+        finding="labels_disagree",
+        confidence=0.9,
+        evidence={
+            "validation_accuracy": right,
+            "guessing": share,
+            "least_by_luck": story.luckless,
+            "validation_loss": loss,
+            "training_loss": float(curve[-1]),
+        },
+        meaning=f"{right:.1%} of the validation images are right, where guessing gives {share:.1%} "
+        f"and three standard errors of bad luck {story.luckless:.1%}; training images are learnt",
+        remedy="see that labels are counted, ordered and named alike in training and validation "
+        "(from 0 or from 1, by folder or by file)",
+    )
+
+
+def classes_swapped(story: Story) -> Finding | None:
+    """Some classes are answered in one another's name, as if labels had been changed about."""
+    table = confusion(story)
+    if table is None or class_order(story) is not None or not learnt(story):
+        return None
+    in_place = float((table.argmax(1) == np.arange(len(table))).mean())
+    if in_place < _IN_PLACE:
+        return None
+    moved = [cycle for cycle in _cycles(table.argmax(1).tolist()) if _changed(table, cycle)]
+    if not moved:
+        return None
+    named = [story.contract.classes[k].label if story.contract else f"{k}" for k in moved[0]]
+    rows = [k for cycle in moved for k in cycle]
+    answers = table.argmax(1)
+    total = float(table[rows].sum())
+    otherwise = float(table[rows, answers[rows]].sum())
+    right = float(np.trace(table))
+    gained = right + otherwise - float(table[rows, rows].sum())
+    return Finding(
+        finding="classes_swapped",
+        confidence=0.9,
+        evidence={
+            "classes": ", ".join(named),
+            "moved": len(rows),
+            "as_the_other": otherwise / total,
+            "as_itself": float(table[rows, rows].sum()) / total,
+            "accuracy": right / float(table.sum()),
+            "accuracy_if_renamed": gained / float(table.sum()),
+        },
+        meaning=f"images of {' and '.join(named)} are answered in each other's name "
+        f"{otherwise / total:.0%} of the time, in their own {table[rows, rows].sum() / total:.0%}",
+        remedy="look at training and test images of these classes with their labels: in one of "
+        "the parts they have been changed about",
+    )
+
+
+def _cycles(answers: list[int]) -> list[tuple[int, ...]]:
+    """Return the rounds of two classes or more in what each class is answered as most often."""
+    found = set()
+    for start in range(len(answers)):
+        path, at = [start], answers[start]
+        while at not in path:
+            path.append(at)
+            at = answers[at]
+        if at == start and len(path) > 1:
+            found.add(tuple(sorted(path)))
+    return sorted(found)
+
+
+def _changed(table: Floats, cycle: tuple[int, ...]) -> bool:
+    """Tell whether classes are beyond doubt taken for the next one in a round.
+
+    Of classes that cannot be told apart one is the likelier answer, whatever the image; a round
+    needs each to be unlikelier than the next.
+    """
+    rows = list(cycle)
+    other, own = table[rows, table[rows].argmax(1)], table[rows, rows]
+    wrong, right = float(other.sum()), float(own.sum())
+    clear = wrong - right > _CLEAR * math.sqrt(wrong + right)
+    return bool((other > own).all()) and wrong > _TWICE * right and clear
+
+
+def loaded_in_part(story: Story) -> Finding | None:
+    """Weights that some layers did not get, of those that training should have begun with."""
+    start = story.recipe.start
+    first = story.probes[0] if story.probes else {}
+    if start is None or first.get("step") != 1:
+        return None
+    given = start_sizes(start)
+    sizes = {
+        name: (float(each["size"]), given[name])
+        for name, each in first["weights"].items()
+        if name in given and each["size"] is not None
+    }
+    other = [name for name, each in sizes.items() if abs(each[0] - each[1]) > _OTHER * max(each)]
+    if not other:
+        return None
+    here, there = sizes[other[0]]
+    return Finding(
+        finding="loaded_in_part",
+        confidence=0.95,
+        evidence={
+            "layer": other[0], "layers": len(other), "of": len(sizes), "norm": here,
+            "norm_in_the_file": there,
+        },
+        meaning=f"{len(other)} of {len(sizes)} layers did not begin with the weights of "
+        f"{start.path}: {other[0]} had a norm of {here:.3g}, in the file it is {there:.3g}",
+        remedy="load them strictly, and see which names differ (load_state_dict(strict=False) "
+        "passes over them in silence)",
+    )  # fmt: skip
