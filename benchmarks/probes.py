@@ -1,7 +1,7 @@
 """What probes cost: a training with them against one without, of the same steps.
 
 One training of ResNet-20 at 32x32, batch 128, whose probes are switched on and off from cycle to
-cycle: a cycle with probes has `striate.train.watch.EVERY` steps, one of which is looked at, as in
+cycle: a cycle with probes has `striate.train.probes.EVERY` steps, one of which is looked at, as in
 every training. To keep it short, the steps between are sampled: the cost of a step that is looked
 at and of the one before it are measured one after the other, and the overhead is their difference
 over the length of a cycle.
@@ -26,9 +26,9 @@ from striate import data, runs, train, zoo
 from striate.ops import environment
 from striate.train.plan import make_plan
 from striate.train.prepare import prepare
+from striate.train.probes import EVERY
 from striate.train.processes import Processes
 from striate.train.training import Training
-from striate.train.watch import EVERY
 
 CLAIM = "probes cost at most 3% of training ResNet-20 on a CPU"
 

@@ -167,9 +167,10 @@ def verdicts(course: Course, rate: float, images: Images) -> str:
         validations=np.array(course.validations).reshape(-1, 2),
         probes=tuple(probe),
         failure=None if finite else {"at": len(losses), "layer": "fc1"},
-        data={"validation": {"ids": [""] * len(images.y_val)}},
+        data={},
         results=None,
         images=len(images.y),
+        held_out=len(images.y_val),
     )
     found = diagnose_story(story)
     return found[0].finding.replace("_", " ") if found else "nothing to say"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import striate.attack as attack
     import striate.data as data
     import striate.design as design
+    import striate.doctor as doctor
     import striate.draw as draw
     import striate.engine as engine
     import striate.explain as explain
@@ -50,6 +51,7 @@ __all__ = [
     "data",
     "describe",
     "design",
+    "doctor",
     "draw",
     "engine",
     "explain",

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from striate import progress, runs
 from striate.doctor.diagnose import SURE, diagnose_story
 from striate.doctor.story import BEFORE, Finding, Teller, of_check, write, written
 from striate.doctor.subject import Check
-from striate.layers import Net
 from striate.runs import Run
 
 _FIRST = 20  # steps
@@ -46,7 +47,7 @@ class Live:
         self._next = _FIRST
         self._written: set[str] = set()
 
-    def see(self, line: Mapping[str, Any], net: Net) -> None:
+    def see(self, line: Mapping[str, Any], net: nn.Module) -> None:
         """Keep a line, and ask the rules now and then."""
         if self._teller is None:
             self._begin(runs.open(self.path), line)

@@ -27,13 +27,13 @@ from striate.train.interrupt import Interrupt
 from striate.train.loading import loaders
 from striate.train.optimiser import Stepper
 from striate.train.prepare import Prepared
+from striate.train.probes import Probes, beginning
 from striate.train.processes import Processes
 from striate.train.recipe import Recipe
 from striate.train.schedule import Course
 from striate.train.start import begin
 from striate.train.step import Step, Taken, place
 from striate.train.validation import Validation, best
-from striate.train.watch import Watch, beginning
 
 
 class Observer(Protocol):
@@ -101,7 +101,9 @@ class Training:
             recipe.optimiser, recipe.network, self.net, recipe.decay_on_norms_and_biases
         )
         self.step = Step(recipe, self.net, self.stepper, together, prepared.contract.forward)
-        self.watch = Watch(self.net, self.stepper, on=run is not None and not recipe.compile)
+        self.watch = Probes(
+            self.net, self.stepper.parameters, on=run is not None and not recipe.compile
+        )
         self.probes: list[Robustness] = []
         self._began = self._saved = time.monotonic()
         self._paced: tuple[float, int] | None = None  # when a step was last counted from, and which

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -25,13 +25,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from striate.layers.pointwise import ScaledTanh
-from striate.train.optimiser import Stepper
 
 EVERY: Final = 20
 _EARLY: Final = (1, 5, 10)
-_ROWS: Final = 16
+ROWS: Final = 16  # of a batch, whose activations are looked at
 _SATURATED: Final = 0.99
 _LARGE: Final = 1e15  # whose square float32 cannot sum up
 
@@ -41,46 +41,74 @@ _OTHERS = (nn.LeakyReLU, nn.PReLU, nn.GELU, nn.SiLU)
 _NORMS = nn.modules.batchnorm._BatchNorm
 
 
-class Watch:
+class Probes:
     """Looks at some steps of a training.
 
     Args:
         net: being trained; hooks are on it only during a step that is looked at.
-        stepper: its optimiser, for the parameters' names.
+        parameters: those that are trained, by name.
         on: whether to look at all.
+
+    Attributes:
+        waited: seconds between one step's end and the next one's begin, all together.
     """
 
-    def __init__(self, net: nn.Module, stepper: Stepper, on: bool = True) -> None:
+    def __init__(self, net: nn.Module, parameters: Mapping[str, Tensor], on: bool = True) -> None:
         self.net, self.on = net, on
-        self.weights = {name: p for name, p in stepper.parameters.items() if p.dim() > 1}
+        self.weights = {name: each for name, each in parameters.items() if each.dim() > 1}
+        self._before: list[Tensor] | None = None
+        self._values: dict[str, Tensor] = {}
+        self._hooks: list[RemovableHandle] = []
         self._seen: dict[str, Any] | None = None
         self._running: dict[str, Tensor] = {}
-        self._left, self._gaps, self._busy = 0.0, list[float](), list[float]()
+        self._began = self._left = self.waited = 0.0
+        self._gaps, self._busy = list[float](), list[float]()
 
     @contextmanager
     def over(self, number: int) -> Iterator[None]:
         """Surround step `number`, counted from 1."""
-        began = time.perf_counter()
+        self.begin(number)
+        try:
+            yield
+        except BaseException:
+            self.leave()
+            raise
+        self.end()
+
+    def begin(self, number: int) -> None:
+        """Get ready to look at step `number`, if it is one that is looked at."""
+        self._began = time.perf_counter()
         if self._left:
-            self._gaps.append(began - self._left)
+            self._gaps.append(self._began - self._left)
+            self.waited += self._gaps[-1]
         if self.on and (number in _EARLY or number % EVERY == 0):
-            before = [weight.detach().clone() for weight in self.weights.values()]
-            values: dict[str, Tensor] = {}
-            handles = [
-                module.register_forward_hook(partial(_keep, values, name))
+            self._before = [weight.detach().clone() for weight in self.weights.values()]
+            self._values = {}
+            self._hooks = [
+                module.register_forward_hook(partial(_keep, self._values, name))
                 for name, module in self.net.named_modules()
                 if isinstance(module, (*_RECTIFIERS, *_SQUASHERS, *_OTHERS))
             ]
-            try:
-                yield
-            finally:
-                for handle in handles:
-                    handle.remove()
-            self._seen = self._look(before, values)
-        else:
-            yield
+
+    @property
+    def looking(self) -> bool:
+        """Whether the step that has begun is looked at."""
+        return self._before is not None
+
+    def end(self) -> None:
+        """Look at the step that has been taken; its gradients are still there."""
+        before = self._before
+        self.leave()
+        if before is not None:
+            self._seen = self._look(before, self._values)
         self._left = time.perf_counter()
-        self._busy.append(self._left - began)
+        self._busy.append(self._left - self._began)
+
+    def leave(self) -> None:
+        """Take the hooks off, and look at nothing."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks, self._before = [], None
 
     def seen(self) -> dict[str, Any] | None:
         """Return what the last step showed, once; None if it was not looked at."""
@@ -169,7 +197,7 @@ def beginning(labels: npt.NDArray[np.int64], indices: npt.NDArray[np.int64]) -> 
 def _keep(values: dict[str, Tensor], name: str, module: nn.Module, given: Any, made: Any) -> None:
     """Keep the first rows of what an activation gave first."""
     if name not in values and isinstance(made, Tensor) and len(made):  # a process may have none
-        values[name] = made.detach()[:_ROWS]
+        values[name] = made.detach()[:ROWS]
 
 
 def _figures(net: nn.Module, name: str, value: Tensor) -> dict[str, float]:

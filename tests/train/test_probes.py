@@ -17,7 +17,7 @@ from striate.design.pointwise import Sigmoid
 from striate.errors import NotFiniteError
 from striate.layers import build
 from striate.train.optimiser import Stepper
-from striate.train.watch import EVERY, Watch
+from striate.train.probes import EVERY, Probes
 
 
 def network() -> Network:
@@ -33,7 +33,7 @@ def network() -> Network:
 def test_figures_by_hand() -> None:
     net = build(network(), seed=0).train()
     stepper = Stepper(train.SGD(rate=0.001, momentum=0.0), network(), net, False)
-    watch, images = Watch(net, stepper), torch.randn(8, 1, 4, 4)
+    watch, images = Probes(net, stepper.parameters), torch.randn(8, 1, 4, 4)
     with torch.no_grad():
         net.norm1.bias[1] = -100.0  # its feature is dead
     for number in (1, 2, 10):
@@ -69,7 +69,7 @@ def test_saturation(value: float, share: float) -> None:
     pen.linear("classifier", 2)
     net = build(pen.finish(), seed=0).train()
     stepper = Stepper(train.SGD(rate=1e-9, momentum=0.0), pen.finish(), net, False)
-    watch = Watch(net, stepper)
+    watch = Probes(net, stepper.parameters)
     with torch.no_grad():
         net.conv1.weight.fill_(1.0)
         net.conv1.bias.zero_()
@@ -81,7 +81,7 @@ def test_saturation(value: float, share: float) -> None:
 
 def test_a_failing_step_leaves_no_hook() -> None:
     net = build(network(), seed=0)
-    watch = Watch(net, Stepper(train.SGD(), network(), net, False))
+    watch = Probes(net, Stepper(train.SGD(), network(), net, False).parameters)
     with pytest.raises(KeyError), watch.over(EVERY):
         raise KeyError
     assert not any(module._forward_hooks for module in net.modules())
@@ -105,9 +105,9 @@ def test_a_gradient_too_large_to_be_summed_up_has_a_layer() -> None:
     stepper: Any = SimpleNamespace(parameters=dict(net.named_parameters()))
     for name, parameter in net.named_parameters():
         parameter.grad = torch.full_like(parameter, 1e30 if name == "1.weight" else 1e20)
-    assert Watch(net, stepper).blame(torch.ones(2, 4)) == "1"
+    assert Probes(net, stepper.parameters).blame(torch.ones(2, 4)) == "1"
     net[0].weight.grad = torch.full((4, 4), torch.inf)
-    assert Watch(net, stepper).blame(torch.ones(2, 4)) == "0"
+    assert Probes(net, stepper.parameters).blame(torch.ones(2, 4)) == "0"
 
 
 def test_the_first_layer_that_is_not_finite_is_blamed(

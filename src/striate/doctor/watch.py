@@ -1,0 +1,327 @@
+"""The doctor beside somebody's own loop: told one step at a time, by `train`'s probes and rules.
+
+What is watched leaves an ordinary run folder, so that `striate doctor`, `history` and `view` need
+to know nothing of it. What is given up: no weights and no preparation of images are in it, so there
+is nothing to resume, replay or predict with.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+
+from striate import runs
+from striate.contract import Class
+from striate.doctor.diagnose import diagnose_story
+from striate.doctor.live import Live
+from striate.doctor.story import Finding, read
+from striate.errors import StriateError, UsageError
+from striate.layers import build, undisturbed
+from striate.layers.describe import describe
+from striate.ops import environment
+from striate.records import kinds
+from striate.runs.run import State
+from striate.train import SGD, CrossEntropy, DataChoice, Objective, Optimiser, Recipe, Start
+from striate.train.plan import make_plan
+from striate.train.probes import ROWS, Probes, beginning
+from striate.train.processes import Processes
+from striate.train.recipe import Preprocessing
+
+_OWN = "(a loop of its own)"  # in place of a path that there is not
+
+
+class Watch:
+    """Watches a training loop that is not striate's, and writes a run folder of it.
+
+    It reads and changes nothing: the loop ends at the weights, bit for bit, that it ends at
+    unwatched. A network is described on paper first, so rectifiers are seen also where they are
+    functional or used twice. Leave it as a context, or by `close`.
+
+    Args:
+        module: what is trained, and what the loop calls.
+        optimiser: torch's, as the loop steps it.
+        folder: of the run; made.
+        images: a batch as the module takes it, (batch, channels, height, width); only its shape is
+            read.
+        steps: of the optimiser in an epoch.
+        epochs: that there will be.
+        objective: what the loop's loss is, where not cross-entropy, whose units rules know.
+        begun: whether the module holds trained weights already.
+        told: called with each finding as soon as its rule speaks, once.
+        overwrite: take the place of a run that is there.
+
+    Attributes:
+        run: the folder, open.
+        done: steps so far.
+
+    Raises:
+        UsageError: no module, or numbers below 1.
+        DesignError: the module does not take these images.
+        RunError: there is a run in the folder already.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+        >>> optimiser = torch.optim.SGD(net.parameters(), lr=0.0)  # that will not do
+        >>> images, labels = torch.ones(30, 1, 4, 4), torch.arange(30) % 3
+        >>> with TemporaryDirectory() as parent, Watch(
+        ...     net, optimiser, f"{parent}/mine", images=images, steps=1, epochs=40
+        ... ) as watch:
+        ...     for _ in range(40):
+        ...         loss = nn.functional.cross_entropy(net(images), labels)
+        ...         optimiser.zero_grad()
+        ...         loss.backward()
+        ...         optimiser.step()
+        ...         watch.step(loss)
+        ...     watch.findings()[0].finding
+        'weights_stand_still'
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        folder: Path | str,
+        *,
+        images: Tensor,
+        steps: int,
+        epochs: int,
+        objective: Objective | None = None,
+        begun: bool = False,
+        told: Callable[[Finding], object] = lambda finding: None,
+        overwrite: bool = False,
+    ) -> None:
+        for name, value in (("steps", steps), ("epochs", epochs)):
+            if value < 1:
+                raise UsageError(f"Expected {name} of at least 1, received {name}={value}.")
+        self.module, self.optimiser = module, optimiser
+        self.steps, self.epochs, self.done = steps, epochs, 0
+        recipe = Recipe(
+            name=Path(folder).name,
+            reason="a loop of its own, watched",
+            network=describe(module, images),
+            start=Start(path=_OWN, identity="") if begun else None,
+            data=DataChoice(path=_OWN),
+            preprocessing=_as_they_come(images),
+            objective=objective or CrossEntropy(),
+            optimiser=_on_paper(optimiser),
+            epochs=epochs,
+            batch=len(images),
+        )
+        self._net = self._shown(recipe)
+        self._probes = Probes(self._net, self._trained())
+        self.run = self._create(Path(folder), recipe, overwrite)
+        self._live = Live(folder, told)
+        self._images: Tensor | None = None  # the first rows of the batch that is looked at
+        self._labels: list[Tensor] = []
+        self._ended = False  # a story ends at a step that is not finite
+        self._stack = ExitStack()
+        self._stack.enter_context(self.run.lock())
+        self._stack.callback(module.register_forward_pre_hook(self._begins).remove)
+
+    # -- what a loop calls
+
+    def step(self, loss: Tensor | float, labels: Tensor | None = None) -> None:
+        """Note a step: call it after `optimiser.step()`, before gradients are cleared.
+
+        Args:
+            loss: of the batch, before the update.
+            labels: of the batch, (n,); with them the order of the images is watched too.
+
+        Raises:
+            UsageError: the module was not called, or there is no gradient any more.
+        """
+        if self._ended:
+            return
+        gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
+        if not self.done:
+            self._refuse_what_cannot_be_seen(gradients)
+        norm = get_total_norm(gradients) if gradients else torch.zeros(())
+        size = torch.as_tensor(loss).detach().to(norm.device, norm.dtype)
+        value, length = torch.stack([size, norm]).tolist()
+        if not (math.isfinite(value) and math.isfinite(length)):
+            self._break_off(value, length)
+            return
+        self._look()
+        self.done += 1
+        rate = float(self.optimiser.param_groups[0]["lr"])
+        self._note({"kind": "step", "loss": value, "rate": rate, "gradient_norm": length})
+        if seen := self._probes.seen():
+            self._note({"kind": "probe", "probe": "layers", **seen})
+        self._labels += [] if labels is None else [labels.detach()]
+        if self.done % self.steps == 0:
+            self._end_epoch()
+
+    def validation(self, loss: float, accuracy: float, images: int) -> None:
+        """Note what a validation found.
+
+        Args:
+            loss: mean over its images.
+            accuracy: 0 to 1.
+            images: how many there were.
+        """
+        checks = self.run.history("validation")
+        best = all(accuracy > each["accuracy"] for each in checks)
+        figures = {"loss": float(loss), "accuracy": float(accuracy), "images": images}
+        self._note({"kind": "validation", **figures, "best": best})
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what seems wrong so far, the surest first; nothing where nothing does."""
+        ended = self._ended or self.done >= self.steps * self.epochs
+        return diagnose_story(read(self.run), live=not ended)
+
+    def close(self, state: State = "finished") -> None:
+        """Take the watch off the module, and leave the folder for others."""
+        self._probes.leave()
+        with self._stack:
+            if self.run.info.state == "running":
+                self.run.set_state(state)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        ended = kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit)
+        self.close("finished" if kind is None else "interrupted" if ended else "failed")
+
+    # -- what is looked at
+
+    def _shown(self, recipe: Recipe) -> nn.Module:
+        """Return a Net with the module's own tensors, or the module where no Net can be built."""
+        try:
+            return build(recipe.network, parameters=self.module)
+        except StriateError:
+            return self.module
+
+    def _trained(self) -> dict[str, Tensor]:
+        """Return the parameters that the optimiser holds, by their names on paper."""
+        held = {id(each) for group in self.optimiser.param_groups for each in group["params"]}
+        return {name: each for name, each in self._net.named_parameters() if id(each) in held}
+
+    def _begins(self, module: nn.Module, given: tuple[Any, ...]) -> None:
+        """Begin a step at the first call of the module that gradients will flow through."""
+        if self._images is None and torch.is_grad_enabled() and not self._ended:
+            images = next((each for each in given if isinstance(each, Tensor)), torch.zeros(0))
+            self._images = images.detach()[:ROWS]
+            self._probes.begin(self.done + 1)
+
+    def _look(self) -> None:
+        """Look at the step just taken, if it is one that is looked at."""
+        if self._images is None:  # the module was not called
+            return
+        if self._probes.looking and self._net is not self.module:
+            self._show(self._images)
+        self._probes.end()
+        self._images = None
+
+    def _show(self, images: Tensor) -> None:
+        """Run the Net so that its rectifiers are seen; statistics and generators stay as found."""
+        kept = [(each, each.clone()) for each in self._net.buffers()]
+        devices = [images.device] if images.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), torch.no_grad(), undisturbed(self._net):
+            self._net.train()
+            try:
+                self._net(images)
+            except Exception:  # any: what is watched must not end by it
+                self._probes.net = self._net = self.module
+            finally:
+                for buffer, value in kept:
+                    buffer.copy_(value)
+
+    def _refuse_what_cannot_be_seen(self, gradients: list[Tensor]) -> None:
+        if self._images is None:
+            self.close("failed")
+            raise UsageError(
+                "Expected a call of the watched module before each step, received none. Give "
+                "Watch the module that the loop calls (what torch.compile returns calls another)."
+            )
+        if not gradients:
+            self.close("failed")
+            raise UsageError(
+                "Expected gradients at watch.step(loss), received none. Call it after "
+                "optimiser.step() and before optimiser.zero_grad()."
+            )
+
+    # -- what is written down
+
+    def _create(self, folder: Path, recipe: Recipe, overwrite: bool) -> runs.Run:
+        nothing = {"ids": (), "hashes": ()}
+        parts = {part: nothing for part in ("train", "validation", "test")}
+        device = next(self.module.parameters(), torch.zeros(())).device
+        classes = tuple(Class(id=str(k), label=str(k)) for k in range(recipe.network.classes))
+        channels = recipe.preprocessing.channel_count
+        return runs.create(
+            folder,
+            network=recipe.network,
+            contract=recipe.preprocessing.contract(classes, (0.0,) * channels, (1.0,) * channels),
+            recipe=recipe,
+            data={"name": _OWN, "spec": "", "notes": (), "steps": self.steps, **parts},
+            env=environment(),
+            plan=make_plan(recipe, Processes(0, 1, device)),
+            overwrite=overwrite,
+        )
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        line = {"step": self.done, "epoch": -(-self.done // self.steps), **entry}
+        self.run.append(line)
+        self._live.see(line, self._net)
+
+    def _end_epoch(self) -> None:
+        """Note how long the loop waited for images, and in which order they came."""
+        waited, self._probes.waited = self._probes.waited, 0.0
+        self._note({"kind": "pace", "waited": waited, "augmenting": 0.0, "text": ""})
+        if self._labels:
+            order = torch.cat([each.flatten() for each in self._labels]).cpu().numpy()
+            first = np.arange(len(self._labels[0].flatten()))
+            digest = zlib.crc32(order.tobytes())  # of all: a batch's labels may be alike by chance
+            self._note({**beginning(order, first), "digest": digest})
+            self._labels = []
+
+    def _break_off(self, loss: float, norm: float) -> None:
+        what = "gradient" if math.isfinite(loss) else "loss"
+        at = self.done + 1
+        text = f"Step {at}: the {what} is not finite (loss {loss:g}, gradient norm {norm:g})."
+        self._ended = True
+        self._probes.leave()
+        self._note(
+            {"kind": "event", "event": "not finite", "at": at, "layer": f"the {what}", "text": text}
+        )
+
+
+def _as_they_come(images: Tensor) -> Preprocessing:
+    """Return the preparation of images that are given to a network as they are."""
+    channels, *sides = images.shape[1:]
+    height, width = (1, 1, *sides)[-2:]
+    grey = channels != 3
+    return Preprocessing(
+        channels="grey" if grey else "rgb",
+        size=(height, width),
+        mean=(0.0,) if grey else (0.0, 0.0, 0.0),
+        std=(1.0,) if grey else (1.0, 1.0, 1.0),
+        scale=1.0,
+    )
+
+
+def _on_paper(optimiser: torch.optim.Optimizer) -> Optimiser:
+    """Return torch's optimiser as a recipe has it, as far as the doctor reads it."""
+    group = optimiser.param_groups[0]
+    known = {
+        "rate": max(float(group["lr"]), 1e-30),  # a rate of 0 is what weights that stand still show
+        "decay": float(group.get("weight_decay", 0.0)),
+        "momentum": min(float(group.get("momentum", 0.0)), 0.9999),
+    }
+    kind = kinds(Optimiser).get(type(optimiser).__name__.lower(), SGD)
+    taken = {name: known[name] for name in known if name in kind.__struct_fields__}
+    return cast(Optimiser, kind(**taken))
