@@ -5,10 +5,17 @@ from striate.doctor.experiment import Experiment, experiment, with_experiment
 from striate.doctor.heal import heal
 from striate.doctor.live import Live
 from striate.doctor.lost import lost
-from striate.doctor.preflight import check_module, preflight, trainings_pay, verdict
+from striate.doctor.preflight import (
+    check_module,
+    preflight,
+    register,
+    trainings_pay,
+    verdict,
+)
 from striate.doctor.rate import RateRange, rate_picture, rate_range
 from striate.doctor.story import Finding
 from striate.doctor.subject import Check, Subject
+from striate.doctor.watch import Watch
 
 __all__ = [
     "SURE",
@@ -18,6 +25,7 @@ __all__ = [
     "Live",
     "RateRange",
     "Subject",
+    "Watch",
     "check_module",
     "diagnose",
     "experiment",
@@ -27,6 +35,7 @@ __all__ = [
     "preflight",
     "rate_picture",
     "rate_range",
+    "register",
     "trainings_pay",
     "verdict",
     "with_experiment",
