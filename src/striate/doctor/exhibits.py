@@ -10,12 +10,12 @@ from striate.contract import Contract
 from striate.design.pointwise import Dropout
 from striate.doctor.begun import start_sizes
 from striate.doctor.story import Finding
-from striate.doctor.told import Shown, Told, finite
+from striate.doctor.told import Shown, Told, finite, numbered
 from striate.draw import Bands, Bars, Chart, Table
 from striate.draw.axes import Axis, linear_axis, loss_axis
 from striate.draw.figure import Point
 
-_DRAWN = 60  # points of a curve that is a formula
+_DRAWN = 80  # points of a curve that is a formula
 _MOST_CHECKS = 4  # in one chart
 
 
@@ -117,7 +117,7 @@ def small(told: Told, finding: Finding) -> Shown | None:
     size = max(told.story.recipe.batch // told.story.recipe.accumulate, 1)
     most = max(32, 2 * size)
     points = [(float(n), n**-0.5) for n in range(1, most + 1)]
-    across = Axis(0, most, linear_axis(0, most, 8).ticks)
+    across = _within(linear_axis(0, most, 8), most)
     mark = ((float(size), size**-0.5), f"here: {size} image{'s' * (size > 1)}")
     title, curve = "Error of a batch's mean, in deviations", {"1 / square root": points}
     up = linear_axis(0, 1, 5)
@@ -157,10 +157,11 @@ def norms(told: Told, finding: Finding) -> Shown | None:
         "here": [(k, float(first[name]["size"])) for k, name in enumerate(names, 1)],
         "in the file": [(k, given[name]) for k, name in enumerate(names, 1)],
     }
-    across = linear_axis(1, max(len(names), 2), min(len(names), 8))
     most = max(value for points in found.values() for _, value in points)
     below = f"weights, {names[0]} to {names[-1]}"
-    return Chart("Norm at the first step", below, across, linear_axis(0, most, 5), found)
+    return Chart(
+        "Norm at the first step", below, numbered(len(names)), linear_axis(0, most, 5), found
+    )
 
 
 # -- laws
@@ -173,11 +174,10 @@ def law(told: Told, finding: Finding) -> Shown | None:
     floor = finding.evidence.get("floor")
     if not seen or not finite(floor):
         return None
-    lines = {"each validation": seen, "_": [(0.0, floor + 1), (1.0, floor)]}
+    lines = {"each validation": seen, "a softmax twice": [(0.0, floor + 1), (1.0, floor)]}
     percent = linear_axis(0, 1, 5, label=lambda value: f"{100 * value:g}%")
     every = [value for points in lines.values() for _, value in points]
-    title = "Loss by accuracy; grey: a softmax twice"
-    return Chart(title, "accuracy", percent, loss_axis(every), lines)
+    return Chart("Loss by accuracy", "accuracy", percent, loss_axis(every), lines)
 
 
 def gap(told: Told, finding: Finding) -> Shown | None:

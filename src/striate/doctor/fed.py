@@ -162,8 +162,8 @@ def test_differs(story: Story) -> Finding | None:
     """A test accuracy far from that of validation: two kinds of image, or two sets of weights."""
     figures = (story.results or {}).get("test") or {}
     held = story.held_out
-    if not len(story.validations) or not figures.get("n") or not held:
-        return None
+    if not len(story.validations) or not figures.get("n") or not held or not story.whole:
+        return None  # the validation that chose the weights may be lost
     chosen, test = float(story.validations[:, 1].max()), float(figures["accuracy"])
     pooled = (chosen * held + test * figures["n"]) / (held + figures["n"])
     error = math.sqrt(max(pooled * (1 - pooled), 1e-4) * (1 / held + 1 / figures["n"]))

@@ -20,6 +20,7 @@ from striate.doctor.told import (
     linear,
     logarithmic,
     medians,
+    numbered,
     ratio,
     shares,
 )
@@ -111,7 +112,7 @@ def _depth(told: Told, finding: Finding) -> Shown | None:
         return None
     names = list(slopes)
     levels = {"no gradient at all": LEAST} if any(y <= LEAST for _, y in points) else {}
-    across = linear_axis(1, max(len(points), 2), min(len(points), 8))
+    across = numbered(len(points))
     low, high = min(y for _, y in points), max(y for _, y in points)
     below = f"weights by depth, from {names[0]} to {names[-1]}"
     up = logarithmic_axis(low, max(high, 10 * low))

@@ -72,7 +72,7 @@ class Story(NamedTuple):
             is that processor too: they are work, not waiting. 0 on any other device.
         failed: checks before the training that did, as findings.
         held_out: images of the validation part.
-        whole: whether the steps follow one another without a gap.
+        whole: whether the steps follow one another without a gap, to the end where there is a test.
     """
 
     recipe: Recipe
@@ -260,7 +260,8 @@ class Teller(NamedTuple):
             augmenting=self._augmenting(history),
             failed=self.failed,
             held_out=checks[-1].get("images", held) if checks else held,
-            whole=_follow(steps, 1 if not forks else None),
+            whole=_follow(steps, 1 if not forks else None)
+            and (results is None or any(line.get("event") == "finished" for line in history)),
         )
 
     def _augmenting(self, history: Sequence[Mapping[str, Any]]) -> float:

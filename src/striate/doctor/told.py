@@ -75,7 +75,8 @@ def linear(told: Told, title: str, series: dict[str, list[Point]]) -> Shown | No
     values = [value for points in series.values() for _, value in points]
     if not values:
         return None
-    up = linear_axis(0, max(*values, LEAST), 5)
+    most = max(values)
+    up = linear_axis(0, most if most > LEAST else 1.0, 5)
     return Chart(title, "epochs", told.across, up, series)
 
 
@@ -95,6 +96,12 @@ def logarithmic(
     low = up.low
     drawn = {name: [(x, max(y, low)) for x, y in points] for name, points in series.items()}
     return Chart(title, "epochs", told.across, up, drawn, levels)
+
+
+def numbered(count: int) -> Axis:
+    """Return an axis of so many things in a row, counted from 1."""
+    step = max(1, -(-count // 8))
+    return Axis(1, max(count, 2), tuple(float(each) for each in range(1, max(count, 2) + 1, step)))
 
 
 def few(
