@@ -31,6 +31,7 @@ import optuna
 from striate import data, inference, recipes
 from striate.data import Dataset
 from striate.ops import environment, machine
+from striate.records import to_builtins
 from striate.search import Ledger, Plan, Problem, Stop, Watch, explore, summed_up
 from striate.search.slot import Entry
 from striate.search.trainer import Trainer
@@ -205,7 +206,7 @@ def document(rows: list[dict[str, Any]], quick: bool) -> dict[str, Any]:
             "cpu": machine().cpu,
             "python": platform.python_version(),
             "optuna": optuna.__version__,
-            "environment": environment(),
+            "packages": to_builtins(environment())["packages"],
         },
         "rows": [
             {
