@@ -164,6 +164,8 @@ STORIES: dict[str, dict[str, Any]] = {
     },
     "dead_rectifiers": {
         "probes": (probe(values={"relu1": {"dead": 0.9, "saturated": 0.0}}),) * 4,
+        "losses": flat,
+        "validations": chance,
     },
     "saturation": {"probes": (probe(values={"tanh1": {"dead": 0.0, "saturated": 0.8}}),) * 4},
     "vanishing_gradients": {"probes": (steep,) * 4},
@@ -333,6 +335,19 @@ def test_a_rule_is_silent_where_its_sign_means_nothing(name: str) -> None:
     rule = name.strip()
     assert rule in names(story(**STORIES[rule]))
     assert rule not in names(story(**UNSAID[name]))
+
+
+@pytest.mark.parametrize(
+    ("dead", "learns", "alarm"), [(0.7, True, False), (0.99, True, True), (0.7, False, True)]
+)
+def test_features_that_are_silent_while_a_network_learns(
+    dead: float, learns: bool, alarm: bool
+) -> None:
+    changes: dict[str, Any] = {} if learns else {"losses": flat, "validations": chance}
+    silent = probe(values={"relu1": {"dead": dead, "saturated": 0.0}})
+    found = {each.finding: each for each in diagnose_story(story(probes=(silent,) * 4, **changes))}
+    assert (found["dead_rectifiers"].confidence >= doctor.SURE) == alarm
+    assert ("all the same" in found["dead_rectifiers"].meaning) != alarm
 
 
 def test_depth_is_the_networks_and_not_that_of_names() -> None:

@@ -12,22 +12,39 @@ from striate.doctor.story import Finding, Story
 
 DEAD, _SATURATED = 0.6, 0.5
 _STEEP = 1e-4  # gradient / weight of the first layer against the steepest one
+_ALL = 0.95  # of a layer: no network learns by what is left
+_FELL = 0.85  # of the loss of guessing, or of the first, that is left where something was learnt
 _FEW = 8  # images that batch-norm can take a variance over
 
 
 def dead_rectifiers(story: Story) -> Finding | None:
-    """Rectifiers that no image wakes."""
+    """Rectifiers that no image wakes.
+
+    A probe has some rows of a batch, in which the features of a network that has learnt may be
+    silent without being dead: where it learns, and not nearly all are, it is no alarm.
+    """
     layer, share = dead_share(story)
     if share <= DEAD:
         return None
+    learns = share < _ALL and _learns(story)
     return Finding(
         finding="dead_rectifiers",
-        confidence=0.85,
+        confidence=0.5 if learns else 0.85,
         evidence={"layer": layer, "dead": share},
-        meaning=f"{share:.0%} of the features of {layer} are zero for every image",
+        meaning=f"{share:.0%} of the features of {layer} are zero for all images of a probe"
+        + ("; the network learns all the same, by the others" if learns else ""),
         remedy="start again at a third of the rate, with biases at 0 and He's initialisation",
         settings=(f"optimiser.rate={story.recipe.optimiser.rate / 3:g}",),
     )
+
+
+def _learns(story: Story) -> bool:
+    """Tell whether the training loss has fallen well below guessing, and validation is above it."""
+    curve, checks = story.smoothed(), story.validations
+    if not len(curve) or not len(checks) or story.failure is not None:
+        return False
+    fell = float(curve[-1]) < _FELL * min(story.chance, float(curve[0]))
+    return fell and float(checks[-1, 1]) > story.guessing
 
 
 def saturation(story: Story) -> Finding | None:
