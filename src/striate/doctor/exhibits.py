@@ -150,7 +150,11 @@ def norms(told: Told, finding: Finding) -> Shown | None:
     start = told.story.recipe.start
     first = told.probes[0]["weights"] if told.probes else {}
     given = start_sizes(start) if start is not None else {}
-    names = [name for name in first if name in given and first[name]["size"]]
+    places = {layer.name: k for k, layer in enumerate(told.story.recipe.network.layers)}
+    names = sorted(
+        (name for name in first if name in given and first[name]["size"]),
+        key=lambda name: places.get(name.rpartition(".")[0], len(places)),
+    )
     if not names:
         return None
     found = {

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from striate.doctor.subject import NORMALISING, Check, Subject
 
 _NAMED = 3
-_MANY = 100  # weights, of which fewer fill no range
-_FILLED = 10.0  # over their number: by how much their greatest may fall short of the range's end
+_MANY = 400  # weights, of which fewer do not tell an even spread from another
+_FILLED = 5.0  # over their number: by how much their greatest may fall short of the range's end
 _SURE = 4.0  # standard errors
 _KOLMOGOROV = 1.95  # over the root of their number: 99.9% of uniform draws are nearer
 
