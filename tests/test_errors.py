@@ -43,7 +43,7 @@ def test_an_unknown_name_offers_the_nearest(nearest: tuple[str, ...], message: s
 
 def test_a_missing_extra_gives_the_line_that_installs_it() -> None:
     error = MissingExtra("export", "onnx", "export")
-    assert str(error).endswith("which is not installed: pip install 'striate[export]'")
+    assert str(error).endswith('which is not installed: pip install "striate[export]"')
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_a_folder_is_replaced_only_when_told(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "run") as folder:
         (folder / "old").touch()
     with (
-        pytest.raises(RunError, match=r"run is already there\.$"),
+        pytest.raises(RunError, match=r"run is already there\. Choose another"),
         atomic_folder(tmp_path / "run") as folder,
     ):
         (folder / "new").touch()
@@ -250,14 +250,14 @@ def test_a_folder_that_cannot_be_replaced_is_put_back(
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "old").touch()
-    rename = Path.rename
+    rename = Path.replace
 
     def full(self: Path, target: Path) -> Path:
         if (self / "new").exists():
             raise OSError(errno.ENOSPC, "No space left on device")
         return rename(self, target)
 
-    monkeypatch.setattr(Path, "rename", full)
+    monkeypatch.setattr(Path, "replace", full)
     with (
         pytest.raises(RunError, match="The disk is full"),
         atomic_folder(tmp_path / "run", replace=True) as folder,
@@ -283,7 +283,8 @@ def test_a_lock_says_who_holds_it_and_dies_with_its_holder(tmp_path: Path) -> No
     with start(HOLDER, tmp_path / "lock") as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         assert Lock.held(tmp_path / "lock")
-        with pytest.raises(RunError, match=rf"is in use by process {holder.pid} on \S+\.$"):
+        said = rf"is in use by process {holder.pid} on \S+\. Wait until that has ended"
+        with pytest.raises(RunError, match=said):
             Lock(tmp_path / "lock").__enter__()
         holder.send_signal(signal.SIGKILL)
     assert not Lock.held(tmp_path / "lock")

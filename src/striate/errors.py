@@ -46,7 +46,8 @@ class MissingExtra(UsageError):
     def __init__(self, needed_for: str, package: str, extra: str) -> None:
         self.package, self.extra = package, extra
         super().__init__(
-            f"{needed_for} needs {package}, which is not installed: pip install 'striate[{extra}]'"
+            f"{needed_for} needs {package}, which is not installed: "
+            f'pip install "striate[{extra}]"'  # quotes that every shell knows
         )
 
 

@@ -25,7 +25,8 @@ from types import TracebackType
 from striate.errors import RunError, StriateError
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-
+_WINDOWS = os.name == "nt"
+_WAITS = (0.02, 0.05, 0.1, 0.2, 0.4)  # seconds between tries to rename what others read
 
 _UMASK = os.umask(0)  # can only be read by setting it
 os.umask(_UMASK)
@@ -51,12 +52,21 @@ def atomic_write(path: Path | str, data: bytes | Callable[[Path], object]) -> No
                 partial.chmod(0o666 & ~_UMASK)  # safetensors writes for its owner alone
             else:
                 partial.write_bytes(data)
-            _to_disk(partial)
-            partial.replace(path)
-            _to_disk(path.parent)
+            into_place(partial, path)
     finally:
         with suppress(OSError):  # usually: it has been renamed
             partial.unlink()
+
+
+def into_place(partial: Path, path: Path) -> None:
+    """Give a file that is whole its name, to disk; a file of that name is replaced.
+
+    Raises:
+        OSError: it cannot be; on Windows also where another program keeps the old one open.
+    """
+    _to_disk(partial)
+    _renamed(partial, path)
+    _to_disk(path.parent)
 
 
 @contextmanager
@@ -87,13 +97,13 @@ def atomic_folder(path: Path | str, *, replace: bool = False) -> Iterator[Path]:
                     _to_disk(Path(folder))
                 if os.path.lexists(path):
                     if not replace:
-                        raise RunError(f"{path} is already there.")
-                    path.rename(aside)
+                        raise RunError(f"{path} is already there. Choose another, or remove it.")
+                    _renamed(path, aside)
                 try:
-                    partial.rename(path)
+                    _renamed(partial, path)
                 except OSError:
                     if aside.exists():
-                        aside.rename(path)
+                        _renamed(aside, path)
                     raise
                 _to_disk(path.parent)
     finally:
@@ -166,7 +176,10 @@ class Lock:
                 break
             if not wait:
                 os.close(descriptor)
-                raise RunError(f"{self.path.parent} is in use by {_holder(self.path)}.")
+                raise RunError(
+                    f"{self.path.parent} is in use by {_holder(self.path)}. Wait until that has "
+                    "ended, or choose another folder."
+                )
             time.sleep(wait)
         self._descriptor = descriptor
         with suppress(OSError):  # who holds it is a courtesy: a full disk keeps nobody out
@@ -188,7 +201,7 @@ class Lock:
     def held(path: Path | str) -> bool:
         """Say whether some process holds the lock, this one included."""
         try:
-            descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+            descriptor = os.open(path, os.O_RDWR if _WINDOWS else os.O_RDONLY)
         except OSError:
             return False
         try:
@@ -240,7 +253,7 @@ def _claimed(path: Path, partial: Path) -> Iterator[None]:
             if _try_lock(descriptor):
                 shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir()
-    if os.name == "nt":
+    if _WINDOWS:
         yield
         return
     with _opened(partial) as descriptor:
@@ -279,10 +292,21 @@ def _partial(path: Path) -> Path:
     return path.parent / f".{path.name}.{secrets.token_hex(4)}.partial"
 
 
+def _renamed(old: Path, new: Path) -> None:
+    """Rename; again after a while on Windows, which refuses while somebody reads the file."""
+    for wait in _WAITS if _WINDOWS else ():
+        try:
+            old.replace(new)
+            return
+        except PermissionError:
+            time.sleep(wait)
+    old.replace(new)
+
+
 def _to_disk(path: Path) -> None:
-    if path.is_symlink() or (path.is_dir() and os.name == "nt"):  # a folder cannot be opened there
+    if path.is_symlink() or (path.is_dir() and _WINDOWS):  # a folder cannot be opened there
         return
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR if _WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -317,7 +341,8 @@ def reporting(
             done = _size(partial or path)
             said = f"The disk is full: {path} stopped after {done:,} bytes; {fix}."
             raise RunError(said) from error
-        raise RunError(f"{path} cannot be written: {os.strerror(number)}.") from error
+        shut = " Is it open in another program?" if _WINDOWS and number == errno.EACCES else ""
+        raise RunError(f"{path} cannot be written: {os.strerror(number)}.{shut}") from error
 
 
 def _system_error(error: Exception) -> int | None:

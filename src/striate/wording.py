@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from pathlib import Path
 
+_WINDOWS = os.name == "nt"
 _STRAY = re.compile("[\ud800-\udfff]")
 
 
@@ -30,6 +33,20 @@ def spelled(name: str | Path) -> str:
         caf\xe9.jpg café.jpg
     """
     return _STRAY.sub(lambda found: _escape(ord(found[0])), str(name))
+
+
+def quoted(argument: str | Path) -> str:
+    """Spell an argument of a command as it is typed here, with quotes where it needs them.
+
+    Example:
+        >>> quoted("runs/digits-001"), quoted("my photos")
+        ('runs/digits-001', "'my photos'")
+    """
+    if _WINDOWS:  # whose prompt knows no other quotes
+        import subprocess
+
+        return subprocess.list2cmdline([str(argument)])
+    return shlex.quote(str(argument))
 
 
 def _escape(code: int) -> str:

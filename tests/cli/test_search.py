@@ -54,7 +54,7 @@ def test_a_grid_comes_with_the_lectures_remark(run: Run, tmp_path: Path) -> None
         (("--resume", "nowhere"), "it has no study.json"),
         (("--resume", "nowhere", "--seed", 0, "--grid", 2), "leave out --grid, --seed"),
         (("--trials", 0), "--trials"),
-        (("--recipe", "nothing.json"), "There is no recipe nothing.json"),
+        (("--recipe", "nothing.json"), "There is no file nothing.json"),
         (("--storage", "postgresql://nobody@127.0.0.1:1/none"), "postgresql"),
     ],
 )
@@ -74,4 +74,4 @@ def test_without_optuna_the_line_that_installs_it(
     monkeypatch.setitem(sys.modules, "optuna", None)
     ended = run("search", "digits", "--out", tmp_path / "s")
     assert ended.code == 2
-    assert "pip install 'striate[search]'" in ended.err
+    assert 'pip install "striate[search]"' in ended.err

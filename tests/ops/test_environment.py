@@ -45,7 +45,7 @@ def test_new_enough(version):
 def test_too_old(version):
     mismatch = _one(too_old({"torch": "2.11"}, {"torch": version}.get))
     assert mismatch.severity == "fail"
-    assert mismatch.fix == "pip install 'torch>=2.11'"
+    assert mismatch.fix == 'pip install "torch>=2.11"'
 
 
 def test_torchvision_for_another_torch():

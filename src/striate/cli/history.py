@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +13,7 @@ import typer
 from striate.cli import output
 from striate.cli.options import Json
 from striate.errors import UsageError
+from striate.wording import quoted
 
 if TYPE_CHECKING:
     from striate.runs import Run
@@ -38,14 +38,17 @@ def history(
     Steps that a resume has repeated are there once. docs/history.md says what the tags are.
     """
     if as_csv and as_json:
-        raise UsageError("Choose one of --csv and --json.")
+        raise UsageError("Expected --csv or --json, received both: leave one out.")
     from striate import runs
 
     opened = [runs.open(path) for path in paths]
     names = [run.path.resolve().name for run in opened]
     if tensorboard is not None and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise UsageError(f"Expected runs of different names, received {twice!r} twice.")
+        raise UsageError(
+            f"Expected runs of different names, received {twice!r} twice: TensorBoard tells them "
+            "by their folders. Rename one, or say the command for each with a FOLDER of its own."
+        )
     documents = []
     for run in opened:
         file = None if tensorboard is None else runs.write_tensorboard(run, tensorboard)
@@ -59,7 +62,7 @@ def history(
         )
     text = _csv(opened) if as_csv else "\n\n".join(map(_text, documents))
     if tensorboard is not None and not as_csv:
-        text += f"\n\nnext\n  tensorboard --logdir {shlex.quote(str(tensorboard))}"
+        text += f"\n\nnext\n  tensorboard --logdir {quoted(tensorboard)}"
     output.show({"runs": documents}, text, as_json)
 
 

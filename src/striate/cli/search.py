@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 
 from striate.cli import output
 from striate.cli.options import Data, Device, Json, RecipeName, Settings, alone, changed
+from striate.wording import quoted
 
 if TYPE_CHECKING:
     from striate.search import Best, Plan, Problem, SearchResult
@@ -172,7 +172,7 @@ def _end(result: SearchResult, as_json: bool) -> None:
 def _text(result: SearchResult) -> str:
     from striate.search.report import counted
 
-    again = f"striate search --resume {shlex.quote(result.study)}"
+    again = f"striate search --resume {quoted(result.study)}"
     head = f"{counted(result.runs)} in {output.duration(result.seconds)}"
     if result.state == "interrupted":
         return f"\nInterrupted after {head}. Go on with: {again}"
@@ -188,7 +188,7 @@ def _text(result: SearchResult) -> str:
     places = {"study": result.study, "recipe": result.recipe, **result.figures}
     blocks.append("\n".join(f"{name.ljust(10)} {place}" for name, place in places.items() if place))
     if result.recipe is not None:
-        data, recipe = shlex.quote(result.data), shlex.quote(result.recipe)
+        data, recipe = quoted(result.data), quoted(result.recipe)
         blocks.append(f"next\n  striate train {data} --recipe {recipe}")
     return "\n\n".join(blocks)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from striate.cli.options import (
     sides,
 )
 from striate.errors import UsageError
+from striate.wording import quoted
 
 if TYPE_CHECKING:
     from striate.data import Dataset
@@ -200,7 +200,7 @@ def _end(
     from striate.records import to_builtins
 
     if result.state == "interrupted":
-        again = f"Interrupted. Go on with: striate train --resume {shlex.quote(result.run)}"
+        again = f"Interrupted. Go on with: striate train --resume {quoted(result.run)}"
         output.show(result, again, as_json)
         sys.exit(output.INTERRUPTED)  # not typer.Exit: all is said already
     from striate import inference, runs
@@ -227,7 +227,7 @@ def _findings(run: Run) -> tuple[list[str], str]:
 
     found = [each.finding for each in doctor.diagnose(run) if each.confidence >= doctor.SURE]
     names = ", ".join(each.replace("_", " ") for each in found)
-    return found, f"\n  striate doctor {shlex.quote(str(run.path))}    ({names})" if found else ""
+    return found, f"\n  striate doctor {quoted(run.path)}    ({names})" if found else ""
 
 
 def _text(
@@ -252,7 +252,7 @@ def _text(
     places |= {name: str(path) for name, path in pictures.items()}
     places.setdefault("mistakes", "none")
     lines += ["", *(f"{name.ljust(10)} {place}" for name, place in places.items())]
-    again = shlex.quote(result.run)
+    again = quoted(result.run)
     steps = run.history("step")
     lines += ["", "next", f"  striate evaluate {again}", f"  striate predict {again} IMAGES"]
     if steps:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 
 from striate.cli import output
 from striate.cli.options import Device, Json
+from striate.wording import quoted
 
 if TYPE_CHECKING:
     from striate.transfer import TransferResult
@@ -153,7 +153,7 @@ def _text(found: TransferResult) -> str:
     titles = ("way", "accuracy", "95% interval", "trained", "time")
     parts += [output.table(titles, rows)] if rows else []
     if found.state == "interrupted":
-        parts += [f"Interrupted. Go on with the same command and --out {shlex.quote(found.run)}"]
+        parts += [f"Interrupted. Go on with the same command and --out {quoted(found.run)}"]
     else:
         parts += [f"run  {found.run}"]
     return "\n\n".join([*parts, *(f"Note: {note}" for note in found.notes)])

@@ -8,6 +8,7 @@ Links are followed, except those that lead back to a folder they lie in.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -122,7 +123,10 @@ def _parts(path: Path, below: Sequence[Path], notes: list[str]) -> dict[str, Pat
     for folder in named:
         part = PART_NAMES[folder.name.lower()]
         if part in parts:
-            raise DataError(f"Both {parts[part]} and {folder} look like the {part} part.")
+            raise DataError(
+                f"Both {parts[part]} and {folder} look like the {part} part: expected one folder; "
+                "put all its images there."
+            )
         parts[part] = folder
     notes += [f"Ignored {folder}, which is no part." for folder in below if folder not in named]
     order = ("train", "validation", "test")
@@ -137,7 +141,10 @@ def _classes(
     folders: Sequence[Path], for_training: bool, notes: list[str]
 ) -> dict[str, list[Path]]:
     """Return a part's files by class id; in training a folder without images is a class, too."""
-    found = {wording.spelled(each.name): list(_images(each, notes)) for each in folders}
+    found: dict[str, list[Path]] = {}
+    for each in folders:  # a Mac may have parted the letters of a name from their accents
+        id = unicodedata.normalize("NFC", wording.spelled(each.name))
+        found.setdefault(id, []).extend(_images(each, notes))
     return {id: files for id, files in found.items() if files or for_training}
 
 
@@ -183,7 +190,7 @@ def _agree(path: Path, found: dict[str, dict[str, list[Path]]], notes: list[str]
             lacks = f"; it lacks {some(fewer)}" if fewer else ""
             raise DataError(
                 f"The {part} part of {path} has classes that the {first} part has not: "
-                f"{some(more)}{lacks}."
+                f"{some(more)}{lacks}. Call the folders alike, or give each images to train on."
             )
         if fewer:
             notes.append(f"The {part} part of {path} has no images of {some(fewer)}.")

@@ -8,7 +8,6 @@ journal beside it says and the checksums agree.
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +27,7 @@ from striate.data.packed import FIRST, HEAD, MAGIC, VERSION, Form, Header, Packe
 from striate.data.prepare import resample_8bit, resized_size
 from striate.data.samples import FileSamples, Samples
 from striate.errors import UsageError
-from striate.files import Lock, reporting
+from striate.files import Lock, into_place, reporting
 from striate.ops import usable_cores
 from striate.records import to_json
 
@@ -88,7 +87,7 @@ def pack(
             file.flush()
             file.seek(0)
             file.write(HEAD.pack(MAGIC, VERSION, 0, place, len(header), sha256(header).digest()))
-        _to_place(partial, out)
+        into_place(partial, out)
         notes.unlink()
     partial.with_suffix(".lock").unlink(missing_ok=True)
     return Packed(
@@ -244,10 +243,3 @@ def _hashes(dataset: Dataset) -> list[str]:
         for name, samples in _parts(dataset)
         for index in range(len(samples))
     ]
-
-
-def _to_place(partial: Path, out: Path) -> None:
-    """Give a file that is whole its name."""
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(out)

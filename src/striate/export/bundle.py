@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +24,7 @@ from striate.layers import Net
 from striate.records import Record, from_json, to_json
 from striate.runs import BundleInfo
 from striate.weights import fit
+from striate.wording import quoted
 
 Form = Literal["onnx", "torch", "safetensors"]
 
@@ -187,7 +187,7 @@ def _files(
                 continue
             own = Dataset(images.data, images.data, images.classes, {"test": images.samples})
             return pick(own, contract, count), ()
-    name = shlex.quote(str(model.path))
+    name = quoted(model.path)
     note = f"Not proved: no images were given. Prove it with: striate export {name} --on DATA"
     progress.say(f"Note: {note}")
     return None, (note,)

@@ -6,7 +6,6 @@ must be exactly what the network's record says, name by name and shape by shape.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from striate.errors import RunError, WeightsError
 from striate.inference.model import Model
 from striate.layers import Net, build
 from striate.weights import Weights
+from striate.wording import quoted
 
 _NAMED = 4
 
@@ -39,7 +39,7 @@ def load(run: Model, device: torch.device | str = "cpu") -> Net:
         return run.load(device)
     if isinstance(run, runs.Bundle):
         return load_weights(run.network(), run.weights).to(device).eval()
-    again = f"striate train --resume {shlex.quote(str(run.path))}"
+    again = f"striate train --resume {quoted(run.path)}"
     remedy = f"Bring back the run's own from its newest checkpoint with: {again}"
     if not run.checkpoints():
         remedy = "There is no checkpoint to bring back the run's own from: train again."
@@ -78,7 +78,7 @@ def load_weights(network: Network, path: Path) -> Net:
     try:
         tensors = load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is no whole safetensors file: {error}.") from error
+        raise WeightsError(f"{path} is no whole safetensors file ({error}).") from error
     net = build(network, seed=None)
     expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     _check(expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)

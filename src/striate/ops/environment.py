@@ -116,7 +116,7 @@ def too_old(requirements: Mapping[str, str], version: Version) -> Iterator[Misma
                 severity="fail",
                 found=f"{name} {found}" if found else f"no {name}",
                 meaning=f"striate needs {name} {least} or later.",
-                fix=f"pip install '{name}>={least}'",
+                fix=f'pip install "{name}>={least}"',
             )
 
 

@@ -7,6 +7,7 @@ this with it.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from functools import lru_cache
@@ -135,8 +136,32 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+class _Status(ctypes.Structure):
+    """What Windows fills in when it is asked for its memory."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("total", ctypes.c_uint64),
+        ("free", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 5),
+    )
+
+
+def windows_bytes() -> tuple[int, int] | None:
+    """Return the computer's memory and what is free of it; None on other systems than Windows."""
+    library = getattr(ctypes, "windll", None)
+    if library is None:
+        return None
+    status = _Status(length=ctypes.sizeof(_Status))
+    library.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    return status.total, status.free
+
+
 def total_bytes() -> int:
     """Return the computer's memory; 0 where the system does not say."""
+    if (windows := windows_bytes()) is not None:
+        return windows[0]
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from striate.ops.machine import total_bytes
+from striate.ops.machine import total_bytes, windows_bytes
 
 _PROCESS = Path("/proc/self")
 
@@ -50,11 +50,13 @@ def free_bytes(device: torch.device) -> int:
 
     Args:
         device: a CUDA device's own memory; for the CPU what Linux calls available, at most what
-            the container may still take.
+            the container may still take, what Windows calls free, and elsewhere all there is.
     """
     if device.type == "cuda":
         free: int = torch.cuda.mem_get_info(device)[0]
         return free
+    if (windows := windows_bytes()) is not None:
+        return windows[1]
     return min(_available(Path("/proc/meminfo")), _container_rest(Path("/sys/fs/cgroup")))
 
 

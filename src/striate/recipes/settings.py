@@ -6,7 +6,6 @@ for a recipe's, and the options that decide what no setting can.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import get_args, get_origin
 
@@ -14,6 +13,7 @@ from striate.design.centred import centred
 from striate.errors import RecordError, UnknownName, UsageError
 from striate.records import Family, Record, field_hints, kinds, nearest, with_settings
 from striate.train import Recipe
+from striate.wording import quoted
 
 # What no field alone decides: network, preprocessing and classes have to fit together.
 _OPTIONS = {
@@ -63,7 +63,7 @@ def check(settings: Iterable[str]) -> None:
         if not equals or not key:
             raise RecordError(f"Expected key=value, received {setting!r}.")
         if key in _OPTIONS:
-            instead = f"{_OPTIONS[key]} {shlex.quote(value.strip('[]'))}"
+            instead = f"{_OPTIONS[key]} {quoted(value.strip('[]'))}"
             raise UsageError(f"Instead of --set {key}=..., say {instead}")
         if key.startswith("preprocessing.size."):
             raise UsageError(f"Instead of --set {key}=..., say --size HxW")

@@ -3,7 +3,7 @@
 The best at the edge of a range is flagged and the range extended; seed noise is measured, so that
 "no significant difference" is an answer. `search` tries settings of a recipe; `explore` anything.
 
-Optuna keeps the runs; `pip install 'striate[search]'`.
+Optuna keeps the runs; `pip install "striate[search]"`.
 """
 
 from striate.search.course import Extension, Plan

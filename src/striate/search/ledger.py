@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PATIENCE: Final = 120.0  # seconds without a sign of life after which a run is taken for dead
+_WINDOWS: Final = os.name == "nt"
 _BUSY: Final = 60.0  # seconds that SQLite waits for another writer
 
 
@@ -189,7 +190,9 @@ class Ledger:
                 return storages.get_storage(
                     storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs=wait)
                 )
-            backend = storages.journal.JournalFileBackend(str(path))
+            locks = storages.journal  # links take an administrator's rights on Windows
+            lock = locks.JournalFileOpenLock if _WINDOWS else locks.JournalFileSymlinkLock
+            backend = locks.JournalFileBackend(str(path), lock_obj=lock(str(path)))
             return storages.JournalStorage(backend)
 
     def _agree(self, name: str, question: dict[str, Any]) -> None:
@@ -268,6 +271,9 @@ def _distribution(optuna_: Any, parameter: Parameter, value: Any) -> Any:
 
 
 def _runs(process: int) -> bool:
+    """Say whether a process of this machine lives; on Windows, where asking ends it, maybe."""
+    if _WINDOWS:
+        return True  # then its signs of life count, as another machine's do
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -16,6 +16,9 @@ from striate.errors import UsageError
 
 BACKLOG = 1024
 _LEAST_KEY = 8
+_ALONE = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+"""What keeps a port ours: the latter would let two programs have one port on Windows."""
+
 _PATIENCE = 3.0  # seconds that the port of a server just killed may still be held
 
 
@@ -97,7 +100,7 @@ def _bind(host: str, port: int) -> socket.socket:
     )[0]
     listening = socket.socket(family, kind, protocol)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, _ALONE, 1)
         listening.bind(address)
         listening.listen(BACKLOG)
         listening.setblocking(False)

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SECOND_THOUGHT = 1.0
+_REQUESTS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGINT))
+"""The last is what one process on Windows can send another."""
 
 
 class Interrupt:
@@ -41,7 +43,7 @@ def interruptible(given: Interrupt | None = None) -> Iterator[Interrupt]:
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in _REQUESTS}
 
     def restore() -> None:
         for number, handler in before.items():

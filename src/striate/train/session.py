@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -232,7 +231,7 @@ class _Session(NamedTuple):
             except NotFiniteError as error:
                 raise self._with_remedy(error) from error
             except RunError as error:
-                again = f"striate train --resume {shlex.quote(str(self.run.path))}"
+                again = f"striate train --resume {wording.quoted(self.run.path)}"
                 raise RunError(f"{error} When that is mended, go on with: {again}") from error
 
     def _note_data(self, training: Training, dataset: Dataset) -> None:

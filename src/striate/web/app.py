@@ -26,10 +26,11 @@ from striate.serve.bodies import Gone, read
 from striate.serve.refusal import Refusal
 from striate.web import given, paper, telling
 from striate.web.bench import Bench, Cancelled
+from striate.web.folder import reading
 from striate.web.guard import Guard, answered, refused
 from striate.web.pictures import check_picture
 from striate.web.school import School
-from striate.web.shelf import Shelf, reading
+from striate.web.shelf import Shelf
 
 if TYPE_CHECKING:
     from striate.web.looking import Looking
@@ -177,11 +178,11 @@ class Page:
         asked = await given.body(request)
         text, shape, classes = asked.get("text"), asked.get("input"), asked.get("classes")
         if not isinstance(text, str):
-            raise Refusal(422, "Expected text: a name or notation.")
+            raise Refusal(422, "Expected text: a network's name, or notation (conv3-16 FC-10).")
         if shape is not None and not (isinstance(shape, list) and all(map(given.is_whole, shape))):
-            raise Refusal(422, "Expected input as [channels, height, width].")
+            raise Refusal(422, "Expected input as [channels, height, width], [3, 32, 32] say.")
         if classes is not None and not (given.is_whole(classes) and 1 <= classes <= 100_000):
-            raise Refusal(422, "Expected classes of 1 to 100,000.")
+            raise Refusal(422, f"Expected classes of 1 to 100,000, received {str(classes)[:20]}.")
         size = None if shape is None else tuple(shape)
         return answered(await self.bench.do(request, "quick", paper.design, text, size, classes))
 

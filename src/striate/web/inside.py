@@ -27,7 +27,10 @@ def filters(opened: Opened, layer: str) -> dict[str, Any]:
     net = opened.net("quick")
     known = [each for each in net.network.layers if each.name == layer]
     if not known or not (isinstance(known[0], Conv) and len(known[0].kernel) == 2):
-        raise DesignError(f"{net.network.name} has no convolution of images {layer[:100]!r}.")
+        raise DesignError(
+            f"Expected a convolution of images of {net.network.name}, whose filters can be shown, "
+            f"received {layer[:100]!r}."
+        )
     weights = explain_array(net.get_submodule(layer).weight)  # type: ignore[arg-type]
     found = explain.Filters(layer, weights[:_MOST_MAPS], (), ())
     shown = np.stack(found.pictures)

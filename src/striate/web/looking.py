@@ -21,10 +21,11 @@ from striate.records import to_builtins
 from striate.serve.refusal import Refusal
 from striate.web import asking, given, inside
 from striate.web.bench import Bench, Lane
+from striate.web.folder import reading
 from striate.web.guard import answered
 from striate.web.opened import Opened
 from striate.web.pictures import png
-from striate.web.shelf import Shelf, reading
+from striate.web.shelf import Shelf
 
 _KEYS = re.compile(r"[0-9a-f]{24}")
 

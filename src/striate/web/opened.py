@@ -18,10 +18,9 @@ from striate.inference import Model, of_levels
 from striate.layers import Net, build
 from striate.serve.refusal import Refusal
 from striate.web import bench
+from striate.web.folder import LIVE, reading
 from striate.web.given import Part
 from striate.web.pictures import check_picture
-from striate.web.school import LIVE
-from striate.web.shelf import reading
 
 
 class Opened:

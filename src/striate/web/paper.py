@@ -13,6 +13,7 @@ from striate import design as on_paper
 from striate import zoo
 from striate.design import Conv, Network, notation
 from striate.design.drawing import drawing
+from striate.design.names import no_such_part
 from striate.errors import DesignError, NotationError, StriateError
 from striate.records import nearest
 from striate.serve.refusal import Refusal
@@ -82,7 +83,7 @@ def fields(net: Network, layer: str) -> dict[str, Any]:
     """Return the receptive field of every place of a layer: a table for rows, one for columns."""
     shape = net.shapes().get(layer)
     if shape is None:
-        raise DesignError(f"{net.name} has no layer {layer[:100]!r}.")
+        raise no_such_part(net.name, layer[:100], net.shapes())
     if len(shape) != 3 or len(net.input_shape) != 3 or max(shape[1:]) > _MOST_FIELDS:
         return {"layer": layer, "rows": [], "columns": []}
     return {

@@ -22,7 +22,8 @@ from striate.errors import StriateError
 from striate.files import atomic_write
 from striate.layers import Net
 from striate.records import from_json
-from striate.web.school import LIVE, Task
+from striate.web.folder import LIVE
+from striate.web.school import Task
 
 _EVERY = 0.7  # seconds between two snapshots
 _MOST_PARAMETERS = 5_000_000  # larger nets show themselves after each epoch only
@@ -69,7 +70,8 @@ def study(task: Task) -> None:
 
 def main() -> None:
     """Do the task on stdin; a user's mistake is one sentence on stderr."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's `view &`
+    for number in (signal.SIGINT, getattr(signal, "SIGBREAK", signal.SIGINT)):
+        signal.signal(number, signal.default_int_handler)  # ignored below a shell's `view &`
     try:
         study(from_json(Task, sys.stdin.buffer.read(), "the task"))
     except StriateError as error:

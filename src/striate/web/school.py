@@ -18,11 +18,16 @@ from striate.files import Lock
 from striate.records import Record, to_json
 from striate.serve.refusal import Refusal
 from striate.web import paper
-from striate.web.shelf import Shelf, reading
+from striate.web.folder import reading
+from striate.web.shelf import Shelf
 
-LIVE = "live.safetensors"  # what a training shows of itself while it goes on, in figures/
 _SAID = 2000  # characters of what a failed process wrote
 _PATIENCE = 15.0  # seconds for a process to save and end
+
+# Windows interrupts only processes in a group of their own, by another key of the console.
+_INTERRUPT = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)
+_OWN_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+_ENDED = (0, -signal.SIGINT, 0xC000013A)  # well, or by the interrupt; the last is Windows' word
 
 
 class Task(Record, frozen=True, kw_only=True):
@@ -64,7 +69,7 @@ class School:
         if process is None or self._path is None:
             return {"run": None, "busy": False, "error": None}
         code = process.poll()
-        said = self._words() if code not in (None, 0, -signal.SIGINT) else None
+        said = self._words() if code not in (None, *_ENDED) else None
         name = next((n for n, p in self.shelf.found().items() if p == self._path), None)
         return {"run": name, "folder": self._path.name, "busy": code is None, "error": said}
 
@@ -120,7 +125,7 @@ class School:
         """Let the training save and end; `resume` goes on with it bit for bit."""
         with self._lock:
             if self._process is not None and self._process.poll() is None:
-                self._process.send_signal(signal.SIGINT)
+                self._process.send_signal(_INTERRUPT)
                 self._paused = True
         return self.status()
 
@@ -159,6 +164,7 @@ class School:
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
                 start_new_session=True,
+                creationflags=_OWN_GROUP,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
             self._path, self._paused = path, False

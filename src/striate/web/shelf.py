@@ -10,8 +10,7 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -162,22 +161,6 @@ class Shelf:
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
         return made
-
-
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Say as a mistake what a damaged document makes of those who read it.
-
-    Raises:
-        RunError: a document of the run is not what it should be.
-    """
-    try:
-        yield
-    except (LookupError, TypeError, AttributeError, OSError) as error:
-        raise RunError(
-            f"{name} has a damaged document: {type(error).__name__}, {error}. Restore its folder "
-            "from a copy, or train it again."
-        ) from error
 
 
 def open_place(path: Path) -> Model:

@@ -14,7 +14,8 @@ from striate import runs
 from striate.design import Network
 from striate.errors import StriateError
 from striate.records import from_json
-from striate.web.shelf import Shelf, open_place, reading
+from striate.web.folder import reading
+from striate.web.shelf import Shelf, open_place
 
 if TYPE_CHECKING:
     from striate.inference import Model
