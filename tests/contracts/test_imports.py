@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from striate.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src"
 PAPER = [
     "errors",
     "records",
@@ -68,3 +72,36 @@ def test_imports_go_one_way() -> None:
         pytest.skip("import-linter is not installed")
     result = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
+
+
+def modules() -> dict[str, Path]:
+    """Return every module of the package, by name."""
+    found = {}
+    for path in (SOURCE / "striate").rglob("*.py"):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(node: ast.AST, known: dict[str, Path]) -> Iterator[str]:
+    """Yield the modules of ours that code imports, inside functions too, but not for types only."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names if alias.name in known)
+    elif isinstance(node, ast.ImportFrom) and node.module in known:
+        for alias in node.names:
+            inner = f"{node.module}.{alias.name}"
+            yield inner if inner in known else str(node.module)
+    for child in ast.iter_child_nodes(node):
+        yield from imports(child, known)
+
+
+def test_no_module_imports_itself_by_way_of_others_not_even_inside_a_function() -> None:
+    known = modules()
+    graph = {
+        name: set(imports(ast.parse(path.read_text(encoding="utf-8")), known)) - {name}
+        for name, path in known.items()
+    }
+    assert sum(map(len, graph.values())) > 1000
+    TopologicalSorter(graph).prepare()  # a CycleError names those of a circle

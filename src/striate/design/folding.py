@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from striate.design.sheet import Row
+if TYPE_CHECKING:
+    from striate.design.sheet import Row
 
 
 class Fold(NamedTuple):

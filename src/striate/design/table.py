@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from striate.design.folding import Fold, fitting_depth, fold
 from striate.design.linear import by
 from striate.design.receptive import Field
-from striate.design.sheet import Row, Sheet
+
+if TYPE_CHECKING:
+    from striate.design.sheet import Row, Sheet
 
 HEADER = ("layer", "what", "output", "parameters", "MACs", "memory", "field", "stride")
 WORDS = 3  # the first columns are words, to the left

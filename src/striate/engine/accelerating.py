@@ -118,7 +118,7 @@ def program(source: Source) -> Program:
         made = graph(net, source.values or None)
         nodes = simplify(made, lambda node: fast.pools(node, algorithm(node)))
         torchs = by_torch(nodes)
-        ready = Program(nodes, make, Origin(source), like(net), shared)
+        ready = Program(nodes, make, Origin(source, remade), like(net), shared)
         ready.algorithms = {name: by for name, by in chosen.items() if name not in missed}
     keep_freed_memory()  # from here on: what making it took goes back to the system
     return ready

@@ -212,9 +212,7 @@ class Program(nn.Module):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Save what it was made from: kernels are this machine's alone."""
-        from striate.engine.accelerating import remade
-
-        return remade, self._origin.saved()
+        return self._origin.saved()
 
     def extra_repr(self) -> str:
         """Return what print(module) shows in the brackets: one line a step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -36,14 +37,15 @@ class Origin:
 
     Args:
         source: the source.
+        remade: makes the program again of what `saved` returns.
     """
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self, source: Source, remade: Callable[..., nn.Module]) -> None:
+        self.source, self._remade = source, remade
         self._tensors = {name: Shared(each) for name, each in _tensors(source.net).items()}
 
-    def saved(self) -> tuple[Any, ...]:
-        """Return all that `restored` takes.
+    def saved(self) -> tuple[Callable[..., nn.Module], tuple[Any, ...]]:
+        """Return what makes the program again, and all that it and `restored` take.
 
         Raises:
             WeightsError: the weights are not those any more.
@@ -57,7 +59,7 @@ class Origin:
             )
         parts = {n: each for n, each in self.source.net.named_modules() if isinstance(each, Part)}
         tensors = {name: each.tensor for name, each in self._tensors.items()}
-        return network, parts, tensors, *self.source[1:]
+        return self._remade, (network, parts, tensors, *self.source[1:])
 
 
 def restored(
