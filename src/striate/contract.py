@@ -116,7 +116,8 @@ class Contract(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.version > VERSION:
             raise ContractError(
-                f"The contract has format {self.version}; this striate reads up to {VERSION}."
+                f"The contract has format {self.version}; this striate reads up to {VERSION}: "
+                "update it."
             )
         _check_classes(self.classes)
         _check_geometry(self)
@@ -229,7 +230,10 @@ def _check_geometry(contract: Contract) -> None:
     if min(size) < 1:
         raise ContractError(f"Expected an input of at least 1x1 pixels, received size={size}.")
     if contract.crop == "none" and resize.rule == "short_side":
-        raise ContractError("A resize by the short side needs crop='centre' to meet the size.")
+        raise ContractError(
+            "A resize by the short side needs crop='centre' to meet the size, received "
+            f"crop={contract.crop!r}."
+        )
     if contract.crop == "none" and (resize.rule == "exact" or resize.pads) and resize.size != size:
         raise ContractError(
             f"Without a crop the resize has to meet the input: expected {size}, "
@@ -237,7 +241,8 @@ def _check_geometry(contract: Contract) -> None:
         )
     if resize.rule != "none" and (resize.size[0] < size[0] or resize.size[1] < size[1]):
         raise ContractError(
-            f"The crop of {size} does not fit into the resized image of {resize.size}."
+            f"The crop of {size} does not fit into the resized image of {resize.size}: expected a "
+            "resize to at least as much, or a smaller size."
         )
 
 

@@ -77,7 +77,7 @@ def test_runs_are_written_beside_each_other_for_tensorboard(
     ("arguments", "sentence"),
     [
         (["nowhere"], "There is no run folder nowhere."),
-        (["nowhere", "--csv", "--json"], "Choose one of --csv and --json."),
+        (["nowhere", "--csv", "--json"], "Expected --csv or --json, received both: leave one out."),
     ],
 )
 def test_mistakes_are_one_sentence(
@@ -92,4 +92,4 @@ def test_two_runs_of_one_name_cannot_share_a_folder(
 ) -> None:
     ended = run("history", crashed, crashed, "--tensorboard", tmp_path / "board")
     assert ended.code == 2 and not (tmp_path / "board").exists()
-    assert "Expected runs of different names, received 'lost, crashed' twice." in ended.err
+    assert "Expected runs of different names, received 'lost, crashed' twice: Tensor" in ended.err

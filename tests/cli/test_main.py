@@ -112,7 +112,7 @@ def test_under_json_an_error_is_the_one_document(run: Run) -> None:
     message = "There is no run folder nowhere."
     assert json.loads(ended.out) == {"error": {"kind": "RunError", "message": message}}
     both = run("predict", "x", "y", "--csv", "--json")
-    assert "Choose one of --csv and --json." in json.loads(both.out)["error"]["message"]
+    assert "Expected --csv or --json, received both" in json.loads(both.out)["error"]["message"]
     early = run("--json", "models")
     assert "say it after: striate models --json" in json.loads(early.out)["error"]["message"]
     usage = run("evaluate", "--json")

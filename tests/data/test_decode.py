@@ -323,7 +323,7 @@ def test_a_decompression_bomb_is_never_unpacked(side: int, tmp_path: Path) -> No
     path = tmp_path / "bomb.png"
     Image.new("1", (side, side)).save(path, optimize=True)
     assert side * side > MOST_PIXELS and path.stat().st_size < 100_000
-    message = rf"^{path} would unpack to more than 89,478,485 pixels: a decompression bomb\?$"
+    message = rf"^{path} would unpack to more than 89,478,485 pixels: a decompression bomb\? Where"
     with pytest.raises(DataError, match=message):
         decode(path, contract())
 

@@ -70,7 +70,9 @@ def test_a_header_cut_short(idx_folder: Path) -> None:
 def test_gzip_cut_short(idx_folder: Path) -> None:
     path = idx_folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match=f"^{path} is cut short or damaged: .*[^.]\\.$"):
+    with pytest.raises(
+        DataError, match=f"^{path} is cut short or damaged \\(.*[^.]\\): copy it anew\\.$"
+    ):
         data.open(idx_folder)
 
 

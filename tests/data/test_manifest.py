@@ -49,10 +49,13 @@ def test_other_words_marks_and_order(manifest: Write) -> None:
     [
         ("path,kind\ncat/0.png,a\n", "{path} has no column 'label'; it has 'path', 'kind'."),
         ("picture,label\ncat/0.png,a\n", "{path} has no column 'path'; it has 'picture', 'label'."),
-        ("path,label\ncat/0.png,a\ncat/1.png,\n", "{path}, line 3: no label."),
-        ("path,label\ncat/0.png\n", "{path}, line 2: no label."),
-        ("path,label\n,a\n", "{path}, line 2: no path."),
-        ("path,label\n", "{path} has column names but no image."),
+        (
+            "path,label\ncat/0.png,a\ncat/1.png,\n",
+            "{path}, line 3: expected a label, received none.",
+        ),
+        ("path,label\ncat/0.png\n", "{path}, line 2: expected a label, received none."),
+        ("path,label\n,a\n", "{path}, line 2: expected a path, received none."),
+        ("path,label\n", "{path} has column names but no image; expected a line for each."),
         ("", "{path} is empty; expected a line of column names and one for each image."),
         (
             "path,label,split\ncat/0.png,a,holdout\n",
@@ -60,20 +63,23 @@ def test_other_words_marks_and_order(manifest: Write) -> None:
         ),
         (
             "path,label,split\ncat/0.png,a,train\ncat/1.png,a,\n",
-            "{path} gives some images a split and others none.",
+            "{path} gives some images a split and others none: fill the column in every line, or "
+            "leave it out.",
         ),
         (
             "path,label,split\ncat/0.png,a,train\ncat/1.png,b,val\n",
             "{path}: cat/1.png of the validation part has the label 'b', which no training image "
-            "has.",
+            "has: expected one of a.",
         ),
         (
             "path,label\ncat/0.png,a\ndog/0.png,b\n./cat/0.png,b\n",
-            "{path} gives ./cat/0.png two labels: 'a' in line 2 and 'b' in line 4.",
+            "{path} gives ./cat/0.png two labels: 'a' in line 2 and 'b' in line 4; keep the "
+            "one that is right.",
         ),
         (
             "path,label,split\ncat/0.png,a,train\ndog/0.png,b,train\ncat/0.png,a,test\n",
-            "{path} puts cat/0.png into two parts: train in line 2 and test in line 4.",
+            "{path} puts cat/0.png into two parts: train in line 2 and test in line 4; keep "
+            "one, or the test is of what was trained on.",
         ),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from striate import design, engine, zoo
-from striate.errors import DesignError
+from striate.errors import DesignError, UsageError
 from striate.explain import walk
 from striate.layers import Conv2d, Net, build
 from striate.randomness import stream
@@ -171,7 +171,7 @@ def test_a_unit_that_is_not_there_is_refused() -> None:
     network = zoo.network("lenet")
     with pytest.raises(DesignError, match=r"pool1: expected a place within \(14, 14\), received"):
         design.crop(network, "pool1", (14, 0))
-    with pytest.raises(DesignError, match="has no layer 'pool9'"):
+    with pytest.raises(UsageError, match="has no layer or scope 'pool9'. Did you mean pool1"):
         design.crop(network, "pool9", (0, 0))
     whole = design.crop(network, network.outputs[0].source, ())
     assert whole == ((0, 28), (0, 28))

@@ -7,6 +7,7 @@ import torch
 
 from striate import zoo
 from striate.design import Conv, DesignError, Dropout, Output, Sketch
+from striate.errors import UsageError
 from striate.layers import Net, build
 
 
@@ -81,7 +82,7 @@ def test_without_an_auxiliary_head() -> None:
 
 def test_without_refuses() -> None:
     network = zoo.network("resnet20")
-    with pytest.raises(DesignError, match="resnet20 has no layer or scope 'head' to leave out"):
+    with pytest.raises(UsageError, match="resnet20 has no layer or scope 'head'"):
         network.without("head")
     with pytest.raises(DesignError, match=r"layer1.0.add joins layer1.0.bn2, relu and cannot"):
         network.without("layer1.0.add")

@@ -43,7 +43,7 @@ def test_walking_is_calling(net: Net, contract: Contract) -> None:
     found = explain.walk(net, images, ("conv2", "relu1"))
     again = explain.walk(net, {"relu1": found["relu1"]}, (main, "conv2"))
     assert torch.equal(again[main], net(images)) and torch.equal(again["conv2"], found["conv2"])
-    with pytest.raises(DesignError, match="has no layer 'conv9'; it begins with conv1"):
+    with pytest.raises(UsageError, match="has no layer or scope 'conv9'. Did you mean conv1"):
         explain.walk(net, images, ("conv9",))
     with pytest.raises(DesignError, match="is needed and was not given"):
         explain.walk(net, {"relu2": found["conv2"]}, ("conv1",))

@@ -244,5 +244,5 @@ def test_few_images_a_class(published_weights: Path, digits: Dataset, tmp_path: 
     for wrong in ({"rate": float("nan")}, {"layer_decay": 3.0}, {"epochs": 0}):
         with pytest.raises(UsageError, match=next(iter(wrong)).replace("_", ".")):
             transfer(digits, "resnet20_cifar10", settings=FAST._replace(**wrong), out=tmp_path)
-    with pytest.raises(UsageError, match="has no layer 'layer9'"):
+    with pytest.raises(UsageError, match="has no layer or scope 'layer9'"):
         transfer(digits, "resnet20_cifar10", how="linear", layer="layer9", out=tmp_path / "s")

@@ -100,7 +100,10 @@ def design(  # long by its options
     form = _form({"markdown": markdown, "html": html, "svg": svg, "json": as_json}, out)
     if question.is_question(words):
         if form not in ("text", "json") or out is not None:
-            raise UsageError("A question about a lone layer is answered as text or with --json.")
+            raise UsageError(
+                "Expected a question about a lone layer with --json or no form at all: it is "
+                "answered in one line; leave out the others, and --out."
+            )
         answer = question.answer(question.read_question(words))
         output.show(answer, answer.text, as_json)
         return
@@ -159,12 +162,17 @@ def _form(asked: dict[str, bool], out: Path | None) -> str:
     """Return which form was asked for: by an option, by the file's name, or text."""
     chosen = [form for form, wanted in asked.items() if wanted]
     if len(chosen) > 1:
-        raise UsageError(f"Expected one of --{', --'.join(asked)}, received {len(chosen)} of them.")
+        raise UsageError(
+            f"Expected one of --{', --'.join(asked)}, received --{' and --'.join(chosen)}."
+        )
     if chosen or out is None:
         return chosen[0] if chosen else "text"
     if out.suffix not in _BY_SUFFIX:
         known = ", ".join(_BY_SUFFIX)
-        raise UsageError(f"Expected --out to end in {known}, or an option that says the form.")
+        raise UsageError(
+            f"Expected --out to end in {known}, or an option that says the form, received --out "
+            f"{out}: for example --svg."
+        )
     return _BY_SUFFIX[out.suffix]
 
 
@@ -190,7 +198,10 @@ def _compared(sheets: list[Sheet], form: str) -> str:
     from striate.zoo.plot import published
 
     if form in ("html", "svg"):
-        raise UsageError(f"Expected one network for --{form}, received {len(sheets)}.")
+        raise UsageError(
+            f"Expected one network for --{form}, received {len(sheets)}: --markdown sets several "
+            "beside each other."
+        )
     table = compare.comparison(sheets, [published(sheet.network) for sheet in sheets])
     return compare.markdown(table) if form == "markdown" else compare.text(table)
 

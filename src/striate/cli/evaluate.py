@@ -79,7 +79,10 @@ def evaluate(
     others = [each for each in more or () if _is_member(Path(each))]
     sets = [each for each in more or () if each not in others]
     if len(sets) > 1:
-        raise UsageError(f"Expected run folders and one DATA, received {' and '.join(sets)}.")
+        raise UsageError(
+            f"Expected run folders and one DATA, received {' and '.join(sets)}: say the command "
+            "once for each set."
+        )
     data = sets[0] if sets else None
     if others:
         if out is not None:

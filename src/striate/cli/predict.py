@@ -46,7 +46,7 @@ def predict(
     The images go through exactly the preparation that the network was trained with.
     """
     if as_csv and as_json:
-        raise UsageError("Choose one of --csv and --json.")
+        raise UsageError("Expected --csv or --json, received both: leave one out.")
     from striate import inference
 
     found = inference.predict(

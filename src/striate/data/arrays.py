@@ -82,7 +82,10 @@ def _absent(samples: Mapping[str, Samples], ids: Sequence[str]) -> tuple[str, ..
 def _are_text(parts: Mapping[str, Part]) -> bool:
     kinds = {part.labels.dtype.kind == "U": part.labels_from for part in parts.values()}
     if len(kinds) > 1:
-        raise DataError(f"{kinds[True]} has text as labels, but {kinds[False]} has integers.")
+        raise DataError(
+            f"{kinds[True]} has text as labels, but {kinds[False]} has integers: write the same "
+            "in both."
+        )
     return True in kinds
 
 
@@ -91,12 +94,12 @@ def _check(part: Part) -> None:
     if len(shape) != 4 or shape[3] not in (1, 3) or 0 in shape[1:]:
         raise DataError(
             f"Expected images of shape (n, height, width, 1 or 3), received {shape} from "
-            f"{part.images_from}."
+            f"{part.images_from}: images.reshape(n, height, width, 1) suits grey ones in rows."
         )
     if part.labels.shape != shape[:1]:
         raise DataError(
             f"{part.images_from} has {wording.count(shape[0], 'image')}, but {part.labels_from} "
-            f"has labels of shape {part.labels.shape}."
+            f"has labels of shape {part.labels.shape}: expected one label for each image."
         )
 
 
@@ -118,11 +121,17 @@ def _ids(parts: Mapping[str, Part]) -> list[str]:
     most = max(int(each.max()) for each in labels)
     if most >= 1 << 16:
         source = next(iter(parts.values())).labels_from
-        raise DataError(f"{source} has a label {most}; expected labels that count from 0.")
+        raise DataError(
+            f"{source} has a label {most}; expected labels that count from 0: "
+            "np.unique(labels, return_inverse=True)[1] numbers them so."
+        )
     return [str(label) for label in range(most + 1)]
 
 
 def _place(place: Mapping[str, int], id: str, part: Part) -> int:
     if id not in place:
-        raise DataError(f"{part.labels_from} has a label {id!r} that is none of the classes.")
+        raise DataError(
+            f"{part.labels_from} has a label {id!r} that is none of the classes: expected one of "
+            f"{some(list(place))}."
+        )
     return place[id]

@@ -102,7 +102,10 @@ def read_cifar(path: Path) -> Source:
     """
     form = _form(path)
     if form is None:
-        raise DataError(f"{path} is not CIFAR in any of its forms.")
+        raise DataError(
+            f"{path} is not CIFAR in any of its forms: expected data_batch_1.bin or data_batch_1 "
+            "and their like, or train.bin or train for CIFAR-100."
+        )
     read = _read_binary if form.label_bytes else _read_pickle
     parts = {}
     for part, names in (("train", form.train), ("test", (form.test,))):

@@ -63,7 +63,10 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if not any(len(samples) for samples in self.parts.values()):
-            raise DataError(f"There is no image that can be used in {self.spec}.")
+            raise DataError(
+                f"There is no image that can be used in {self.spec}: --strict says what is wrong "
+                "with the first."
+            )
 
     @property
     def channels(self) -> Literal["grey", "rgb"]:

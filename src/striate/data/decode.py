@@ -220,7 +220,8 @@ def _opened(content: bytes, name: Path | str) -> Iterator[Image.Image]:
         raise
     except Image.DecompressionBombError as error:
         raise DataError(
-            f"{name} would unpack to more than {MOST_PIXELS:,} pixels: a decompression bomb?"
+            f"{name} would unpack to more than {MOST_PIXELS:,} pixels: a decompression bomb? "
+            "Where you trust it, save it smaller."
         ) from error
     except UnidentifiedImageError as error:
         raise DataError(f"{name} is not an image: its content is of no known format.") from error

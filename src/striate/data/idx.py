@@ -37,7 +37,10 @@ def read_idx(path: Path) -> Source:
     for file in files:
         name = _part(file) if path.is_dir() else "all"
         if name in parts:
-            raise DataError(f"{path} has more than one file of images for the {name} part.")
+            raise DataError(
+                f"{path} has more than one file of images for the {name} part, {file.name} "
+                "among them: keep one there."
+            )
         labels = _labels_of(file)
         parts[name] = Part(
             read_idx_array(file, 3)[..., None], read_idx_array(labels, 1), str(file), str(labels)
@@ -81,7 +84,9 @@ def _content(path: Path) -> bytes:
     try:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is cut short or damaged: {str(error).rstrip('.')}.") from error
+        raise DataError(
+            f"{path} is cut short or damaged ({str(error).rstrip('.')}): copy it anew."
+        ) from error
 
 
 def _image_files(path: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from striate import wording
-from striate.data.dataset import in_order
+from striate.data.dataset import in_order, some
 from striate.data.folders import PART_NAMES, Listing
 from striate.data.verify import File
 from striate.errors import DataError
@@ -50,13 +50,16 @@ def list_manifest(path: Path) -> Listing:
         cells = dict(enumerate(cell.strip() for cell in row))
         for at in (file_at, label_at):
             if not cells.get(at):
-                raise DataError(f"{path}, line {line}: no {columns[at]}.")
+                raise DataError(f"{path}, line {line}: expected a {columns[at]}, received none.")
         part = _part(path, line, cells, part_at)
         found.append(_Row(line, cells[file_at], cells[label_at], part))
     if not found:
-        raise DataError(f"{path} has column names but no image.")
+        raise DataError(f"{path} has column names but no image; expected a line for each.")
     if len({row.part == "all" for row in found}) > 1:
-        raise DataError(f"{path} gives some images a {columns[part_at or 0]} and others none.")
+        raise DataError(
+            f"{path} gives some images a {columns[part_at or 0]} and others none: fill the column "
+            "in every line, or leave it out."
+        )
     notes: list[str] = []
     once = _once(path, found, notes)
     training = {row.id for row in once if row.part in ("train", "all")}
@@ -82,12 +85,12 @@ def _once(path: Path, rows: list[_Row], notes: list[str]) -> list[_Row]:
         if row.id != earlier.id:
             raise DataError(
                 f"{path} gives {row.file} two labels: {earlier.id!r} in line {earlier.line} and "
-                f"{row.id!r} in line {row.line}."
+                f"{row.id!r} in line {row.line}; keep the one that is right."
             )
         if row.part != earlier.part:
             raise DataError(
                 f"{path} puts {row.file} into two parts: {earlier.part} in line {earlier.line} and "
-                f"{row.part} in line {row.line}."
+                f"{row.part} in line {row.line}; keep one, or the test is of what was trained on."
             )
         again.append(row)
     if again:
@@ -137,5 +140,5 @@ def _check_others(path: Path, rows: list[_Row], ids: list[str]) -> None:
         if row.id not in known:
             raise DataError(
                 f"{path}: {row.file} of the {row.part} part has the label {row.id!r}, which no "
-                "training image has."
+                f"training image has: expected one of {some(ids)}."
             )

@@ -91,7 +91,7 @@ def _download(name: str) -> Path:
             if found != checksum:
                 raise DataError(
                     f"{remote.url}{file} is not what its authors published: expected the MD5 "
-                    f"{checksum}, received {found}."
+                    f"{checksum}, received {found}. Repeat it later, or put them into {folder}."
                 )
             if file.endswith(".tar.gz"):
                 _unpack(content, partial)
@@ -99,7 +99,9 @@ def _download(name: str) -> Path:
                 (partial / file).write_bytes(content)
     found_at = _find(name)
     if found_at is None:
-        raise DataError(f"{folder} is not {name} in a form that is known.")
+        raise DataError(
+            f"{folder} is not {name} in a form that is known: remove it, and it is downloaded anew."
+        )
     return found_at
 
 

@@ -78,7 +78,10 @@ def _part_of(key: str, stems: tuple[str, ...]) -> str | None:
 
 def _images(images: npt.NDArray[Any], source: str) -> npt.NDArray[np.uint8]:
     if images.dtype != np.uint8:
-        raise DataError(f"Expected images of dtype uint8 in {source}, received {images.dtype}.")
+        raise DataError(
+            f"Expected images of dtype uint8 in {source}, received {images.dtype}: levels of 0 to "
+            "255, images.astype(np.uint8)."
+        )
     if images.ndim == 3:
         return images[..., None]
     if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] not in (1, 3):
@@ -91,7 +94,8 @@ def _labels(labels: npt.NDArray[Any], source: str) -> npt.NDArray[Any]:
         labels = labels[:, 0]
     if labels.dtype.kind not in "iuU":
         raise DataError(
-            f"Expected labels of integers or text in {source}, received {labels.dtype}."
+            f"Expected labels of integers or text in {source}, received {labels.dtype}: "
+            "labels.astype(np.int64)."
         )
     return labels
 

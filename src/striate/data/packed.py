@@ -123,7 +123,10 @@ def read_header(path: Path) -> Header:
     with path.open("rb") as file:
         head = file.read(FIRST)
         if len(head) < HEAD.size or not head.startswith(MAGIC):
-            raise DataError(f"{path} is no packed file, or was never finished.")
+            raise DataError(
+                f"{path} is no packed file, or was never finished: striate pack DATA {path} makes "
+                "one, and goes on where it stopped."
+            )
         _, version, zero, place, length, digest = HEAD.unpack(head[: HEAD.size])
         if version > VERSION:
             raise DataError(
@@ -143,7 +146,10 @@ def read_header(path: Path) -> Header:
             "the data again."
         )
     if sha256(content).digest() != digest:
-        raise DataError(f"{path} has been altered: its header has another sha256 than noted.")
+        raise DataError(
+            f"{path} has been altered: its header has another sha256 than noted; pack the data "
+            "again."
+        )
     return msgspec.json.decode(content, type=Header)
 
 
@@ -180,7 +186,7 @@ def verify_packed(path: Path | str) -> Packed:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"There is no file {path}.")
+        raise DataError(f"There is no file {path}; expected one that striate pack has made.")
     file = PackedFile(path)
     file.verify()
     header = file.header

@@ -122,7 +122,8 @@ def _training(dataset: Dataset) -> Samples:
     training = dataset.parts.get("train", dataset.parts.get("all"))
     if training is None or not len(training):
         raise DataError(
-            f"{dataset.spec} has nothing to train on; it has {', '.join(dataset.parts)}."
+            f"{dataset.spec} has nothing to train on: expected a train part, or class folders "
+            f"without parts; it has {', '.join(dataset.parts)}."
         )
     dataset.check_classes()
     if len(set(training.labels.tolist())) < 2:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from striate.design.arithmetic import adaptive_windows
 from striate.design.layer import Layer, Shape, Window
+from striate.design.names import no_such_part
 from striate.design.network import Network
 from striate.design.pooling import AdaptivePool
 from striate.errors import DesignError
@@ -31,7 +32,8 @@ def crop(network: Network, layer: str, place: Sequence[int]) -> Box:
         (start, end) on each axis of the first input, `end` not included.
 
     Raises:
-        DesignError: no such value or place.
+        DesignError: no such place.
+        UsageError: no such layer; carries the nearest names.
 
     Example:
         >>> from striate import zoo
@@ -40,7 +42,7 @@ def crop(network: Network, layer: str, place: Sequence[int]) -> Box:
     """
     shapes = network.shapes()
     if layer not in shapes:
-        raise DesignError(f"{network.name} has no layer {layer!r}.")
+        raise no_such_part(network.name, layer, shapes)
     space = shapes[layer][1:]
     if len(place) != len(space) or any(
         not 0 <= at < size for at, size in zip(place, space, strict=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from striate.design.classical import Rbf
 from striate.design.layer import Layer, Shape
 from striate.design.linear import Conv, Linear
+from striate.design.names import no_such_part
 from striate.design.pooling import AdaptiveAvgPool, AdaptivePool, AvgPool, MaxPool
 from striate.design.wiring import Flatten
 from striate.errors import DesignError
@@ -41,7 +42,7 @@ def without(network: Network, names: Sequence[str]) -> tuple[Network, dict[str, 
     gone = {layer.name: layer for layer in network.layers if _within(layer.name, names)}
     for name in names:
         if not any(_within(each, [name]) for each in gone):
-            raise DesignError(f"{network.name} has no layer or scope {name!r} to leave out.", name)
+            raise no_such_part(network.name, name, (each.name for each in network.layers))
 
     def now(value: str) -> str:
         while value in gone:

@@ -35,25 +35,35 @@ def check_names(network: Network) -> None:
         _check_name(network, each.name)
         if "." in each.name or each.name in known:
             raise DesignError(
-                f"{network.name}: expected a plain, new input name, got {each.name!r}."
+                f"{network.name}: expected a plain, new input name (image), received {each.name!r}."
             )
         known.add(each.name)
     for layer in network.layers:
         _check_name(network, layer.name)
         if layer.name in known:
-            raise DesignError(f"{network.name}: two values are called {layer.name!r}.", layer.name)
+            raise DesignError(
+                f"{network.name}: two values are called {layer.name!r}: expected names of their "
+                "own, conv1 and conv2.",
+                layer.name,
+            )
         _check_reads(network, layer, known)
         known.add(layer.name)
     outputs = [output.name for output in network.outputs]
     for output in network.outputs:
         if not (output.name.isascii() and output.name.isidentifier()):
-            raise DesignError(f"{network.name}: {output.name!r} cannot name an output.")
+            raise DesignError(
+                f"{network.name}: {output.name!r} cannot name an output: expected letters, digits "
+                "and underscores."
+            )
         if outputs.count(output.name) > 1:
-            raise DesignError(f"{network.name}: two outputs are called {output.name!r}.")
+            raise DesignError(
+                f"{network.name}: two outputs are called {output.name!r}: expected names of their "
+                "own."
+            )
         if output.source not in known:
             raise DesignError(
                 f"{network.name}: output {output.name!r} is {output.source!r}, which "
-                "no layer gives."
+                f"no layer gives.{_meant(output.source, known)}"
             )
 
 
@@ -69,12 +79,17 @@ def no_such_part(network: str, name: str, layers: Iterable[str]) -> UsageError:
     return UsageError(f"{network} has no layer or scope {name!r}. {fix}")
 
 
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = nearest(name, known)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
 def _check_reads(network: Network, layer: Layer, known: set[str]) -> None:
     unknown = [name for name in layer.inputs if name not in known]
     if unknown:
         raise DesignError(
             f"{network.name}: {layer.name} reads {', '.join(map(repr, unknown))}, which no input "
-            "or earlier layer gives.",
+            f"or earlier layer gives.{_meant(unknown[0], known)}",
             layer.name,
         )
     expected = layer.arity
@@ -87,7 +102,7 @@ def _check_reads(network: Network, layer: Layer, known: set[str]) -> None:
     if layer.shares is not None and layer.shares not in known:
         raise DesignError(
             f"{network.name}: {layer.name} shares the parameters of {layer.shares!r}, which no "
-            "earlier layer is.",
+            f"earlier layer is.{_meant(layer.shares, known)}",
             layer.name,
         )
 

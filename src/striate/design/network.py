@@ -13,7 +13,7 @@ from types import MappingProxyType
 from striate.design.edits import convolutional, with_classes, without
 from striate.design.failure import explain, smallest_image
 from striate.design.layer import Answer, Layer, Parameter, Shape
-from striate.design.names import check_names, check_scopes
+from striate.design.names import check_names, check_scopes, no_such_part
 from striate.design.shapes import infer
 from striate.errors import DesignError
 from striate.records import Record
@@ -132,11 +132,15 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True, dict=True):
         return self.shapes()[self.outputs[0].source][0]
 
     def layer(self, name: str) -> Layer:
-        """Return the layer of that name."""
+        """Return the layer of that name.
+
+        Raises:
+            UsageError: there is none; carries the nearest names.
+        """
         for each in self.layers:
             if each.name == name:
                 return each
-        raise DesignError(f"{self.name} has no layer {name!r}.")
+        raise no_such_part(self.name, name, (each.name for each in self.layers))
 
     def members(self, scope: str) -> Sequence[Layer]:
         """Return the layers in a scope and in scopes below, in order; "" is the whole network."""
@@ -187,7 +191,8 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True, dict=True):
                 so does whatever nothing needs any more.
 
         Raises:
-            DesignError: no such layer, or one of several inputs that something else still reads.
+            UsageError: no such layer; carries the nearest names.
+            DesignError: one of several inputs that something else still reads.
         """
         return without(self, names)
 

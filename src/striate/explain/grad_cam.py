@@ -42,7 +42,8 @@ def grad_cam(
         maps = found[chosen].detach().requires_grad_()
         if maps.dim() != 4:
             raise DesignError(
-                f"Grad-CAM needs a layer with places: {chosen} has shape {tuple(maps.shape[1:])}."
+                f"Grad-CAM needs a layer with places: {chosen} has shape {tuple(maps.shape[1:])}; "
+                "expected a convolution or pooling, say."
             )
         rest = {own.network.inputs[0].name: seen.normalise(image[None]), chosen: maps}
         logits = seen.logits(walk(own, rest)[main])

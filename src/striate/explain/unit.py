@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from striate.contract import Contract
+from striate.design.names import no_such_part
 from striate.errors import DesignError
 from striate.explain.attribution import Floats, to_array
 from striate.explain.walk import looking, walk
@@ -38,11 +39,12 @@ class Unit(Record, frozen=True, kw_only=True):
         """Refuse a unit that the net does not have.
 
         Raises:
+            UsageError: no such layer; carries the nearest names.
             DesignError: says which channels and places there are.
         """
         shapes = net.network.shapes()
         if self.layer not in shapes:
-            raise DesignError(f"{net.network.name} has no layer {self.layer!r}.")
+            raise no_such_part(net.network.name, self.layer, shapes)
         channels, *space = shapes[self.layer]
         if not 0 <= self.channel < channels:
             raise DesignError(
@@ -95,7 +97,7 @@ def activations(net: Net, contract: Contract, image: Tensor, layer: str) -> Acti
         layer: any value of the network.
 
     Raises:
-        DesignError: no such layer.
+        UsageError: no such layer; carries the nearest names.
     """
     with looking(net), torch.no_grad():
         inputs = PixelNet(net, contract).normalise(image[None])

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from striate.design import Layer
+from striate.design.names import no_such_part
 from striate.errors import DesignError
 from striate.inference import PixelNet
 from striate.layers import Net, undisturbed
@@ -50,7 +51,8 @@ def walk(
         The values wanted, by name.
 
     Raises:
-        DesignError: no such value, or one that does not follow from the values given.
+        UsageError: no such layer; carries the nearest names.
+        DesignError: one that does not follow from the values given.
     """
     network = net.network
     start = {network.inputs[0].name: values} if isinstance(values, Tensor) else dict(values)
@@ -73,12 +75,9 @@ def walk(
 
 def _path(net: Net, start: Mapping[str, Tensor], wanted: set[str]) -> list[Layer]:
     """Return the layers that lead from the values given to those wanted, in order."""
-    strangers = wanted - {layer.name for layer in net.network.layers}
-    if strangers:
-        known = ", ".join(layer.name for layer in net.network.layers[:6])
-        raise DesignError(
-            f"{net.network.name} has no layer {min(strangers)!r}; it begins with {known}."
-        )
+    known = [layer.name for layer in net.network.layers]
+    if strangers := wanted - set(known):
+        raise no_such_part(net.network.name, min(strangers), known)
     path, needed = [], set(wanted)
     for layer in reversed(net.network.layers):
         if layer.name in needed and layer.name not in start:

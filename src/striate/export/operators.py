@@ -42,7 +42,10 @@ def operators(
         DesignError: a kind that has no counterpart in ONNX here.
     """
     kind = str(type(record).__struct_config__.tag)
-    raise DesignError(f"{record.name}: a layer of kind {kind} cannot be exported yet.", record.name)
+    raise DesignError(
+        f"{record.name}: a layer of kind {kind} cannot be exported to ONNX yet: say --to torch.",
+        record.name,
+    )
 
 
 @operators.register
@@ -50,7 +53,9 @@ def _(
     record: design.Conv, graph: Graph, inputs: list[str], shapes: list[Shape], own: Tensors
 ) -> str:
     if record.connections is not None or record.bias == "position":
-        raise record.refuse("connections or a bias for each position cannot be exported yet")
+        raise record.refuse(
+            "connections or a bias for each position cannot be exported yet: say --to torch"
+        )
     names = [graph.constant(own["weight"])]
     if record.bias == "channel":
         names.append(graph.constant(own["bias"]))

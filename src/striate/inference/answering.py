@@ -67,5 +67,8 @@ def planned(run: Model) -> dict[str, str]:
         return {}
     found = run.plan().get("inference", {})
     if not isinstance(found, dict):
-        raise WeightsError(f"{run.path}/plan.json: expected algorithms by layer under inference.")
+        raise WeightsError(
+            f"{run.path}/plan.json: expected algorithms by layer under inference, received "
+            f"{str(found)[:60]}: restore the file from a copy."
+        )
     return found

@@ -91,7 +91,8 @@ def evaluate_ensemble(
         if set(names) != set(ids):
             missing = sorted(set(ids) ^ set(names))[0]
             raise ContractError(
-                f"The members know different classes: {missing} is not known to all of them."
+                f"The members know different classes: {missing} is not known to all of them. "
+                "Take runs that were trained on the same classes."
             )
         loader = _loader(images.samples, contract)
         outcome = measure(

@@ -37,6 +37,7 @@ from striate.inference.views import (
 )
 from striate.inference.weights import load
 from striate.ops import choose_device
+from striate.wording import quoted
 
 Part = Literal["test", "validation", "train"]
 
@@ -199,7 +200,10 @@ def find_images(
         return _own_part(run, dataset, part, choice)
     chosen = part if part in dataset.parts else "all"
     if chosen not in dataset.parts:
-        raise DataError(f"{dataset.spec} has no {part} part; it has {', '.join(dataset.parts)}.")
+        raise DataError(
+            f"{dataset.spec} has no {part} part; it has {', '.join(dataset.parts)}: say which, "
+            f"--part {next(iter(dataset.parts))}."
+        )
     return Images(
         dataset.parts[chosen],
         dataset.classes,
@@ -216,7 +220,10 @@ def _choice(run: Model, data: str | Dataset | None) -> dict[str, Any]:
         choice: dict[str, Any] = run.recipe_document()["data"]
         return choice
     if data is None:
-        raise DataError(f"{run.path} is no run and has no data of its own: say which to use.")
+        raise DataError(
+            f"{run.path} is no run and has no data of its own: name some, striate evaluate "
+            f"{quoted(run.path)} DATA."
+        )
     return {"path": None}
 
 
@@ -230,7 +237,9 @@ def _own_part(run: runs.Run, dataset: Dataset, part: Part, choice: dict[str, Any
     )
     samples: Samples = getattr(split, part)
     if not len(samples):
-        raise DataError(f"The split of {dataset.spec} has no image in its {part} part.")
+        raise DataError(
+            f"The split of {dataset.spec} has no image in its {part} part: choose another --part."
+        )
     changed = _changed(samples, run.data_document()[part])
     notes = (
         (f"{changed} images of the {part} part are not those of the run's data.json.",)
@@ -288,5 +297,6 @@ def _check_finite(outcome: Outcome, ids: Sequence[str], run: Model) -> None:
         first = ids[int(outcome.indices[bad[0]])]
         raise WeightsError(
             f"The network of {run.path} gives outputs that are not finite for {len(bad)} of "
-            f"{len(outcome)} images, {first} first: its weights are damaged."
+            f"{len(outcome)} images, {first} first: its weights are damaged. "
+            "Train it again, or take an earlier checkpoint, RUN/checkpoints/STEP."
         )

@@ -45,7 +45,7 @@ def _checkpoint(path: Path) -> Weights:
     try:
         saved = load_file(file)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{file} is no whole safetensors file: {error}.") from error
+        raise WeightsError(f"{file} is no whole safetensors file ({error}).") from error
     kind = "average/" if any(name.startswith("average/") for name in saved) else "net/"
     tensors = {n.removeprefix(kind): value for n, value in saved.items() if n.startswith(kind)}
     return Weights(file, run.network(), tensors, run.contract())

@@ -130,7 +130,10 @@ def predict(
             batch = []
     found += _classify(ask, contract, batch, top)
     if not found:
-        raise DataError(f"None of the files can be read as an image (tried {len(paths)}).")
+        raise DataError(
+            f"None of the files can be read as an image (tried {len(paths)}): --strict says what "
+            "is wrong with the first."
+        )
     return tuple(found)
 
 
@@ -148,7 +151,10 @@ def find(files: Iterable[Path | str]) -> tuple[Path, ...]:
         if path.is_dir():
             matches = sorted(below for below in path.rglob("*") if _is_image(below, path))
             if not matches:
-                raise DataError(f"There is no image file in the folder {path}.")
+                raise DataError(
+                    f"There is no image file in the folder {path}: expected names that end in "
+                    ".jpg, .png or another of an image's."
+                )
         elif path.is_file():
             matches = [path]
         elif path.exists():

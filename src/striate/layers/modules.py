@@ -139,7 +139,9 @@ def _(record: design.AvgPool, *shapes: Shape) -> nn.Module:
     kind = _by_axes(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, len(record.kernel))
     if (ends := _uneven(record)) is not None:
         if not record.count_padding:
-            raise record.refuse("uneven padding that does not count cannot be built yet")
+            raise record.refuse(
+                "uneven padding that does not count cannot be built yet: put a Pad before it"
+            )
         return PaddedPool(kind(record.kernel, record.stride, ceil_mode=record.ceil), ends, 0.0)
     return kind(record.kernel, record.stride, _before(record), record.ceil, record.count_padding)
 

@@ -90,17 +90,20 @@ def open_bundle(path: Path | str) -> Bundle:
     """
     path = Path(path)
     if not is_bundle(path):
-        raise RunError(f"{path} is no export bundle: it has no bundle.json.")
+        raise RunError(
+            f"{path} is no export bundle: it has no bundle.json; striate export RUN --out {path} "
+            "makes one."
+        )
     info = from_json(BundleInfo, (path / "bundle.json").read_bytes(), str(path / "bundle.json"))
     if info.version > BUNDLE_VERSION:
         raise RunError(
             f"{path} is a bundle of format {info.version}; this striate reads up to "
-            f"{BUNDLE_VERSION}."
+            f"{BUNDLE_VERSION}: update it, or export again."
         )
     for name, expected in info.checksums.items():
         place = path / name
         if not place.is_file():
             raise RunError(f"{place} is missing; export again.")
         if sha256(place) != expected:
-            raise RunError(f"{place} is not what was exported: its sha256 differs.")
+            raise RunError(f"{place} is not what was exported: its sha256 differs; export again.")
     return Bundle(path, info)

@@ -14,7 +14,7 @@ import msgspec
 from striate.contract import Contract
 from striate.errors import RunError
 from striate.files import Lock, atomic_folder
-from striate.records import Record, digest, from_json, to_json
+from striate.records import Record, digest, from_json, nearest, to_json
 from striate.runs.run import VERSION, Run, RunInfo
 
 if TYPE_CHECKING:
@@ -90,19 +90,34 @@ def open(path: Path | str) -> Run:
     """
     path = Path(path)
     if not path.exists():
-        raise RunError(f"There is no run folder {path}.")
+        raise RunError(f"There is no run folder {path}.{_meant(path)}")
     if not (path / "run.json").is_file():
-        raise RunError(f"{path} is not a run folder: it has no run.json.")
+        raise RunError(f"{path} is not a run folder: it has no run.json.{_held(path)}")
     text = (path / "run.json").read_bytes()
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         version = msgspec.json.decode(text, type=dict[str, Any]).get("version")
         if isinstance(version, int) and version > VERSION:
             raise RunError(
-                f"{path} is a run of format {version}; this striate reads up to {VERSION}."
+                f"{path} is a run of format {version}; this striate reads up to {VERSION}: "
+                "update it."
             )
     run = Run(path, from_json(RunInfo, text, str(path / "run.json")))
     run.check_digests()
     return run
+
+
+def _meant(path: Path) -> str:
+    """Name runs beside a place where there is none."""
+    above = path.parent
+    beside = sorted(each.parent.name for each in above.glob("*/run.json")) if path.name else []
+    near = nearest(path.name, beside)
+    return f" Did you mean {' or '.join(str(above / name) for name in near)}?" if near else ""
+
+
+def _held(path: Path) -> str:
+    """Name the last run in a folder of runs."""
+    below = sorted(path.glob("*/run.json"), key=lambda each: each.stat().st_mtime)
+    return f" It holds some: name one, for example {below[-1].parent}." if below else ""
 
 
 def new_path(out: Path | str, name: str) -> Path:

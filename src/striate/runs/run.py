@@ -16,6 +16,8 @@ from striate.records import Record, digest, from_json, to_json
 from striate.runs.history import History
 from striate.runs.scalars import Scalar, scalars
 
+_RESTORE = "Restore the folder from a copy, or train again."
+
 if TYPE_CHECKING:
     from striate.design import Network
 
@@ -89,7 +91,9 @@ class Run:
         with Lock(self.path / "lock"):
             now = from_json(RunInfo, self._read("run.json"), self._named("run.json"))
             if now.replace(state=self.info.state) != self.info:
-                raise RunError(f"{self.path} has been replaced by another run meanwhile.")
+                raise RunError(
+                    f"{self.path} has been replaced by another run meanwhile: open it again."
+                )
             self.info = now
             sweep(self.path)
             try:
@@ -130,9 +134,9 @@ class Run:
         try:
             document = msgspec.json.decode(self._read(name))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RunError(f"{self._named(name)} is damaged: {error}.") from error
+            raise RunError(f"{self._named(name)} is damaged: {error}. {_RESTORE}") from error
         if not isinstance(document, dict):
-            raise RunError(f"{self._named(name)} is damaged: it holds no JSON object.")
+            raise RunError(f"{self._named(name)} is damaged: it holds no JSON object. {_RESTORE}")
         return document
 
     def write_document(self, name: str, record: Record | Mapping[str, Any]) -> None:
@@ -202,7 +206,7 @@ class Run:
             if digest(self.document(name)) != expected:
                 raise RunError(
                     f"{self._named(name)} is not the one this run was made with: its digest "
-                    "differs from the one in run.json."
+                    f"differs from the one in run.json. {_RESTORE}"
                 )
 
     def _named(self, name: str) -> str:

@@ -122,7 +122,10 @@ def resume(
     engine()
     folder = Path(out)
     if not (folder / "study.json").is_file():
-        raise RunError(f"{folder} is no search: it has no study.json.")
+        raise RunError(
+            f"{folder} is no search: it has no study.json; striate search DATA --out {folder} "
+            "begins one."
+        )
     text = (folder / "study.json").read_bytes()
     question = from_json(Question, text, str(folder / "study.json"))
     return _carry_out(question, folder, storage, dataset)

@@ -41,7 +41,9 @@ def fork(run: Run | Path | str, out: Path | str, settings: Sequence[str]) -> Run
             raise UsageError(f"A fork keeps its parent's {part}: train anew instead.")
     found = old.checkpoints()
     if not found:
-        raise RunError(f"{old.path} has no checkpoint to fork from yet.")
+        raise RunError(
+            f"{old.path} has no checkpoint to fork from yet: one is written after each epoch."
+        )
     step, place = found[-1]
     state, tensors = checkpoint.load(old, place)
     new = runs.create(

@@ -140,7 +140,8 @@ def check_fit(recipe: Recipe, contract: Contract) -> None:
     if network.classes != len(contract.classes):
         raise ContractError(
             f"{network.name} has {network.classes} outputs, but the data has "
-            f"{len(contract.classes)} classes."
+            f"{len(contract.classes)} classes: network.with_classes({len(contract.classes)}) gives "
+            "it as many."
         )
     recipe.objective.check(len(contract.classes))
     recipe.sampling.check(len(contract.classes))

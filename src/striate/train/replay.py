@@ -128,7 +128,7 @@ class _Record:
 
     def check_range(self, first: int, last: int) -> None:
         if not self.steps:
-            raise UsageError("The run has recorded no step yet.")
+            raise UsageError("The run has recorded no step yet: go on with it by --resume first.")
         if not 1 <= first <= last <= max(self.steps):
             raise UsageError(
                 f"Expected steps A..B with 1 <= A <= B <= {max(self.steps)}, "

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from striate.design import AdaptiveAvgPool, BatchNorm, Flatten, Layer, Linear, Network, Output
 from striate.design.centred import centred
+from striate.design.names import no_such_part
 from striate.errors import UsageError
-from striate.records import nearest
 
 HEAD = "transfer_head"
 
@@ -151,11 +151,7 @@ def cut_at(network: Network, name: str, classes: int) -> Network:
     """
     known = [layer.name for layer in network.layers]
     if name not in known:
-        near = nearest(name, known)
-        raise UsageError(
-            f"{network.name} has no layer {name!r}."
-            + (f" Did you mean {' or '.join(near)}?" if near else "")
-        )
+        raise no_such_part(network.name, name, known)
     wanted = {name}
     kept: list[Layer] = []
     for layer in reversed(network.layers):

@@ -98,7 +98,10 @@ def _read(layers: list[dict[str, Any]], name: str, path: Path) -> tuple[dict[str
             flat = any(each["layer_type"] == "fc" for each in layers[:number])
             _maxout(net, layer["group_size"], place, (space[2], *(() if flat else space[:2])))
         elif kind not in _LOSSES:
-            raise WeightsError(f"{path}: layer {number} is of type {kind!r}, which cannot be read.")
+            raise WeightsError(
+                f"{path}: layer {number} is of type {kind!r}, which cannot be read. What can: "
+                f"conv, fc, pool, dropout, lrn, maxout, {', '.join([*_ACTIVATIONS, *_LOSSES])}."
+            )
         space = (layer["out_sy"], layer["out_sx"], layer["out_depth"])
     return tensors, net.finish()
 

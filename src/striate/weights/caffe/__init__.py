@@ -45,7 +45,10 @@ def read_caffe(
     except WeightsError as error:
         raise WeightsError(f"{path} is no whole Caffe model: {error}.") from error
     if not layers:
-        raise WeightsError(f"{path} is no Caffe model, or one without weights.")
+        raise WeightsError(
+            f"{path} is no Caffe model, or one without weights; expected the .caffemodel that "
+            "Caffe's training left."
+        )
     tensors: dict[str, Tensor] = {}
     shapes = {each.name: each.shape for each in paper.parameters()}
     norms = {layer.name for layer in paper.layers if isinstance(layer, BatchNorm)}

@@ -116,7 +116,9 @@ def _tar(path: Path) -> tuple[Topology | None, Arrays]:
         def read(name: str) -> bytes:
             member = members.get(PurePosixPath(name).name)
             if member is None or member.size > _SHARD:
-                raise WeightsError(f"{path} has no file {name}.")
+                raise WeightsError(
+                    f"{path} has no file {name}, which its model.json names: pack it anew."
+                )
             file = tar.extractfile(member)
             return b"" if file is None else file.read()
 
@@ -150,11 +152,17 @@ def _weight(entry: dict[str, Any], data: bytes, start: int, path: Path) -> tuple
     packed = entry.get("quantization", {})
     kind = _TYPES.get(packed.get("dtype", entry["dtype"]))
     if kind is None:
-        raise WeightsError(f"{path}: {entry['name']} is of type {entry['dtype']}.")
+        raise WeightsError(
+            f"{path}: {entry['name']} is of type {entry['dtype']}; expected one of "
+            f"{', '.join(_TYPES)}."
+        )
     count = int(np.prod(entry["shape"], dtype=np.int64))
     stop = start + count * np.dtype(kind).itemsize
     if stop > len(data):
-        raise WeightsError(f"{path}: the data of {entry['name']} ends early.")
+        raise WeightsError(
+            f"{path}: the data of {entry['name']} ends early: expected {stop:,} bytes, received "
+            f"{len(data):,}; copy the model anew."
+        )
     array = np.frombuffer(data[start:stop], kind).astype(np.float32).reshape(entry["shape"])
     if "scale" in packed:
         array = array * np.float32(packed["scale"]) + np.float32(packed["min"])
