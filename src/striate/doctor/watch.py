@@ -8,17 +8,17 @@ is nothing to resume, replay or predict with.
 from __future__ import annotations
 
 import math
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 
 from striate import runs
 from striate.contract import Class
@@ -26,18 +26,28 @@ from striate.doctor.diagnose import diagnose_story
 from striate.doctor.live import Live
 from striate.doctor.story import Finding, read
 from striate.errors import StriateError, UsageError
-from striate.layers import build, undisturbed
+from striate.layers import build
 from striate.layers.describe import describe
 from striate.ops import environment
 from striate.records import kinds
 from striate.runs.run import State
 from striate.train import SGD, CrossEntropy, DataChoice, Objective, Optimiser, Recipe, Start
 from striate.train.plan import make_plan
-from striate.train.probes import ROWS, Probes, beginning
+from striate.train.probes import ACTIVATIONS, ROWS, Probes, beginning
 from striate.train.processes import Processes
 from striate.train.recipe import Preprocessing
 
 _OWN = "(a loop of its own)"  # in place of a path that there is not
+
+
+class _Step(NamedTuple):
+    """A step that is not written down yet; its figures may still be computed elsewhere."""
+
+    number: int
+    time: float
+    rate: float
+    loss: Tensor
+    norms: Sequence[Tensor]
 
 
 class Watch:
@@ -105,6 +115,7 @@ class Watch:
             if value < 1:
                 raise UsageError(f"Expected {name} of at least 1, received {name}={value}.")
         self.module, self.optimiser = module, optimiser
+        self._parameters = tuple(module.parameters())
         self.steps, self.epochs, self.done = steps, epochs, 0
         recipe = Recipe(
             name=Path(folder).name,
@@ -123,6 +134,7 @@ class Watch:
         self.run = self._create(Path(folder), recipe, overwrite)
         self._live = Live(folder, told)
         self._images: Tensor | None = None  # the first rows of the batch that is looked at
+        self._taken: list[_Step] = []
         self._labels: list[Tensor] = []
         self._ended = False  # a story ends at a step that is not finite
         self._stack = ExitStack()
@@ -143,22 +155,18 @@ class Watch:
         """
         if self._ended:
             return
-        gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
+        gradients = [each.grad for each in self._parameters if each.grad is not None]
         if not self.done:
             self._refuse_what_cannot_be_seen(gradients)
-        norm = get_total_norm(gradients) if gradients else torch.zeros(())
-        size = torch.as_tensor(loss).detach().to(norm.device, norm.dtype)
-        value, length = torch.stack([size, norm]).tolist()
-        if not (math.isfinite(value) and math.isfinite(length)):
-            self._break_off(value, length)
-            return
-        self._look()
         self.done += 1
         rate = float(self.optimiser.param_groups[0]["lr"])
-        self._note({"kind": "step", "loss": value, "rate": rate, "gradient_norm": length})
-        if seen := self._probes.seen():
-            self._note({"kind": "probe", "probe": "layers", **seen})
+        norms = torch._foreach_norm(gradients) if gradients else ()
+        self._taken.append(_Step(self.done, time.time(), rate, _detached(loss), norms))
         self._labels += [] if labels is None else [labels.detach()]
+        self._look()
+        if seen := self._probes.seen():
+            self._settle()
+            self._note({"kind": "probe", "probe": "layers", **seen})
         if self.done % self.steps == 0:
             self._end_epoch()
 
@@ -170,6 +178,7 @@ class Watch:
             accuracy: 0 to 1.
             images: how many there were.
         """
+        self._settle()
         checks = self.run.history("validation")
         best = all(accuracy > each["accuracy"] for each in checks)
         figures = {"loss": float(loss), "accuracy": float(accuracy), "images": images}
@@ -177,11 +186,13 @@ class Watch:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what seems wrong so far, the surest first; nothing where nothing does."""
+        self._settle()
         ended = self._ended or self.done >= self.steps * self.epochs
         return diagnose_story(read(self.run), live=not ended)
 
     def close(self, state: State = "finished") -> None:
         """Take the watch off the module, and leave the folder for others."""
+        self._settle()
         self._probes.leave()
         with self._stack:
             if self.run.info.state == "running":
@@ -199,11 +210,16 @@ class Watch:
     # -- what is looked at
 
     def _shown(self, recipe: Recipe) -> nn.Module:
-        """Return a Net with the module's own tensors, or the module where no Net can be built."""
+        """Return whatever shows every activation: the module, or a Net with its own tensors.
+
+        The module has to do where no Net can be built.
+        """
         try:
-            return build(recipe.network, parameters=self.module)
+            net = build(recipe.network, parameters=self.module)
         except StriateError:
             return self.module
+        functional = _activations(net) != _activations(self.module)
+        return net if functional or recipe.network.renamed else self.module
 
     def _trained(self) -> dict[str, Tensor]:
         """Return the parameters that the optimiser holds, by their names on paper."""
@@ -227,11 +243,10 @@ class Watch:
         self._images = None
 
     def _show(self, images: Tensor) -> None:
-        """Run the Net so that its rectifiers are seen; statistics and generators stay as found."""
+        """Run the Net, which is in training mode; statistics and generators stay as found."""
         kept = [(each, each.clone()) for each in self._net.buffers()]
         devices = [images.device] if images.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), torch.no_grad(), undisturbed(self._net):
-            self._net.train()
+        with torch.random.fork_rng(devices=devices), torch.no_grad():
             try:
                 self._net(images)
             except Exception:  # any: what is watched must not end by it
@@ -273,13 +288,35 @@ class Watch:
             overwrite=overwrite,
         )
 
+    def _settle(self) -> None:
+        """Write down the steps since the last time.
+
+        Twenty at a time: what is done a step at a time costs a small network's loop several times
+        as much, and makes it wait for a graphics card.
+        """
+        taken, self._taken = self._taken, []
+        for each in taken:
+            value, *lengths = torch.stack([each.loss.to(_device(each)), *each.norms]).tolist()
+            norm = math.hypot(*lengths)
+            if not (math.isfinite(value) and math.isfinite(norm)):
+                self.done = each.number - 1
+                self._break_off(value, norm)
+                return
+            line = {"step": each.number, "time": round(each.time, 3), "kind": "step"}
+            epoch = -(-each.number // self.steps)
+            figures = {"loss": value, "rate": each.rate, "gradient_norm": norm}
+            self._note({**line, "epoch": epoch, **figures})
+
     def _note(self, entry: dict[str, Any]) -> None:
+        if self._ended and entry["kind"] != "event":
+            return
         line = {"step": self.done, "epoch": -(-self.done // self.steps), **entry}
         self.run.append(line)
         self._live.see(line, self._net)
 
     def _end_epoch(self) -> None:
         """Note how long the loop waited for images, and in which order they came."""
+        self._settle()
         waited, self._probes.waited = self._probes.waited, 0.0
         self._note({"kind": "pace", "waited": waited, "augmenting": 0.0, "text": ""})
         if self._labels:
@@ -298,6 +335,18 @@ class Watch:
         self._note(
             {"kind": "event", "event": "not finite", "at": at, "layer": f"the {what}", "text": text}
         )
+
+
+def _detached(loss: Tensor | float) -> Tensor:
+    return torch.as_tensor(loss).detach()
+
+
+def _device(step: _Step) -> torch.device | None:
+    return step.norms[0].device if step.norms else None
+
+
+def _activations(module: nn.Module) -> set[str]:
+    return {name for name, each in module.named_modules() if isinstance(each, ACTIVATIONS)}
 
 
 def _as_they_come(images: Tensor) -> Preprocessing:

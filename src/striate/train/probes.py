@@ -37,7 +37,7 @@ _LARGE: Final = 1e15  # whose square float32 cannot sum up
 
 _RECTIFIERS = (nn.ReLU, nn.ReLU6)
 _SQUASHERS = (nn.Sigmoid, nn.Tanh, ScaledTanh)
-_OTHERS = (nn.LeakyReLU, nn.PReLU, nn.GELU, nn.SiLU)
+ACTIVATIONS: Final = (*_RECTIFIERS, *_SQUASHERS, nn.LeakyReLU, nn.PReLU, nn.GELU, nn.SiLU)
 _NORMS = nn.modules.batchnorm._BatchNorm
 
 
@@ -87,7 +87,7 @@ class Probes:
             self._hooks = [
                 module.register_forward_hook(partial(_keep, self._values, name))
                 for name, module in self.net.named_modules()
-                if isinstance(module, (*_RECTIFIERS, *_SQUASHERS, *_OTHERS))
+                if isinstance(module, ACTIVATIONS)
             ]
 
     @property
