@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test install clean
+.PHONY: demo test coverage install clean
 
 demo: .venv/installed
 	$(BIN)/striate train digits
@@ -17,6 +17,10 @@ test: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --cov -n auto --maxprocesses 4 --dist loadfile
+
+# Everything, the slow tests too, with the lines of src/ that any process of theirs has run.
+coverage: .venv/installed
+	$(BIN)/pytest -m '' --cov --cov-fail-under 90 -n auto --maxprocesses 4 --dist loadfile
 
 install: .venv/installed
 
