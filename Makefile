@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test coverage install clean
+.PHONY: demo test coverage docs install clean
 
 demo: .venv/installed
 	$(BIN)/striate train digits
@@ -21,6 +21,10 @@ test: .venv/installed
 # Everything, the slow tests too, with the lines of src/ that any process of theirs has run.
 coverage: .venv/installed
 	$(BIN)/pytest -m '' --cov --cov-fail-under 90 -n auto --maxprocesses 4 --dist loadfile
+
+docs: .venv/installed
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "Open build/docs/index.html"
 
 install: .venv/installed
 
