@@ -5,7 +5,7 @@
 The loop is yours; two lines are added to it: `watch.step(loss, labels)` after each step, and
 `watch.validation(...)` after each epoch. It ends at the weights that it ends at without them. It
 prints each finding as soon as its rule speaks (none at a rate of 0.05; try 30), and leaves a run
-folder for `striate doctor FOLDER`, `striate history FOLDER` and `striate view FOLDER`.
+folder for `striate doctor RUN`, `striate history RUN` and `striate view RUN`.
 """
 
 from __future__ import annotations

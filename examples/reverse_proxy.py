@@ -2,8 +2,8 @@
 
     python examples/reverse_proxy.py RUN [--prefix /labels] [--port 8000]
 
-Writes nginx.conf beside itself in a new folder, starts `striate serve RUN` on 127.0.0.1, waits
-until /ready says so, and prints the two commands that are left to you. What the two agree on:
+Writes nginx.conf into a new folder, starts `striate serve RUN` on 127.0.0.1, waits until /ready
+says so, and prints the two commands that are left to you. What the two agree on:
 
 - The proxy takes the prefix off (`proxy_pass` ends in a slash). Nothing that striate answers holds
   an absolute address, its page included, so it needs to be told of no prefix.
@@ -30,15 +30,15 @@ events {{}}
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 http {{
-  access_log off;  client_body_temp_path {folder}/bodies;  proxy_temp_path {folder}/answers;
+  access_log off;  client_body_temp_path {folder}/body;  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f;  uwsgi_temp_path {folder}/u;  scgi_temp_path {folder}/s;
   upstream striate {{ server 127.0.0.1:{port} max_fails=0; keepalive 16; }}
   server {{
     listen 127.0.0.1:{public};              # 443 ssl, with ssl_certificate and its key
     client_max_body_size 17m;               # serve's own --max-body is 16
     location {prefix}/ {{
       proxy_pass http://striate/;           # the slash takes {prefix} off
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
+      proxy_http_version 1.1;  proxy_set_header Connection "";
       proxy_set_header X-Request-Id $request_id;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
       proxy_request_buffering off;

@@ -75,7 +75,7 @@ INSTEAD = {  # as written -> what is run, and why
     "striate plan NET": (_TINY, "as above"),
     'striate plan "conv3-16 conv3-16 maxpool FC-10" --input 3x32x32': (_TINY, "as above"),
     "striate design resnet50 --train --batch 64 --memory 16GB": (
-        f"{_STEP} --batch 64 --memory 16GB", "steps of ResNet-50 are measured"),
+        f"{_STEP} --batch 8 --memory 16GB", "steps of ResNet-50 are measured"),
     "striate evaluate RUN photos/ --crops ten --scales 224,256,384": (
         "striate evaluate RUN photos/ --crops ten --scales 32,40", "the run is on 32 pixels"),
     # weights of others, which are downloaded
@@ -90,6 +90,11 @@ INSTEAD = {  # as written -> what is run, and why
         "striate explain RUN photo.png --data photos --part neighbours", "weights to download"),
     "striate weights [WEIGHTS]": ("striate weights", "weights to download"),
     # a run that can answer it, or sooner
+    "striate serve RUN": ("striate serve runs/digits", "convolutions of ResNet-20 are measured"),
+    "striate serve $RUN": ("striate serve runs/digits", "convolutions of ResNet-20 are measured"),
+    "striate explain RUN IMAGE --layer layer2.0.conv1": (
+        "striate explain RUN IMAGE --layer layer2.0.conv1 --part filters --part activations",
+        "inversion and dream take a minute"),
     "striate explain RUN IMAGE --part classes": (
         "striate explain runs/digits photo.jpg --part classes", "ten pictures, of 64 pixels each"),
     "striate predict RUN FILES --monte-carlo 20": (
@@ -112,7 +117,7 @@ INSTEAD = {  # as written -> what is run, and why
     "striate train --heal": ("striate train digits --heal", "its data"),
     "striate train --resume $RUN": ("striate train --resume runs/photos", "no option beside it"),
     # a span that names an option, without what it needs
-    "striate design --train": (f"{_STEP} --batch 64 --memory 16GB", "names an option"),
+    "striate design --train": (f"{_STEP} --batch 8 --memory 16GB", "names an option"),
     "striate design --json": ("striate design lenet --json", "names an option"),
     "striate train --recipe": ("striate train digits --recipe best.json", "names an option"),
     "striate train --plan": ("striate train digits --plan default", "names an option"),

@@ -171,6 +171,7 @@ def test_the_python_of_the_readme(here: Path, capsys: pytest.CaptureFixture[str]
     block = block.replace('["epochs=20"]', str(quick)).replace(
         "(recipe)", "(recipe, trainings=False)"
     )
+    block = block.replace("train.train(recipe, ", 'train.train(recipe, plan="default", ')
     names: dict[str, Any] = {}
     exec(compile(block, "README.md", "exec"), names)  # noqa: S102
     assert names["result"].test.n and "pass initial_loss" in capsys.readouterr().out

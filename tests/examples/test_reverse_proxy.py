@@ -58,9 +58,10 @@ def behind(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
             env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
+        assert process.stdout is not None
+        stack.callback(process.stdout.close)
         stack.callback(process.wait)
         stack.callback(os.killpg, process.pid, signal.SIGTERM)
-        assert process.stdout is not None
         said = iter(process.stdout.readline, "")
         configuration = next(
             Path(found[1]) for line in said if (found := re.search(r"nginx -c (\S+)", line))
