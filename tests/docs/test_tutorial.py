@@ -8,11 +8,15 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 from tests.docs.page import Page, Step, read
 from tests.docs.session import run
+
+from striate.cli.main import COMMANDS, application
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial"
 CHAPTERS = sorted(TUTORIAL.glob("[0-9][0-9]_*.md"))
@@ -40,6 +44,21 @@ def test_there_are_ten_chapters_in_the_index() -> None:
     index = (TUTORIAL / "index.md").read_text(encoding="utf-8")
     linked = re.findall(r"\]\((\d\d_\w+\.md)\)", index)
     assert linked == [path.name for path in CHAPTERS] and len(linked) == 10
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_what_a_chapter_leaves_to_the_reader_are_commands_with_such_options(path: Path) -> None:
+    """Lines about the reader's own data cannot be run here; their words are held to the program."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    lines = re.findall(r"^    (striate \w.*)", text, re.M) + re.findall(
+        r"`(striate \w[^`]*)`", text
+    )
+    for line in lines:
+        words = shlex.split(line, comments=True)[1:]
+        program = typer.main.get_command(application(words[0]))
+        assert words[0] in COMMANDS, line
+        if words[1:]:
+            program.commands[words[0]].make_context(words[0], words[1:])  # type: ignore[attr-defined]
 
 
 def test_pictures_are_small_and_all_of_them_are_shown() -> None:
