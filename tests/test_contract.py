@@ -133,6 +133,67 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], message: str) -> Non
         contract(**changes)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size": (1, 1)},
+        {"background": (0, 255, 0)},
+        {"scale": 1e-9, "std": (1e-9, 1.0, 1.0)},
+        {"resize": Resize(rule="short_side", size=(32, 48)), "crop": "centre"},
+        {"resize": Resize(rule="exact", size=(32, 48))},
+        {"resize": Resize(rule="pad", size=(32, 48))},
+        {"resize": Resize(rule="exact", size=(33, 48)), "crop": "centre"},
+        {"mean_image": "mean", "whitening": "matrix"},
+        {"mean_image": "mean"},
+    ],
+    ids=str,
+)
+def test_what_just_can_be_is_taken(changes: dict[str, Any]) -> None:
+    made = contract(**changes)
+    assert {name: getattr(made, name) for name in changes} == changes
+
+
+@pytest.mark.parametrize("background", [(256, 0, 0), (0, -1, 0), (0, 0, 999)])
+def test_levels_beyond_a_byte_are_refused(background: tuple[int, int, int]) -> None:
+    with pytest.raises(ContractError, match="levels of 0 to 255"):
+        contract(background=background)
+
+
+@pytest.mark.parametrize("size", [(31, 48), (32, 47), (16, 16)])
+def test_a_crop_larger_than_the_image_is_refused_along_either_side(size: tuple[int, int]) -> None:
+    with pytest.raises(ContractError, match="does not fit into the resized image"):
+        contract(resize=Resize(rule="short_side", size=size), crop="centre")
+
+
+def test_what_is_not_said_is_what_it_always_was() -> None:
+    """Contracts in run folders leave nothing out, but those written by hand and by others do."""
+    assert records.to_builtins(contract(resize=Resize(rule="exact", size=(32, 48)))) == {
+        "version": 1,
+        "classes": [{"id": each.id, "label": each.label} for each in (CATS, DOGS, FISH)],
+        "output": "logits",
+        "channels": "rgb",
+        "size": [32, 48],
+        "resize": {
+            "rule": "exact",
+            "size": [32, 48],
+            "filter": "bilinear",
+            "antialias": True,
+            "arithmetic": "uint8",
+        },
+        "crop": "none",
+        "exif": True,
+        "background": [255, 255, 255],
+        "sixteen_bit": "high_byte",
+        "scale": 1 / 255,
+        "mean": [0.5, 0.4, 0.3],
+        "std": [0.2, 0.25, 0.3],
+        "order": "scale_first",
+        "mean_image": None,
+        "whitening": None,
+    }
+    assert Resize() == Resize(rule="none", size=(0, 0))
+
+
 def test_a_resize_to_nothing_is_refused() -> None:
     with pytest.raises(ContractError, match="at least 1x1 pixels"):
         Resize(rule="pad")

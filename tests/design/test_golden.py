@@ -19,6 +19,7 @@ from tests.layers.test_kinds import network as of_kind
 
 from striate import zoo
 from striate.design import (
+    Layer,
     Network,
     compare,
     crop,
@@ -147,6 +148,7 @@ def one_of_each() -> str:
         shapes = [each.shape for each in network.inputs]
         lines += [
             f"== {kind}",
+            to_json(network).decode(),
             to_json(row).decode(),
             f"kept {kept(network.layers[0], *shapes)} peak {peak(network)}",
             said(lambda n=network: to_notation(n)),
@@ -155,6 +157,48 @@ def one_of_each() -> str:
             looked(network),
             said(lambda n=network: drawing(sheet(n))),
         ]
+    return "\n".join(lines)
+
+
+SHAPES = ((5,), (1, 9, 8), (3, 9, 8), (4, 1, 1), (4, 2, 2), (4, 9), (6, 5, 5, 5))
+
+
+def others(value: object) -> list[object]:
+    """Return values beside one, at the edges of what a layer takes and beyond them."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [-1, 0, 1, value + 1]
+    if isinstance(value, float):
+        return [-0.5, 0.0, 1.0, 2.0]
+    if isinstance(value, tuple) and value and isinstance(value[0], int):
+        return [(0, *value[1:]), (-1, *value[1:]), value[:1], value + value, (1,) * len(value)]
+    if isinstance(value, tuple) and value:
+        return [((-1, 0), *value[1:]), ((0, 0), *value[1:]), ((2, 3), *value[1:]), value + value]
+    return []
+
+
+def at_its_edges(kind: str) -> str:
+    """Return what a kind makes of other fields and other images, or why it refuses them."""
+    good = of_kind(kind)
+    layer = good.layers[0]
+
+    def told(layer: Callable[[], Layer], *shapes: tuple[int, ...]) -> str:
+        def counted() -> str:
+            made = layer()
+            sizes = [each.size for each in made.parameters(*shapes)]
+            return f"{made.output(*shapes)} {sizes} {made.macs(*shapes)}"
+
+        try:
+            return said(counted)
+        except (ValueError, TypeError, IndexError, ArithmeticError) as error:
+            return type(error).__name__  # a value of another type, which no document can hold
+
+    shapes = [each.shape for each in good.inputs]
+    lines = [f"== {kind}"]
+    for field in layer.__struct_fields__:
+        for value in others(getattr(layer, field)):
+            made = told(lambda f=field, v=value: layer.replace(**{f: v}), *shapes)
+            lines.append(f"{field}={value}: {made}")
+    lines += [f"{shape}: {told(lambda: layer, *[shape] * len(shapes))}" for shape in SHAPES]
     return "\n".join(lines)
 
 
@@ -175,6 +219,10 @@ def test_what_is_written_is_what_was_read(name: str, form: str) -> None:
 
 def test_what_is_said_of_each_kind_is_what_was_read() -> None:
     held("kinds", one_of_each())
+
+
+def test_what_a_kind_takes_and_refuses_is_what_was_read() -> None:
+    held("edges", "\n\n".join(at_its_edges(kind) for kind in EXAMPLES))
 
 
 def test_questions_are_answered_as_they_were() -> None:
