@@ -33,6 +33,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -378,7 +379,9 @@ def live(mutant: Mutant | None, tests: list[str], scratch: Path) -> int:
     import pytest
 
     if mutant is not None:
-        sys.meta_path.insert(0, Finder(mutant))  # type: ignore[arg-type]
+        finder = Finder(mutant)
+        sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+        import_module(finder.name)  # before pytest, which reads files named to it by its own means
     files = list(dict.fromkeys(each.split("::")[0] for each in tests))
     return int(pytest.main([*_arguments(scratch), *files], plugins=[Chooser(tests)]))
 
