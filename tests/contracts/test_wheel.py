@@ -33,7 +33,7 @@ def refusals() -> list[tuple[str, str, str]]:
 
 def test_every_extra_that_is_asked_for_can_be_had() -> None:
     asked = {extra for _, _, extra in refusals()}
-    assert asked == set(EXTRAS) - {"all", "dev", "peers"}
+    assert asked == set(EXTRAS) - {"all", "dev", "docs", "peers"}
     assert EXTRAS["all"] == [f"striate[{','.join(sorted(asked))}]"]
 
 

@@ -79,12 +79,12 @@ def test_shift_consistency_by_hand() -> None:
 
 def test_tsne_is_as_good_as_scikit_learns() -> None:
     digits = load_digits().data[:150].astype(np.float64)
-    ours = explain.embed(digits, steps=300)
+    ours = explain.embed(digits, steps=500)  # as many as theirs: which valley is found is chance
     theirs = TSNE(random_state=0, max_iter=500).fit(digits)
     assert ours.divergence <= 1.05 * theirs.kl_divergence_
     assert trustworthiness(digits, ours.places) > 0.97
     assert ours.neighbours > 0.6
-    again = explain.embed(digits, steps=300)
+    again = explain.embed(digits, steps=500)
     assert np.array_equal(ours.places, again.places)
     with pytest.raises(UsageError, match="at least four images"):
         explain.embed(digits[:3])

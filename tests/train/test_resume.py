@@ -314,7 +314,9 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(
     start: Callable[..., Any],
     tmp_path: Path,
     size: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # it writes files of its own
     process = start(make_recipe(), tmp_path / "run", LIMIT.format(size=size))
     _, said = process.communicate(timeout=120)
     assert process.returncode == 2
