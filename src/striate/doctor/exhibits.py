@@ -47,30 +47,32 @@ def _shared(finding: Finding, what: str) -> Bars:
 
 def parts(told: Told, finding: Finding) -> Shown | None:
     """Draw the accuracy of validation and test."""
-    numbers = finding.evidence
-    found = {name: float(numbers[f"{name}_accuracy"]) for name in ("validation", "test")}
-    return Bars("Accuracy of the parts", found)
+    named = {"validation": "validation_accuracy", "test": "test_accuracy"}
+    return _bars("Accuracy of the parts", finding, named)
 
 
 def luck(told: Told, finding: Finding) -> Shown | None:
     """Draw the best accuracy beside that of guessing with luck."""
-    numbers = finding.evidence
-    found = {
-        "best on validation images": float(numbers["validation_accuracy"]),
-        "guessing, and three standard errors": float(numbers["guessing"]),
+    named = {
+        "best on validation images": "validation_accuracy",
+        "guessing, and three standard errors": "guessing",
     }
-    return Bars("Accuracy against guessing", found)
+    return _bars("Accuracy against guessing", finding, named)
 
 
 def bad_luck(told: Told, finding: Finding) -> Shown | None:
     """Draw the late accuracy beside that of guessing without luck."""
-    numbers = finding.evidence
-    found = {
-        "later validations": float(numbers["validation_accuracy"]),
-        "guessing": float(numbers["guessing"]),
-        "guessing, three standard errors less": float(numbers["least_by_luck"]),
+    named = {
+        "later validations": "validation_accuracy",
+        "guessing": "guessing",
+        "guessing, three standard errors less": "least_by_luck",
     }
-    return Bars("Accuracy against guessing", found)
+    return _bars("Accuracy against guessing", finding, named)
+
+
+def _bars(title: str, finding: Finding, named: dict[str, str]) -> Bars:
+    """Draw numbers of the evidence, by the words that they go under."""
+    return Bars(title, {word: float(finding.evidence[key]) for word, key in named.items()})
 
 
 # -- what the run was made of

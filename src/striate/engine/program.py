@@ -110,7 +110,8 @@ class Program(nn.Module):
         values: list[Tensor | None] = [None] * self._values
         for index, (each, like) in enumerate(zip(inputs, self.network.inputs, strict=True)):
             image = len(like.shape) == 3 and index not in self._as_they_come
-            values[index] = channels_last(as_it_lies(each)) if image else as_it_lies(each)
+            given = as_it_lies(each)
+            values[index] = channels_last(given) if image else given
         views, scripts = workspace.views(batch, self._places), workspace.scripts
         lie = tuple(each.stride() for each in values[: len(inputs)] if each is not None)
         key = batch, lie, threading.get_ident(), torch.get_num_threads()
