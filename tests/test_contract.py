@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from striate import records
 from striate.contract import Class, Contract, Resize
-from striate.errors import ContractError, RecordError
+from striate.errors import ContractError, RecordError, UnknownName
 
 CATS, DOGS, FISH = (Class(id=id, label=id.title()) for id in ("cats", "dogs", "fish"))
 
@@ -194,9 +194,48 @@ def test_what_is_not_said_is_what_it_always_was() -> None:
     assert Resize() == Resize(rule="none", size=(0, 0))
 
 
-def test_a_resize_to_nothing_is_refused() -> None:
+@pytest.mark.parametrize("size", [(0, 0), (0, 7), (7, 0), (-1, 3)])
+def test_a_resize_to_nothing_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ContractError, match="at least 1x1 pixels"):
-        Resize(rule="pad")
+        Resize(rule="pad", size=size)
+    assert Resize(rule="pad", size=(1, 1)).size == (1, 1)
+
+
+def test_a_class_is_found_by_id_or_label() -> None:
+    one = contract(classes=(Class(id="n01", label="Tench"), Class(id="n02", label="Shark")))
+    assert [one.index(name) for name in ("n01", "Tench", "n02", "Shark")] == [0, 0, 1, 1]
+    with pytest.raises(UnknownName) as caught:
+        one.index("Shrak")
+    assert "Shark" in str(caught.value) and "Known: Tench, Shark." in str(caught.value)
+
+
+def test_of_many_classes_thirty_are_named() -> None:
+    def known(count: int) -> str:
+        one = contract(classes=tuple(Class(id=f"n{i}", label=f"L{i}") for i in range(count)))
+        with pytest.raises(UnknownName) as caught:
+            one.index("zebra")
+        return str(caught.value)
+
+    assert known(30).endswith("L28, L29.")
+    assert known(32).endswith("L28, L29 and 2 more.")
+
+
+def test_numbers_as_classes_are_told_what_would_name_them() -> None:
+    digits = tuple(Class(id=str(i), label=str(i)) for i in range(3))
+    with pytest.raises(ContractError, match="Numbers are matched with nothing: give the data nam"):
+        contract().match(digits)
+    for strangers in ((*digits, Class(id="3", label="3")), (Class(id="a", label="0"), *digits[:2])):
+        with pytest.raises(ContractError) as caught:
+            contract().match(strangers)
+        assert "Numbers" not in str(caught.value)
+
+
+def test_five_strangers_are_named_and_a_sixth_is_counted() -> None:
+    many = [Class(id=f"n{index}", label="") for index in range(6)]
+    for count, said in ((5, "'n3', 'n4'; without"), (6, "'n4' and 1 more; without")):
+        with pytest.raises(ContractError) as caught:
+            contract().match(many[:count])
+        assert said in str(caught.value)
 
 
 def test_an_unknown_rule_lists_those_there_are() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 
 import pytest
@@ -113,10 +114,83 @@ def test_a_range_of_layers() -> None:
         ("conv1-10 gap, 1000-d fc, softmax", "conv1-10 global average pool FC1000 soft-max"),
         ("FC-10 dropout (40%) FC", "FC 10 neurons dropout0.4 FC"),
         ("(CONV-RELU)*0 FC", "FC"),
+        ("a: 3x3 max pool, stride 2, b: 10-d fc", "a: maxpool3/2 b: FC-10"),
+        ("MAX POOL4: 2x2 windows, stride 2", "pool4: maxpool2/2"),
+        ("GAP2 FC7: 10 neurons", "pool2: gap fc7: FC-10"),
+        ("NORM1: normalization layer LRN2", "norm1: LRN norm2: LRN"),
+        ("BN1 GLOBAL MAX POOL1 LEAKY RELU3", "bn1: BN pool1: gmp relu3: lrelu"),
+        ("conv 11x11x96 stride=4 padding=same", "conv11-96/4psame"),
+        ("conv with stride 2, zero-padding 1, dilation: 2, groups 1", "conv/2p1d2g1"),
+        ("conv 5x5, 16", "conv5-16"),
+        ("conv3-64, applied with stride 2", "conv3-64/2"),
+        ("conv3-64 / 2", "conv3-64/2"),
+        ("1x1 conv, 10; avgpool 7x7", "conv1-10 avgpool7"),
+        ("conv3-8 # the first one\nmaxpool (the end) FC", "conv3-8 maxpool FC"),
+        ("FC 20 units, FC: 10 outputs", "FC-20 FC-10"),
+        ("conv3-8 \u2192 pool2 \u2013 FC-10", "conv3-8 pool2 FC-10"),
     ],
 )  # fmt: skip
 def test_two_spellings_of_one_network(text: str, like: str) -> None:
     assert parse(text) == parse(like)
+
+
+WORDS = {
+    design.AdaptiveAvgPool: "gap; global average pooling; global avg-pool; global mean pool",
+    design.AdaptiveMaxPool: "gmp; global max pool; Global Max Pooling; global-maxpool",
+    design.MaxPool: "pool; pooling; maxpool; max pooling; MAX-POOL",
+    design.AvgPool: "avgpool; average pooling; ave pool; mean-pooling",
+    design.Conv: "conv; convolution; convolutional layer; CONV",
+    design.Linear: "fc; fully connected; fully-connected layer; dense; linear",
+    design.LeakyReLU: "leaky relu; leaky-relu; leakyrelu; lrelu",
+    design.ReLU6: "relu6",
+    design.ReLU: "relu; ReLU",
+    design.Tanh: "tanh",
+    design.Sigmoid: "sigmoid",
+    design.GELU: "gelu",
+    design.SiLU: "silu; swish",
+    design.BatchNorm: "bn; batch norm; batchnorm; batch normalization; batch-normalisation",
+    design.LRN: "lrn; norm; local response normalization; response norm; normalisation layer",
+    design.Dropout: "dropout; drop-out",
+    design.Flatten: "flatten",
+    design.Pad: "zeropad1; zero-padding 1",
+}
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [(each, kind) for kind, words in WORDS.items() for each in words.split("; ")],
+)
+def test_every_spelling_of_a_kind(written: str, kind: type[design.Layer]) -> None:
+    first, *_ = parse(f"input 8x8x4 {written} relu FC-10").layers
+    if kind is design.Linear:  # what it flattens comes before it
+        first = parse(f"input 9 {written}").layers[0]
+    assert type(first) is kind
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("input 32x24x3", (3, 32, 24)),
+        ("input 28x28", (1, 28, 28)),
+        ("input 784", (784,)),
+        ("INPUT [227x227x3]", (3, 227, 227)),
+        ("input (64 x 48 RGB image)", (3, 64, 48)),
+        ("input (28x28 greyscale images)", (1, 28, 28)),
+        ("[19x19x48] input", (48, 19, 19)),
+        ("input 3x4x4", (4, 3, 4)),  # three rows, not three channels: too small for that
+        ("conv3-8", (3, 224, 224)),
+    ],
+)
+def test_inputs(text: str, shape: tuple[int, ...]) -> None:
+    assert parse(f"{text} FC-10").input_shape == shape
+
+
+def test_a_volume_may_be_of_one_channel_or_of_a_vector() -> None:
+    for volume in ("[19x19]", "[19x19x1]"):
+        assert parse(f"input 19x19x48 conv1-1 => {volume}").shapes()["conv1"] == (1, 19, 19)
+    assert parse("input 4x4x3 no-relu FC-10 [1x1x10]").classes == 10
+    with pytest.raises(NotationError, match="says that conv1 gives 19x19; it gives 19x19x2"):
+        parse("input 19x19x48 conv1-2 => [19x19]")
 
 
 def test_sizes_of_every_kind() -> None:
@@ -159,41 +233,88 @@ def test_dropout_in_its_other_forms(text: str, form: str, amount: float) -> None
 # -- what is left out ------------------------------------------------------------------------------
 
 
-def notes(text: str) -> str:
-    return " | ".join(f"{layer.name}: {layer.note}" for layer in parse(text).layers if layer.note)
+def notes(text: str) -> list[tuple[str, str]]:
+    """Return (layer, sentence) of all that is said."""
+    return [
+        (layer.name, each)
+        for layer in parse(text).layers
+        for each in re.split("; (?!the network gives)", layer.note)
+        if each
+    ]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "layer", "rule"),
     [
-        ("conv-8 FC-10", "conv1: no input written: 224x224x3"),
-        ("input 8x8 conv3/1p1 FC-10", "conv1: no filters written: 32"),
-        ("input 8x8 conv-8/1p1 FC-10", "conv1: no filter size written: 3x3"),
-        ("input 8x8 conv3-8p1 FC-10", "conv1: no stride written: 1"),
-        ("input 8x8 conv3-8/2 FC-10", "conv1: no padding written"),
-        ("input 8x8 pool/2", "pool1: no pooling window written: 2x2"),
-        ("input 8x8 pool2", "pool1: no pooling stride written"),
-        ("input 8x8 FC-20 FC-10", "relu1: no activation written"),
-        ("input 8x8 FC relu FC-10", "fc1: no width written: 128"),
-        ("input 8x8 FC-20 FC", "fc2: no number of classes written: 10"),
-        ("input 8x8 dropout", "drop1: no probability written: 0.5"),
-        ("input 8x8 gaussian dropout", "drop1: no probability written: 0.5"),
-        ("input 8x8 LRN", "norm1: no constants written"),
-        ("input 8x8 leakyrelu", "relu1: no slope written"),
-        ("input 8x8 FC-20 relu softmax", "fc2: soft-max with no fully connected layer before it"),
-        ("input 8x8 FC relu", "fc2: the last fully connected layer written has an activation"),
-        ("input 8x8 FC-10 softmax", "fc1: soft-max: applied by the loss"),
-        ("input 8x8 POOL2/2?", "pool1: '?': taken wherever"),
+        ("conv-8 FC-10", "conv1", "input"),
+        ("input 8x8 conv3/1p1 FC-10", "conv1", "filters"),
+        ("input 8x8 conv-8/1p1 FC-10", "conv1", "kernel"),
+        ("input 8x8 conv3-8p1 FC-10", "conv1", "stride"),
+        ("input 8x8 conv3-8/2 FC-10", "conv1", "padding"),
+        ("input 8x8 pool/2", "pool1", "window"),
+        ("input 8x8 pool2", "pool1", "steps"),
+        ("input 8x8 FC-20 FC-10", "relu1", "relu"),
+        ("input 8x8 FC relu FC-10", "fc1", "hidden"),
+        ("input 8x8 FC-20 FC", "fc2", "classes"),
+        ("input 8x8 dropout", "drop1", "p"),
+        ("input 8x8 gaussian dropout", "drop1", "p"),
+        ("input 8x8 LRN", "norm1", "lrn"),
+        ("input 8x8 leakyrelu", "relu1", "slope"),
+        ("input 8x8 FC-20 relu softmax", "fc2", "classifier"),
+        ("input 8x8 FC relu", "fc2", "added"),
+        ("input 8x8 FC-10 softmax", "fc1", "softmax"),
+        ("input 8x8 POOL2/2?", "pool1", "optional"),
+        ("input 3x3 pool2/2 POOL2/2?", "pool1", "dropped"),
     ],
 )
-def test_what_is_left_out_is_said_once(text: str, said: str) -> None:
-    assert said in notes(text)
-    rule = said.split(": ")[1]
-    assert notes(f"{text}").count(rule) == 1
+def test_what_is_left_out_is_said_once(text: str, layer: str, rule: str) -> None:
+    said = [each for each in notes(text) if each[1] == SAID[rule]]
+    assert said == [(layer, SAID[rule])]
+
+
+SAID = {
+    "input": "no input written: 224x224x3",
+    "filters": "no filters written: 32, twice as many after each pooling, at most 512",
+    "kernel": "no filter size written: 3x3",
+    "stride": "no stride written: 1",
+    "padding": "no padding written: what keeps the size at stride 1, none at other strides",
+    "window": "no pooling window written: 2x2",
+    "steps": "no pooling stride written: as large as the window",
+    "relu": "no activation written: a ReLU after every convolution and fully connected layer "
+    "but the last",
+    "hidden": "no width written: 128",
+    "classes": "no number of classes written: 10",
+    "p": "no probability written: 0.5",
+    "lrn": "no constants written: size 5, alpha 1e-4 (divided by the size), beta 0.75, k 1",
+    "slope": "no slope written: 0.01",
+    "softmax": "soft-max: applied by the loss and by predict; the network gives what goes into it",
+    "classifier": "soft-max with no fully connected layer before it: this layer is its weights",
+    "added": "the last fully connected layer written has an activation: this one gives the classes",
+    "dropped": "'?': no pooling after it, the image is too small",
+    "optional": "'?': taken wherever the image is large enough for it",
+}
+
+
+def test_what_is_said_is_what_is_taken() -> None:
+    """The sizes in the sentences are those of the layers."""
+    network = parse("conv LRN leakyrelu pool dropout FC relu FC")
+    conv, norm, leaky, pool, drop, _, hidden, _, last = network.layers
+    assert network.input_shape == (3, 224, 224)
+    assert isinstance(conv, design.Conv) and (conv.features, conv.kernel) == (32, (3, 3))
+    assert (conv.stride, conv.padding) == ((1, 1), ((1, 1), (1, 1)))
+    assert isinstance(norm, design.LRN)
+    assert (norm.size, norm.alpha, norm.beta, norm.k) == (5, 1e-4, 0.75, 1.0)
+    assert isinstance(leaky, design.LeakyReLU) and leaky.slope == 0.01
+    assert isinstance(pool, design.MaxPool) and pool.kernel == pool.stride == (2, 2)
+    assert isinstance(drop, design.Dropout) and drop.p == 0.5
+    assert isinstance(hidden, design.Linear) and hidden.features == 128
+    assert isinstance(last, design.Linear) and last.features == 10
+    strided = parse("conv5/2 FC").layers[0]
+    assert isinstance(strided, design.Conv) and strided.padding == ((0, 0), (0, 0))
 
 
 def test_nothing_is_said_where_all_is_written() -> None:
-    assert notes("input 8x8 conv3-8/1p1 relu maxpool2/2 dropout(0.5) FC-10") == ""
+    assert notes("input 8x8 conv3-8/1p1 relu maxpool2/2 dropout(0.5) FC-10") == []
 
 
 def test_filters_double_after_each_pooling() -> None:

@@ -23,7 +23,7 @@ from striate.design.linear import Conv, Linear, by
 from striate.design.local import Local
 from striate.design.moving import LinearLast, Permute, Reduce, Reshape, Resize, Slice
 from striate.design.pointwise import LRN, Activation, Affine, BatchNorm, Dropout, LeakyReLU, Noise
-from striate.design.pooling import AdaptivePool, AvgPool, MaxPool, Pool
+from striate.design.pooling import AdaptivePool, MaxPool, Pool
 from striate.design.transposed import ConvTranspose
 from striate.design.wiring import Add, Concat, Flatten, Identity, Opaque, Pad, Shortcut
 
@@ -94,7 +94,7 @@ def _(layer: CCells) -> str:
 
 @caption.register
 def _(layer: Pool) -> str:
-    kind = {MaxPool: "max pool", AvgPool: "avg pool"}.get(type(layer), "pool")
+    kind = "max pool" if isinstance(layer, MaxPool) else "avg pool"
     return " ".join([kind, by(layer.kernel), *_window(layer.stride, layer.padding)])
 
 

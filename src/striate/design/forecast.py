@@ -98,7 +98,7 @@ def forecast(
     trained = sum(each.size for each in network.parameters() if each.trainable)
     buffers = sum(layer.buffers(*network.input_shapes(layer)) for layer in network.layers)
     weights = 4 * network.parameter_count() * (2 if average else 1) + 4 * buffers
-    moment = walk.peak
+    moment = max(walk.moments, key=lambda each: each.total)
     return Forecast(
         batch=batch,
         optimiser=optimiser,
@@ -190,7 +190,7 @@ class _Walk:
         self.tracked: set[str] = set()  # values that a gradient flows back to
         self.extra: dict[str, int] = {}
         self.loose = self.kept = self.gradients = self.casts = 0
-        self.peak = _Moment(0, 0, 0, "", "forward")
+        self.moments: list[_Moment] = []
         for each in network.inputs:
             self._add(each.name, 4, volume(each.shape))
             self._hold(each.name)  # by the caller
@@ -285,5 +285,4 @@ class _Walk:
             self.kept -= self.size[memory]
 
     def _see(self, layer: Layer, phase: Literal["forward", "backward"], passing: int) -> None:
-        moment = _Moment(self.kept, passing, self.gradients, layer.name, phase)
-        self.peak = max(self.peak, moment, key=lambda each: each.total)
+        self.moments.append(_Moment(self.kept, passing, self.gradients, layer.name, phase))

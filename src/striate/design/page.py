@@ -95,7 +95,7 @@ def _cards(sheet: Sheet) -> Iterator[str]:
 
 def _table(lines: tuple[Fold, ...]) -> str:
     head = "".join(f"<th{_right(index)}>{escape(name)}</th>" for index, name in enumerate(HEADER))
-    most = [max(max((_sum(each, key) for each in lines), default=0), 1) for key in _BARS.values()]
+    most = [max(1, *(_sum(each, key) for each in lines)) for key in _BARS.values()]
     body = "".join(f"<tr>{''.join(_cells(each, most))}</tr>" for each in lines)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="wide">{table}</div>'

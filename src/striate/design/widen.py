@@ -52,11 +52,12 @@ def _scaled(layer: Layer, factor: float, before: Shape, now: Shape) -> Layer:
         raise layer.refuse("a table of connections has no width; leave width out")
     features = _round(layer.features, factor)
     if not isinstance(layer, Linear) and layer.groups > 1:
-        groups = now[0] if layer.groups == before[0] else layer.groups
-        features = max(round(layer.features * factor / groups), 1) * groups
-        if layer.groups == before[0]:
-            features = groups * (layer.features // layer.groups)
-        layer = layer.replace(groups=groups)
+        depthwise = layer.groups == before[0]
+        groups = now[0] if depthwise else layer.groups
+        each = max(round(layer.features * factor / groups), 1)
+        if depthwise:
+            each = layer.features // layer.groups
+        features, layer = each * groups, layer.replace(groups=groups)
     return _undeclared(layer).replace(features=features)
 
 

@@ -65,7 +65,7 @@ def lasagne(layer: Layer, *shapes: Shape) -> Said:
 def _(layer: Conv, *shapes: Shape) -> Said:
     axes, notes, before = len(layer.kernel), [_FLIP], ""
     words = [f"num_filters={layer.features}", f"filter_size={_tuple(layer.kernel)}"]
-    pads = tuple(pair[0] for pair in layer.padding)
+    pads = tuple(start for start, _ in layer.padding)
     dilated = max(layer.dilation) > 1
     if not even(layer.padding) or (dilated and any(pads)):
         before, pads = f"PadLayer({{}}, width={list(layer.padding)})", (0,) * axes
@@ -108,7 +108,7 @@ def _(layer: Local, *shapes: Shape) -> Said:
 @lasagne.register(AvgPool)
 def _(layer: Pool, *shapes: Shape) -> Said:
     axes, before, notes = len(layer.kernel), "", []
-    pads = tuple(pair[0] for pair in layer.padding)
+    pads = tuple(start for start, _ in layer.padding)
     if not even(layer.padding):
         before, pads = f"PadLayer({{}}, width={list(layer.padding)})", (0,) * axes
         notes.append(f"{layer.name}: uneven padding is a PadLayer of zeros before it.")

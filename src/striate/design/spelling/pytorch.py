@@ -76,7 +76,7 @@ def _(layer: Conv, *shapes: Shape) -> Said:
         before = _zeros(layer.padding)
         notes.append(f"{layer.name}: nn.Conv{axes}d pads alike on both sides; zeros come before.")
     elif any(map(any, layer.padding)):
-        words.append(f"padding={scalar([pair[0] for pair in layer.padding])}")
+        words.append(f"padding={scalar([start for start, _ in layer.padding])}")
     if max(layer.dilation) > 1:
         words.append(f"dilation={scalar(layer.dilation)}")
     if layer.groups > 1:
@@ -106,7 +106,7 @@ def _(layer: Pool, *shapes: Shape) -> Said:
         before = _zeros(layer.padding)
         notes = (f"{layer.name}: uneven padding is zeros before it.",)
     elif any(map(any, layer.padding)):
-        words.append(f"padding={scalar([pair[0] for pair in layer.padding])}")
+        words.append(f"padding={scalar([start for start, _ in layer.padding])}")
     if layer.ceil:
         words.append("ceil_mode=True")
     if isinstance(layer, AvgPool) and not layer.count_padding:

@@ -64,7 +64,7 @@ def _(layer: Conv, *shapes: Shape) -> Said:
     channels, notes, before = shapes[0][0], [], ""
     if layer.bias == "position":
         notes.append(f"{layer.name}: a bias for each position follows as nn.Add.")
-    padding = tuple(pair[0] for pair in layer.padding)
+    padding = tuple(start for start, _ in layer.padding)
     if not even(layer.padding):
         before, padding = _padding(layer.padding), (0,) * len(padding)
     if len(layer.kernel) == 1:
@@ -104,7 +104,7 @@ def _(layer: Linear, *shapes: Shape) -> Said:
 def _(layer: Pool, *shapes: Shape) -> Said:
     if len(layer.kernel) == 1:
         return lacking(layer, "Torch7", "TemporalMaxPooling pads nothing.")
-    before, padding = "", tuple(pair[0] for pair in layer.padding)
+    before, padding = "", tuple(start for start, _ in layer.padding)
     notes: tuple[str, ...] = ()
     if not even(layer.padding):
         before, padding = _padding(layer.padding), (0,) * len(padding)
@@ -132,7 +132,7 @@ def _(layer: Local, *shapes: Shape) -> Said:
     if len(layer.kernel) != 2:
         return lacking(layer, "Torch7")
     (channels, *space), before = shapes[0], ""
-    padding = tuple(pair[0] for pair in layer.padding)
+    padding = tuple(start for start, _ in layer.padding)
     if not even(layer.padding):
         before, padding = _padding(layer.padding), (0,) * len(padding)
         space = [size + sum(ends) for size, ends in zip(space, layer.padding, strict=True)]
