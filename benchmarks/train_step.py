@@ -2,9 +2,10 @@
 
 A step is forward, cross-entropy, backward and SGD with momentum, on one batch that lies in memory.
 Ours is the same step with each convolution computed as the measured plan says, forward and both
-gradients. Everybody has the same weights at first, the same threads and float32; steps are
-interleaved, one of each a round, and the ratio is that to the best peer of the row: of the medians,
-with the quartiles of the ratios of the rounds. Losses of the first steps are compared.
+gradients, and batch-norms with the sums and rectifiers after them. Everybody has the same weights
+at first, the same threads and float32; steps are interleaved, one of each a round, and the ratio is
+that to the best peer of the row: of the medians, with the quartiles of the ratios of the rounds.
+Losses of the first steps are compared.
 
     python benchmarks/train_step.py [--json] [--quick] [--rows resnet18_32px_b64 ...]
         [--results benchmarks/results/train_step_2cores_202611.json]
@@ -24,7 +25,7 @@ from torch.nn import functional
 from striate import design, engine, zoo
 from striate.design import Network
 from striate.engine.memory import keep_freed_memory
-from striate.layers import Conv2d, Net, build
+from striate.layers import Conv2d, Net, build, fuse
 
 ROWS = {  # name: network, pixels a side, batch
     "vgg11_32px_b64": ("vgg11", 32, 64),
@@ -94,6 +95,7 @@ def contestants(network: Network, batch: int, quick: bool) -> tuple[dict[str, St
         part = ours.get_submodule(name)
         if isinstance(part, Conv2d):
             part.algorithm = algorithm
+    fuse(ours)
     steps = {
         "ours": step_of(ours, last, labels),
         "eager": step_of(copy.deepcopy(net), images, labels),

@@ -9,11 +9,12 @@ from shutil import rmtree
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from striate import engine, inference, runs, train
 from striate.design import Network, Sketch
 from striate.errors import RecordError, RunError
-from striate.layers import Conv2d, build
+from striate.layers import BatchNorm, Conv2d, build
 from striate.records import decode, from_json, to_json
 from striate.train.plan import Plan, follow, make_plan
 from striate.train.processes import Processes
@@ -131,6 +132,49 @@ def test_what_is_too_small_or_half_precise_is_not_measured(
     assert not make_plan(recipe, ALONE, "measure").algorithms
     monkeypatch.setattr("striate.train.plan._WORTH_THREADS", 0)
     assert not make_plan(recipe.replace(precision="bfloat16"), ALONE, "measure").algorithms
+
+
+def with_norms() -> Network:
+    """Return a network of two convolutions with batch-norms, a sum around the second."""
+    pen = Sketch("normed", (1, 8, 8))
+    pen.conv("conv1", 8, 3, padding=1, bias="none")
+    pen.batch_norm("norm1")
+    around = pen.relu("relu1")
+    pen.conv("conv2", 8, 3, padding=1, bias="none")
+    inner = pen.batch_norm("norm2")
+    pen.add("sum", inner, around)
+    pen.relu("relu2")
+    pen.max_pool("pool", 2)
+    pen.flatten()
+    pen.linear("classifier", 10)
+    return pen.finish()
+
+
+def test_a_measured_run_computes_batch_norms_together(
+    recipe: train.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("striate.train.plan._WORTH_THREADS", 0)
+    monkeypatch.setattr("striate.engine.planning.cache_folder", lambda: tmp_path)
+    recipe = recipe.replace(network=with_norms(), layout="channels_last")
+    calls: list[tuple[bool, bool]] = []
+    together = BatchNorm.together
+
+    def recorded(
+        self: BatchNorm, x: Tensor, other: Tensor | None = None, rectified: bool = False
+    ) -> Tensor:
+        calls.append((other is not None, rectified))
+        return together(self, x, other, rectified)
+
+    monkeypatch.setattr(BatchNorm, "together", recorded)
+    result = train.train(recipe, out=tmp_path / "run", plan="measure")
+    assert decode(Plan, runs.open(tmp_path / "run").plan()).normalisation == "fused"
+    assert set(calls) == {(False, True), (True, True)}  # probed steps are no exception
+    assert train.replay(tmp_path / "run", 1, 10).identical
+    calls.clear()
+    other = train.train(recipe, out=tmp_path / "other", plan="default")
+    assert not calls
+    assert result.validation is not None and other.validation is not None
+    assert abs(result.validation.accuracy - other.validation.accuracy) < 0.1
 
 
 def test_a_plan_of_another_network_is_refused(recipe: train.Recipe, planned: Path) -> None:

@@ -7,7 +7,7 @@ from striate.layers.describe import Proof, describe, prove
 from striate.layers.dropout import Dropout
 from striate.layers.local import Local
 from striate.layers.modules import module
-from striate.layers.net import Net, Scope
+from striate.layers.net import Net, Scope, fuse
 from striate.layers.placement import Placement, current_placement, placement
 from striate.layers.pointwise import Affine, ScaledTanh
 from striate.layers.undisturbed import undisturbed
@@ -34,6 +34,7 @@ __all__ = [
     "build",
     "current_placement",
     "describe",
+    "fuse",
     "module",
     "placement",
     "prove",

@@ -22,6 +22,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from striate.errors import TrainingError
+from striate.ops.normalise import normalise, possible
 
 
 class BatchNorm(_BatchNorm):
@@ -34,6 +35,9 @@ class BatchNorm(_BatchNorm):
     Attributes:
         frozen: use the running estimates in training too, and leave them as they are: batch
             normalisation that is not trainable on paper.
+        algorithm: `default` is torch's own; `fused` computes on CPUs by `striate.ops.normalise`,
+            with the sum and the rectifier after it where a net's forward has them together
+            (`layers.fuse`); a plan sets that.
 
     Input shape: (batch, channels) or (batch, channels, *space).
     Output shape: the same.
@@ -46,6 +50,7 @@ class BatchNorm(_BatchNorm):
     """
 
     frozen: bool = False
+    algorithm: str = "default"
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
@@ -67,7 +72,47 @@ class BatchNorm(_BatchNorm):
             return self._forward_together(input)
         if input.numel() == input.shape[1]:
             raise _too_few(input)
-        return super().forward(input)
+        return self.together(input) if self.fuses(input) else super().forward(input)
+
+    def fuses(self, input: Tensor) -> bool:
+        """Say whether `together` computes this input as `forward` is to."""
+        return (
+            self.algorithm == "fused"
+            and self.training
+            and self.track_running_stats
+            and self.affine
+            and not self.frozen
+            and _processes() == 1
+            and possible(input, self.weight)
+        )
+
+    def together(
+        self, input: Tensor, residual: Tensor | None = None, rectified: bool = False
+    ) -> Tensor:
+        """Return the normalised input, + residual, rectified; for what `fuses` says.
+
+        Shapes: (batch, channels, height, width), twice -> the same.
+        """
+        mean, variance = self.running_mean, self.running_var
+        if mean is None or variance is None or self.num_batches_tracked is None:
+            raise TypeError("fuses() says no without running estimates")
+        self.num_batches_tracked.add_(1)
+        return normalise(
+            input,
+            self.weight,
+            self.bias,
+            (mean, variance),
+            momentum=self._rate(),
+            eps=self.eps,
+            residual=residual,
+            rectified=rectified,
+        )
+
+    def _rate(self) -> float:
+        """Return how far the running estimates move."""
+        if self.momentum is not None or self.num_batches_tracked is None:
+            return self.momentum or 0.0
+        return 1.0 / float(self.num_batches_tracked)
 
     def _forward_together(self, input: Tensor) -> Tensor:
         count, mean, variance = _global_statistics(input)
@@ -88,7 +133,7 @@ class BatchNorm(_BatchNorm):
         ):
             return
         self.num_batches_tracked.add_(1)
-        rate = self.momentum if self.momentum is not None else 1.0 / float(self.num_batches_tracked)
+        rate = self._rate()
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate)
         self.running_var.lerp_(unbiased_variance.to(self.running_var.dtype), rate)
 

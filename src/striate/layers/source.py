@@ -11,7 +11,7 @@ import keyword
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from striate.design import Layer, Network
+from striate.design import Add, BatchNorm, Layer, Network, ReLU
 
 
 class Step(NamedTuple):
@@ -23,6 +23,7 @@ class Step(NamedTuple):
         reads: full names of the values it is called with.
         gives: full names of the values it returns.
         train_only: whether only outputs for training need it.
+        before: children computed together with it: a normalisation, or that and a sum.
     """
 
     child: str
@@ -30,6 +31,7 @@ class Step(NamedTuple):
     reads: list[str]
     gives: list[str]
     train_only: bool
+    before: tuple[str, ...] = ()
 
 
 def steps(network: Network, scope: str) -> list[Step]:
@@ -62,6 +64,39 @@ def _mark_train_only(called: list[Step], network: Network) -> list[Step]:
     return marked
 
 
+def joined(network: Network, calls: list[Step]) -> list[Step]:
+    """Return a scope's calls with each rectifier taking in the normalisation before it.
+
+    That is batch-norm, or the sum of one with another value, which nobody else reads.
+    """
+    layers, here = {each.name: each for each in network.layers}, {each.path: each for each in calls}
+    readers = network.readers()
+
+    def only(value: str, kind: type[Layer], reader: Step) -> Step | None:
+        call = here.get(value)
+        sole = len(readers[value]) == 1 and isinstance(layers.get(value), kind)
+        return call if sole and call and call.train_only == reader.train_only else None
+
+    found = {each.path: each for each in calls}
+    for call in calls:
+        if not isinstance(layers.get(call.path), ReLU):
+            continue
+        norm, add = only(call.reads[0], BatchNorm, call), only(call.reads[0], Add, call)
+        others: list[str] = []
+        if add is not None and len(set(add.reads)) == 2:
+            norms = [each for each in add.reads if only(each, BatchNorm, call)]
+            norm = here[norms[0]] if norms else None
+            others = [each for each in add.reads if norms and each != norms[0]]
+        if norm is None:
+            continue
+        before = [each for each in (norm, add) if each is not None]
+        for each in before:
+            del found[each.path]
+        children = tuple(each.child for each in before)
+        found[call.path] = call._replace(before=children, reads=[*norm.reads, *others])
+    return list(found.values())
+
+
 def reads(members: list[Layer]) -> list[str]:
     """Return the values that layers read from outside themselves, in order of first use."""
     own = {layer.name for layer in members}
@@ -75,9 +110,15 @@ def gives(network: Network, members: list[Layer]) -> list[str]:
     return [layer.name for layer in members if not own.issuperset(readers[layer.name])]
 
 
-def class_source(network: Network, scope: str) -> str:
-    """Return the class statement of a scope, whose base is called Base."""
-    calls = steps(network, scope)
+def class_source(network: Network, scope: str, *, fused: bool = False) -> str:
+    """Return the class statement of a scope, whose base is called Base.
+
+    Args:
+        network: on paper.
+        scope: its name; "" is the whole network.
+        fused: whether rectifiers take in the normalisations before them (`joined`).
+    """
+    calls = joined(network, steps(network, scope)) if fused else steps(network, scope)
     members = [layer for layer in network.layers if _inside(layer.name, scope)]
     arguments = [each.name for each in network.inputs] if not scope else reads(members)
     results = gives(network, members) if scope else []
@@ -99,10 +140,12 @@ def _body(calls: list[Step], names: _Names, kept: set[str]) -> Iterator[str]:
         indent = " " * (12 if call.train_only else 8)
         if call.train_only:
             yield "        if self.training:"
-        called = (
-            f"self.{call.child}" if call.child.isidentifier() else f'self._modules["{call.child}"]'
-        )
-        text = f"{called}({', '.join(names.of(value) for value in call.reads)})"
+        given = [names.of(value) for value in call.reads]
+        if call.before:
+            norm, *add = map(_child, call.before)
+            given = [norm, _child(call.child), given[0], *add, *given[1:]]
+        called = "rectified" if call.before else _child(call.child)
+        text = f"{called}({', '.join(given)})"
         wish = call.child if len(call.gives) == 1 else ""
         targets = ", ".join(names.of(value, wish) for value in call.gives)
         yield f"{indent}{targets} = {text}" if targets else f"{indent}{text}"
@@ -113,6 +156,10 @@ def _body(calls: list[Step], names: _Names, kept: set[str]) -> Iterator[str]:
         ]
         if done:
             yield f"{indent}del {', '.join(done)}"
+
+
+def _child(name: str) -> str:
+    return f"self.{name}" if name.isidentifier() else f'self._modules["{name}"]'
 
 
 def _returns(network: Network, names: _Names) -> Iterator[str]:

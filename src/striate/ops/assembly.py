@@ -120,6 +120,12 @@ class Lanes:
         known = code.emit(f"fcmp ord {kind} {self.name}, {self.name}")
         return self._or(other, code.emit(f"and {code.booleans} {above}, {known}"))
 
+    def passed(self, gate: Lanes) -> Lanes:
+        """Return this where a gate is above zero, or not-a-number; else zero."""
+        zero = self.code.constant(0.0)
+        closed = self.code.emit(f"fcmp ole {self.code.vector} {gate.name}, {zero.name}")
+        return self._or(zero, closed)
+
     def _or(self, other: Lanes, condition: str) -> Lanes:
         """Return the other where the condition holds."""
         code, kind = self.code, self.code.vector
@@ -293,13 +299,29 @@ class Function:
                     self.lanes + source if which == number else (lane if number > 1 else source)
                     for lane, (source, which) in enumerate(where)
                 ]
-                mask = ", ".join(f"i32 {each}" for each in chosen)
-                two = f"{self.vector} {mixed.name}, {self.vector} {values[number].name}"
-                mixed = Lanes(
-                    self, self.emit(f"shufflevector {two}, <{self.lanes} x i32> <{mask}>")
-                )
+                mixed = self.picked(mixed, values[number], chosen)
             found.append(mixed)
         return found
+
+    def transposed(self, rows: Sequence[Lanes]) -> list[Lanes]:
+        """Return the columns of as many vectors as each has lanes."""
+        lanes, found, step = self.lanes, list(rows), 1
+        while step < lanes:
+            pairs = [number for number in range(lanes) if not number & step]
+            for number in pairs:
+                upper, lower = found[number], found[number + step]
+                first = [lane if not lane & step else lanes + lane - step for lane in range(lanes)]
+                second = [lane + step if not lane & step else lanes + lane for lane in range(lanes)]
+                found[number] = self.picked(upper, lower, first)
+                found[number + step] = self.picked(upper, lower, second)
+            step *= 2
+        return found
+
+    def picked(self, first: Lanes, second: Lanes, lanes: Sequence[int]) -> Lanes:
+        """Return lanes of two vectors by their numbers, the second's after the first's."""
+        mask = ", ".join(f"i32 {each}" for each in lanes)
+        two = f"{self.vector} {first.name}, {self.vector} {second.name}"
+        return Lanes(self, self.emit(f"shufflevector {two}, <{self.lanes} x i32> <{mask}>"))
 
     def spread(self, at: Word) -> Lanes:
         """Read one float into all lanes."""

@@ -49,6 +49,13 @@ class Scratch(threading.local):
         """Return the address of `count` floats, on a cache line."""
         return line(self.keep(use, count), count)
 
+    def tensor(self, use: str, *shape: int) -> Tensor:
+        """Return the same memory as a tensor of a shape."""
+        count = math.prod(shape)
+        memory = self.keep(use, count)
+        begun = -memory.data_ptr() % 64 // 4
+        return memory[begun : begun + count].view(shape)
+
 
 scratch = Scratch()
 

@@ -85,12 +85,19 @@ class Kernel:
             room: address of memory to work in.
             step: bytes of it for each thread.
         """
+        call = self.call(*arguments, pieces=pieces, room=room, step=step)
+        if notes.calls is not None:
+            notes.calls.append(call)
+        data = (ctypes.c_int64 * len(call.words))(*call.words)
+        team(self.entry, ctypes.addressof(data), len(pieces))
+
+    def call(
+        self, *arguments: int, pieces: Sequence[tuple[int, ...]], room: int = 0, step: int = 0
+    ) -> Call:
+        """Return a call without making it."""
         table = (ctypes.c_int64 * (len(pieces) * len(self.code.pieces)))(*chain(*pieces))
         words = (0, 0, 0, len(pieces), ctypes.addressof(table), room, step, *arguments)
-        if notes.calls is not None:
-            notes.calls.append(Call(self.address, words, table, len(pieces)))
-        data = (ctypes.c_int64 * len(words))(*words)
-        team(self.entry, ctypes.addressof(data), len(pieces))
+        return Call(self.address, words, table, len(pieces))
 
 
 def entry(code: Function) -> Function:

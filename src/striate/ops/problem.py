@@ -6,6 +6,7 @@ What no algorithm computes is refused here, for all of them and in the same word
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from torch import Tensor
 
@@ -140,6 +141,25 @@ def shaped(
     Raises:
         UsageError: the shapes do not fit each other, or the numbers no convolution.
     """
+    device, dtype = like.device.type, str(like.dtype).removeprefix("torch.")
+    known = all(type(each) is int for each in (*image, *filters))  # a compiler's may be symbols
+    ask = _shaped if known else _shaped.__wrapped__
+    return ask(
+        image, filters, tuple(stride), tuple(padding), tuple(dilation), groups, dtype, device
+    )
+
+
+@lru_cache(maxsize=4096)  # a training asks the same of its layers in every step
+def _shaped(
+    image: tuple[int, ...],
+    filters: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    dtype: str,
+    device: str,
+) -> Problem:
     if len(image) != 4 or len(filters) != 4:
         raise UsageError(
             "Expected x of (batch, channels, height, width) and weight of (features, "
@@ -177,8 +197,8 @@ def shaped(
         padding=((above, below), (left, right)),
         dilation=(dilation[0], dilation[1]),
         groups=groups,
-        dtype=str(like.dtype).removeprefix("torch."),
-        device=like.device.type,
+        dtype=dtype,
+        device=device,
     )
     one.out_size  # noqa: B018 - refuses filters that do not fit
     return one

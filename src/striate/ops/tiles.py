@@ -37,7 +37,8 @@ class Form(NamedTuple):
     @property
     def sides(self) -> tuple[int, int]:
         """n, down and across."""
-        return tuple(m + r - 1 for m, r in zip(self.outputs, self.taps, strict=True))  # type: ignore[return-value]
+        (down, across), (high, wide) = self.outputs, self.taps
+        return down + high - 1, across + wide - 1
 
     @property
     def points(self) -> int:

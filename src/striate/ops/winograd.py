@@ -43,6 +43,7 @@ from striate.ops.points import POINTS
 from striate.ops.problem import Padding, Pair, Problem
 from striate.ops.threads import cut
 from striate.ops.tiles import Form
+from striate.ops.turning import turn
 from striate.ops.winograd_kernel import ROWS, kernels, pooled_kernel
 
 ERRORS = {1: 1e-6, 4: 1e-6, 6: 2e-6, 8: 5e-6}
@@ -216,8 +217,13 @@ def _transformed(
     one: Form, taps: Tensor, padding: Padding, filters: Tensor, *, turned: bool = False
 ) -> Prepared:
     """Write filters (taps, taps, channels, features), turned round or not, as panels of U."""
-    taps = taps if taps.stride(3) == 1 or taps.shape[3] == 1 else taps.contiguous()
     high, wide, channels, features = taps.shape
+    if features > 1 and taps.stride(3) != 1:
+        kept, taps = taps, scratch.tensor("turned", *taps.shape)
+        if kept.stride(2) == 1:
+            turn(kept.transpose(2, 3), taps)
+        else:
+            taps.copy_(kept)
     down, across, inward = (4 * step for step in taps.stride()[:3])
     address = taps.data_ptr()
     if turned:
@@ -288,7 +294,7 @@ def by_weight(outputs: int, x: Tensor, gradient: Tensor, task: Problem) -> Tenso
     u_row = z.v_tile
     u_point = -(-task.channels // ROWS) * ROWS * u_row + 64
     at_u = scratch.take("u", one.points * u_point // 4)
-    weight = floats(*task.kernel, task.channels, task.features)
+    weight = scratch.tensor("turned", *task.kernel, task.channels, task.features)
     threads = torch.get_num_threads()
     before = (
         *(x.data_ptr(), *steps(x), *task.size, task.padding[0][0], task.padding[1][0]),
@@ -303,7 +309,9 @@ def by_weight(outputs: int, x: Tensor, gradient: Tensor, task: Problem) -> Tenso
         run["correlate"](*places, here, *sums, int(begin == 0), pieces=cut(one.points, threads))
     arguments = (at_u, u_row, u_point, task.channels, task.features, weight.data_ptr())
     run["restore"](*arguments, pieces=cut(task.channels, threads))
-    return weight.permute(3, 2, 0, 1)
+    out = floats(task.features, task.channels, *task.kernel, order=torch.channels_last)
+    turn(weight, out.permute(2, 3, 0, 1))
+    return out
 
 
 def _summed_at_a_time(one: Form, task: Problem) -> int:

@@ -19,7 +19,7 @@ from striate.design import Network
 from striate.engine import Direction
 from striate.errors import RecordError, RunError, UsageError
 from striate.inference.evaluate import evaluation_batch
-from striate.layers import Conv2d, Net
+from striate.layers import Conv2d, Net, fuse
 from striate.ops import machine
 from striate.records import Record, from_json
 from striate.train.processes import Processes
@@ -27,6 +27,7 @@ from striate.train.recipe import Recipe
 from striate.wording import count
 
 Choice = Literal["measure", "default"] | Path
+Normalisation = Literal["default", "fused"]
 _WORTH_THREADS = 25_000_000  # multiply-adds forward, below which threads wait more than they work
 
 
@@ -44,6 +45,7 @@ class Plan(Record, frozen=True, kw_only=True):
         processes: that shared the first batch.
         algorithms: the convolution algorithm of a layer in training, where not torch's choice.
         inference: the same in evaluation.
+        normalisation: torch's batch-norm in training, or ours with what comes after it.
     """
 
     version: int = 1
@@ -56,6 +58,7 @@ class Plan(Record, frozen=True, kw_only=True):
     processes: int = 1
     algorithms: dict[str, str] = {}
     inference: dict[str, str] = {}
+    normalisation: Normalisation = "default"
 
     def differences(self, now: Plan) -> tuple[str, ...]:
         """Return, in words, what differs from the plan one would make now and matters for bits."""
@@ -88,10 +91,13 @@ def make_plan(recipe: Recipe, together: Processes, choice: Choice = "default") -
     threads = 1 if tiny else torch.get_num_threads()
     training: dict[str, str] = {}
     inference: dict[str, str] = {}
+    normalisation: Normalisation = "default"
     if isinstance(choice, Path):
-        training, inference = _from_file(choice, recipe, threads)
+        training, inference, normalisation = _from_file(choice, recipe, threads)
     elif choice == "measure" and together.device.type == "cpu" and not tiny:
         training, inference = _measured(recipe, rows)
+        if recipe.precision == "float32" and recipe.layout == "channels_last":
+            normalisation = "fused"
     return Plan(
         device=together.device.type,
         machine=_processor(together.device),
@@ -102,6 +108,7 @@ def make_plan(recipe: Recipe, together: Processes, choice: Choice = "default") -
         processes=together.world,
         algorithms=training,
         inference=inference,
+        normalisation=normalisation,
     )
 
 
@@ -116,6 +123,8 @@ def follow(net: Net, plan: Plan) -> None:
         part = net.get_submodule(name)
         if isinstance(part, Conv2d):
             part.algorithm = algorithm
+    if plan.normalisation == "fused":
+        fuse(net)
 
 
 def _measured(recipe: Recipe, rows: int) -> tuple[dict[str, str], dict[str, str]]:
@@ -129,7 +138,9 @@ def _measured(recipe: Recipe, rows: int) -> tuple[dict[str, str], dict[str, str]
     return step.algorithms, engine.plan(network, batch=batch).algorithms
 
 
-def _from_file(path: Path, recipe: Recipe, threads: int) -> tuple[dict[str, str], dict[str, str]]:
+def _from_file(
+    path: Path, recipe: Recipe, threads: int
+) -> tuple[dict[str, str], dict[str, str], Normalisation]:
     """Read a plan: a run's folder or plan.json, or what `striate plan --out` wrote."""
     file = path / "plan.json" if path.is_dir() else path
     try:
@@ -141,11 +152,13 @@ def _from_file(path: Path, recipe: Recipe, threads: int) -> tuple[dict[str, str]
         found = from_json(engine.Plan, document, str(file))
         trains = found.key.direction == "training"
         plans = (found.algorithms, {}) if trains else ({}, found.algorithms)
+        normalisation: Normalisation = "fused" if trains else "default"
         made = f"{found.machine.cpu}, {found.machine.vector}"
         there = f"{made} with {count(found.machine.threads, 'thread')}"
     except RecordError:
         own = from_json(Plan, document, str(file))
         plans = (own.algorithms, own.inference)
+        normalisation = own.normalisation
         there = f"{own.machine} with {count(own.threads, 'thread')}"
     directions: tuple[Direction, Direction] = ("training", "inference")
     for names, direction in zip(plans, directions, strict=True):
@@ -155,7 +168,7 @@ def _from_file(path: Path, recipe: Recipe, threads: int) -> tuple[dict[str, str]
             f"The algorithms of {file} are obeyed. They were measured on {there}; this is {here}: "
             "others may be faster, and the bits of the two will differ."
         )
-    return plans
+    return (*plans, normalisation)
 
 
 def _check(network: Network, chosen: Mapping[str, str], direction: Direction) -> None:
