@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from striate import zoo
-from striate.design import Conv, DesignError, Dropout, Output, Sketch
+from striate.design import Conv, DesignError, Dropout, MaxPool, Output, Sketch
 from striate.errors import UsageError
 from striate.layers import Net, build
 
@@ -51,6 +51,38 @@ def test_convolutional_answers_alike_and_slides(
 def test_windows_of_different_sizes_do_not_slide() -> None:
     with pytest.raises(DesignError, match=r"from \(9, 9\) to \(7, 7\) differ in size"):
         zoo.network("vgg11", input=(3, 300, 300)).convolutional()
+
+
+def test_pooling_to_a_size_becomes_the_window_that_it_is() -> None:
+    net = Sketch("t", (2, 12, 9))
+    net.adaptive_max_pool("pool", (4, 1))
+    net.flatten()
+    net.linear("fc", 3)
+    slides, _ = net.finish().convolutional()
+    pool = slides.layer("pool")
+    assert isinstance(pool, MaxPool)
+    assert (pool.kernel, pool.stride) == ((3, 9), (3, 1))
+    assert slides.with_input((2, 12, 11)).shapes()["fc"] == (3, 1, 3)
+    for size in ((5, 1), (4, 2)):
+        uneven = Sketch("t", (2, 12, 9))
+        uneven.adaptive_max_pool("pool", size)
+        with pytest.raises(DesignError, match="differ in size, so no window slides"):
+            uneven.finish().convolutional()
+
+
+def test_layers_behind_the_vector_see_one_place() -> None:
+    net = Sketch("t", (2, 3, 4))
+    net.flatten()
+    net.linear("fc1", 5)
+    net.relu("relu")
+    net.layers.append(net.layers[-2].replace(name="fc2", inputs=("relu",), features=7, bias=False))
+    net.last = "fc2"
+    slides, _ = net.finish().convolutional()
+    first, last = slides.layer("fc1"), slides.layer("fc2")
+    assert isinstance(first, Conv) and isinstance(last, Conv)
+    assert (first.kernel, first.bias) == ((3, 4), "channel")
+    assert (last.kernel, last.bias) == ((1, 1), "none")
+    assert slides.layer("relu").inputs == ("fc1",)
 
 
 def test_without_layers_and_heads() -> None:

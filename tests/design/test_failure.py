@@ -78,4 +78,61 @@ def test_long_tables_show_their_end() -> None:
     with pytest.raises(DesignError) as caught:
         net.finish()
     lines = caught.value.table.splitlines()
-    assert len(lines) == 41 and lines[0].startswith("...") and lines[-1].startswith("conv49 ")
+    assert len(lines) == 41 and lines[-1].startswith("conv49 ")
+    assert lines[0].split() == ["...", "11", "rows"]  # the input and conv0 to conv9
+    assert lines[1].split() == ["conv10", "conv", "1x78x78"]
+
+
+def test_a_table_of_forty_rows_is_shown_whole() -> None:
+    net = Sketch("deep", (1, 77, 77))
+    for index in range(39):
+        net.conv(f"conv{index}", 1, 3)
+    with pytest.raises(DesignError) as caught:
+        net.finish()
+    lines = caught.value.table.splitlines()
+    assert len(lines) == 40 and lines[0].split() == ["x", "input", "1x77x77"]
+    assert lines[-1].split()[-3:] == ["<-", "received", "1x1x1"]
+    column = {line.index(f" {line.split()[1]} ") for line in lines[:-1]}
+    assert len(column) == 1  # words stand below each other
+
+
+@pytest.mark.parametrize("size", [1024, 512, 299, 256, 227, 224, 128, 64, 32])
+def test_sizes_that_networks_are_made_for_are_tried(size: int) -> None:
+    """A vector of declared length fits at one size only, which no search from below would meet."""
+    net = Sketch("exact", (1, 2, 2))
+    net.conv("window", 1, 3, padding=0)
+    net.conv("back", 1, 3, padding=2)
+    net.flatten()
+    net.put(Linear(name="fc", inputs=("flatten",), features=2, in_features=size**2))
+    with pytest.raises(DesignError, match=f"exact takes images of {size}x{size} and larger, rec"):
+        net.finish()
+
+
+def test_an_image_too_small_along_one_axis_is_said_too() -> None:
+    net = Sketch("wide", (1, 3, 40))
+    net.conv("window", 1, 5)
+    with pytest.raises(DesignError, match="wide takes images of 5x5 and larger, received 3x40"):
+        net.finish()
+
+
+def test_where_no_image_fits_none_is_named() -> None:
+    net = Sketch("never", (1, 8, 8))
+    net.max_pool("huge", 2000)
+    with pytest.raises(DesignError) as caught:
+        net.finish()
+    assert str(caught.value).startswith("huge: its 2000x2000 window does not fit")
+
+
+def test_where_a_vector_comes_from_is_said_through_what_keeps_its_length() -> None:
+    net = lenet5(28)
+    net.layers.pop()
+    net.last = "flatten"
+    net.dropout("drop")
+    net.relu("relu")
+    net.put(Linear(name="fc1", inputs=("relu",), features=120, in_features=400))
+    with pytest.raises(DesignError, match=r"received 256 = 16x4x4: .* or feed 32x32\.$"):
+        net.finish()
+    net = lenet5(32)
+    net.put(Linear(name="fc2", inputs=("fc1",), features=10, in_features=84))
+    with pytest.raises(DesignError, match=r"^fc2 expects 84 features, received 120: set in_f"):
+        net.finish()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
@@ -39,6 +41,91 @@ def test_a_chain_by_hand() -> None:
     assert found.peak == sum(
         (found.weights, found.gradients, found.state, found.activations, found.workspace)
     )
+
+
+def test_the_peak_of_a_chain_by_hand() -> None:
+    """Where relu's gradient is made, of one image, in bytes.
+
+    The batch 64 and relu's output 128 are kept; two gradients of 128 and the scores' 12 are on
+    their way; the linear layer's own gradient, 27 numbers, is there.
+    """
+    found = forecast(chain(), batch=1, layout="contiguous")
+    assert (found.layer, found.phase) == ("relu", "backward")
+    assert found.activations == 64 + 128
+    assert found.workspace == 128 + 128 + 12
+    assert found.gradients == 4 * 27
+    frozen = chain()
+    frozen = frozen.replace(layers=tuple(x.replace(trainable=False) for x in frozen.layers))
+    found = forecast(frozen, batch=1, layout="contiguous")  # nothing is kept, nothing goes back
+    assert (found.layer, found.phase) == ("relu", "forward")
+    assert (found.activations, found.workspace, found.gradients) == (64, 256, 0)
+    assert found.state == 0
+
+
+def test_a_sum_needs_no_gradient_of_its_own() -> None:
+    """Both its sides get the one that came, so that the most is there a layer further back.
+
+    The sum of 64 bytes, the gradients of both sides, and that of the filter's one weight.
+    """
+    pen = Sketch("sum", (1, 4, 4))
+    left = pen.conv("left", 1, 1)
+    right = pen.conv("right", 1, 1, of="x")
+    pen.add("sum", left, right)
+    found = forecast(pen.finish(), batch=1, layout="contiguous")
+    assert found.activations == 64  # the batch, which both convolutions keep
+    assert (found.layer, found.phase, found.workspace) == ("right", "backward", 3 * 64 + 4)
+
+
+def test_images_are_copied_to_the_other_order() -> None:
+    colour = zoo.network("allcnn_c", input=(3, 32, 32))
+    last, first = (
+        forecast(colour, batch=4, layout=layout) for layout in ("channels_last", "contiguous")
+    )
+    assert last.activations - first.activations == 4 * 4 * 3 * 32 * 32
+    assert last.peak - first.peak == last.activations - first.activations
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("sgd", lambda own: torch.optim.SGD(own, lr=0.1, momentum=0.9)),
+        ("sgd_plain", lambda own: torch.optim.SGD(own, lr=0.1)),
+        ("adam", lambda own: torch.optim.Adam(own)),
+        ("adamw", lambda own: torch.optim.AdamW(own)),
+        ("adagrad", lambda own: torch.optim.Adagrad(own)),
+        ("rmsprop", lambda own: torch.optim.RMSprop(own)),
+        ("rmsprop_momentum", lambda own: torch.optim.RMSprop(own, momentum=0.9)),
+    ],
+)
+def test_the_state_is_what_torchs_optimiser_keeps(
+    name: str, make: Callable[[list[torch.nn.Parameter]], torch.optim.Optimizer]
+) -> None:
+    net = build(chain(), seed=0)
+    optimiser = make(list(net.parameters()))
+    net(torch.rand(2, 1, 4, 4)).sum().backward()
+    optimiser.step()
+    kept = sum(
+        4 * value.numel()
+        for state in optimiser.state.values()
+        for value in state.values()
+        if isinstance(value, torch.Tensor) and value.dim()  # the number of steps apart
+    )
+    assert forecast(chain(), batch=2, optimiser=name).state == kept
+
+
+def test_the_state_of_optimisers_that_torch_lacks_or_keeps_in_lists() -> None:
+    """L-BFGS: ten pairs, the last gradient, the last update. Muon: AdamW's, where it is that."""
+    weights = forecast(chain(), batch=1).weights
+    assert forecast(chain(), batch=1, optimiser="lbfgs").state == (2 * 10 + 2) * weights
+    assert forecast(chain(), batch=1, optimiser="muon").state == 2 * weights
+
+
+def test_a_batch_beyond_all_memory_is_found_too() -> None:
+    pen = Sketch("tiny", (1,))
+    pen.linear("fc", 1)
+    batch = largest_batch(pen.finish(), 1 << 40)
+    assert batch > 1 << 24
+    assert largest_batch(pen.finish(), 0) == 0
 
 
 def saved_by_autograd(network: Network, batch: int) -> int:

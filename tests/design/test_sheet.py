@@ -64,6 +64,52 @@ def test_more_than_three_are_counted() -> None:
     assert len(notes) == 2 and notes[0].startswith("pool2: F=2, S=2, P=0 leaves out the last 1")
 
 
+def test_three_are_named_and_a_fourth_is_counted() -> None:
+    def notes(count: int) -> list[str]:
+        net = Sketch("t", (3, 255, 255))  # 127, 63, 31 ...: odd all the way
+        for index in range(count):
+            net.max_pool(f"pool{index}", 2)
+        made = sheet(net.finish()).notes
+        return [note for note in made if "leaves out" in note or "more layers" in note]
+
+    assert len(notes(3)) == 3 and not any("more layers" in note for note in notes(3))
+    assert len(notes(4)) == 4 and notes(4)[3] == "So do 1 more layers."
+
+
+def test_what_no_window_loses_is_not_said() -> None:
+    net = Sketch("t", (1, 16, 16))
+    net.conv("padded", 1, 3, stride=2, padding=1)  # the padding at the end is not reached
+    net.max_pool("up", 3, stride=2, ceil=True)
+    net.conv("skips", 1, 1, stride=2)  # on purpose: no window is as large as its step
+    assert not any("leaves out" in note for note in sheet(net.finish()).notes)
+
+
+def test_where_most_of_it_lies() -> None:
+    """LeNet's and VGG's: most memory early, most parameters in the fully connected layers."""
+    notes = sheet(zoo.network("vgg16")).notes
+    assert notes[:4] == (
+        "Most memory is in early conv layers (80%), most parameters in late fully connected layers "
+        "(89%).",
+        "Most parameters: classifier.0, 74% of all.",
+        "Most multiply-adds: features.2, 12% of all.",
+        "Most activation memory: features.0, 21% of all.",
+    )
+    few = Sketch("few", (3, 8, 8))
+    few.conv("a", 4, 3)
+    few.conv("b", 4, 3)
+    assert not any("Most memory is in" in note for note in sheet(few.finish()).notes)
+
+
+def test_connections_as_lenets_paper_counts_them() -> None:
+    """C1, S2, C3, S4, C5 and F6 as section II.B has them; the classes' distances are ours."""
+    made = sheet(zoo.network("lenet5_1998"))
+    counted = {row.name.upper(): row.connections for row in made.layers if row.connections}
+    assert list(counted.values())[:6] == [122_304, 5_880, 151_600, 2_000, 48_120, 10_164]
+    total = sum(row.connections for row in made.layers)
+    assert f"{total:,} connections, as LeNet's paper counts" in " ".join(made.notes)
+    assert "connections, as" not in " ".join(sheet(zoo.network("lenet")).notes)
+
+
 def test_rules_of_padding_by_name() -> None:
     net = Sketch("t", (1, 9, 9))
     for rule, size in (("same", 9), ("full", 11), ("valid", 9), ("zero", 7)):

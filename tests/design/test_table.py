@@ -10,7 +10,8 @@ from tests.networks import NAMES
 from striate import zoo
 from striate.design import Sketch, sheet
 from striate.design.folding import fitting_depth, fold
-from striate.design.table import ROWS, markdown, spell_bytes, text
+from striate.design.table import ROWS, markdown, spell_bytes, summary, text
+from striate.design.wiring import Opaque
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -73,6 +74,107 @@ def test_markdown_is_a_table() -> None:
     rows = [line for line in lines if line.startswith("|")]
     assert len(rows) == 2 + 12 and len({row.count("|") for row in rows}) == 1
     assert "| conv2 | conv 5x5 16 | 16x10x10 | 2,416 | 240,000 | 6.4 kB | 14 | 2 |" in rows
+
+
+def test_a_table_letter_by_letter() -> None:
+    """Numbers to the right, words to the left, two spaces between; what is nothing is empty."""
+    net = Sketch("small", (3, 32, 32))
+    net.conv("conv1", 10, 5, padding=2)
+    net.relu("relu1")
+    net.max_pool("pool1", 2)
+    net.flatten()
+    net.linear("fc", 7)
+    made = sheet(net.finish())
+    assert text(made).partition("\n  memory")[0].splitlines() == [
+        "layer    what               output    parameters     MACs   memory  field  stride",
+        "conv1    conv 5x5 10 pad 2  10x32x32         760  768,000  41.0 kB      5       1",
+        "relu1    relu               10x32x32                                    5       1",
+        "pool1    max pool 2x2 /2    10x16x16                       10.2 kB      6       2",
+        "flatten  flatten            2560                                      all",
+        "fc       fc 7               7             17,927   17,920     28 B    all",
+        "",
+        "small on 3x32x32",
+        "  18,687 parameters, 74.7 kB in float32",
+        "  785,920 multiply-adds (MACs) = 1,571,840 FLOPs an image",
+        "  15,879 activations an image, 63.5 kB; 10,247 neurons (conv, fc)",
+    ]
+    short = text(made, width=99).splitlines()
+    assert short[0].split() == "layer what output parameters MACs memory field".split()
+    assert short[1].split()[-6:] == ["760", "768", "K", "41.0", "kB", "5"]
+    assert "receptive field 6 px, stride 2, before global pooling or fc" in text(made)
+
+
+def test_what_stands_below_a_table() -> None:
+    shown = text(sheet(zoo.network("googlenet"), batch=1))
+    assert "13,378,280 parameters (6,998,552 without heads for training)," in shown
+    assert "memory for one image: forward" in shown
+    assert "memory for 16 images: forward" in text(sheet(zoo.network("lenet"), batch=16))
+    assert "receptive field: the whole image" in text(sheet(zoo.network("mlp")))
+    uneven = Sketch("t", (1, 20, 30))
+    left = uneven.conv("left", 1, (3, 5), padding=((0, 2), (0, 4)))
+    uneven.add("sum", left, uneven.conv("right", 1, (3, 5), padding=(1, 2), of="x"))
+    assert "receptive field 4x7 px, stride 1, before global pooling or fc (* branches not" in (
+        text(sheet(uneven.finish()))
+    )
+
+
+def test_long_names_lose_their_middle_and_long_words_their_end() -> None:
+    net = Sketch("t", (3, 8, 8))
+    scope = "a_scope_with_a_name.and_another_one_inside_of_it"
+    net.conv(f"{scope}.first", 4, 3)
+    net.put(Opaque(name="op", inputs=(net.last,), op="a.function." * 6, shape=(4, 6, 6)))
+    made = sheet(net.finish())
+    wide, op = text(made, every=True, width=200).splitlines()[1:3]
+    name = wide.split()[0]
+    assert len(name) == 44 and name.startswith("a_scope_with") and name.endswith(".first")
+    assert ".." in name and len(name.rpartition("..")[2]) == 28  # two thirds of what there is
+    assert op[46:90] == ("opaque " + "a.function." * 6)[:42] + ".."
+    for width in (70, 80, 100):
+        assert max(map(len, text(made, every=True, width=width).splitlines()[:3])) <= width
+
+
+def test_names_cannot_break_markdown() -> None:
+    net = Sketch("t", (3, 8, 8))
+    net.put(Opaque(name="op", inputs=("x",), op="a|b<i>*c*", shape=(3, 8, 8)))
+    shown = markdown(sheet(net.finish()).replace(notes=("a | b",)))
+    row = next(line for line in shown.splitlines() if line.startswith("| op"))
+    assert row.startswith(r"| op | opaque a\|b&lt;i>\*c\* | 3x8x8 |")
+    assert shown.startswith("# t\n\nt on 3x8x8\n\n- 0 parameters")
+    assert shown.endswith("\n\n- a \\| b\n")
+    head, rule = (line for line in shown.splitlines() if line.startswith(("| layer", "| ---")))
+    assert head.count("|") == 9 and rule == "| --- | --- | --- |" + " ---: |" * 5
+
+
+def test_what_a_folded_scope_holds() -> None:
+    folds = {each.name: summary(each) for each in fold(sheet(zoo.network("resnet50")).layers, 2)}
+    assert folds["layer1.0"] == "4 conv, 4 norm, 1 add"
+    assert folds["layer1.1-2"] == "x2: 3 conv, 3 norm, 1 add"
+    net = Sketch("t", (3, 8, 8))
+    net.conv("one.conv", 4, 3)
+    net.relu("one.relu")
+    net.relu("none.relu")
+    net.dropout("none.drop")
+    found = {each.name: summary(each) for each in fold(sheet(net.finish()).layers, 1)}
+    assert found == {"one": "conv 3x3 4", "none": "2 layers"}
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (10**6 - 1, "1000.0 kB"), (10**6, "1.0 MB"),
+        (10**9, "1.0 GB"), (15 * 10**8, "1.5 GB"),
+    ],
+)  # fmt: skip
+def test_units_of_bytes(count: int, said: str) -> None:
+    assert spell_bytes(count) == said
+
+
+def test_large_numbers_are_short_on_a_narrow_terminal() -> None:
+    lines = text(sheet(zoo.network("vgg16")), width=80).splitlines()
+    first, dense = (next(x for x in lines if words in x) for words in ("conv 3x3 64", "fc 4096"))
+    assert first.split()[-7:] == ["1.79", "K", "86.7", "M", "12.8", "MB", "3"]
+    assert dense.split()[-7:] == ["103", "M", "103", "M", "16.4", "kB", "all"]
+    assert "1.85 G" in next(line for line in lines if line.startswith("features.2 "))
 
 
 @given(st.integers(0, 10**13))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from striate import zoo
-from striate.design import Conv, DesignError, widened
+from striate.design import Conv, DesignError, Sketch, widened
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,37 @@ def test_what_has_no_width_says_so() -> None:
         widened(zoo.read("lenet5_1998"), 2.0)
     with pytest.raises(DesignError, match="width factor above 0, received 0"):
         widened(zoo.read("lenet"), 0.0)
+
+
+def test_filters_of_each_channel_stay_as_many() -> None:
+    """Four filters a channel of the image, which does not get wider; and eight groups as eight."""
+    pen = Sketch("t", (3, 8, 8))
+    pen.conv("each", 12, 3, groups=3)
+    pen.conv("grouped", 24, 3, groups=4)
+    pen.conv("after", 10, 3)
+    pen.flatten()
+    pen.linear("hidden", 9)
+    pen.linear("fc", 5)
+    wide = widened(pen.finish(), 0.5)
+    made = {each.name: (each.features, getattr(each, "groups", 1)) for each in wide.layers
+            if hasattr(each, "features")}  # fmt: skip
+    assert made == {
+        "each": (12, 3), "grouped": (12, 4), "after": (5, 1), "hidden": (4, 1), "fc": (5, 1),
+    }  # fmt: skip
+    thin = widened(pen.finish(), 0.01)
+    assert [each.features for each in thin.layers if hasattr(each, "features")] == [12, 4, 1, 1, 5]
+
+
+def test_sizes_that_were_declared_are_read_off_again() -> None:
+    pen = Sketch("t", (3, 8, 8))
+    pen.conv("a", 4, 3)
+    pen.conv("b", 4, 3)
+    pen.flatten()
+    pen.linear("fc", 5)
+    layers = [
+        each.replace(in_channels=4) if each.name == "b" else each.replace(in_features=64)
+        if each.name == "fc" else each
+        for each in pen.layers
+    ]  # fmt: skip
+    wide = widened(pen.finish().replace(layers=tuple(layers)), 2.0)
+    assert wide.shapes()["flatten"] == (128,) and wide.classes == 5

@@ -52,7 +52,7 @@ def place(
     wide = dict(widths)
     above: dict[str, list[str]] = {name: [] for name in widths}
     below: dict[str, list[str]] = {name: [] for name in widths}
-    rows: list[list[str]] = [[] for _ in range(max(rank.values(), default=0) + 1)]
+    rows: list[list[str]] = [[] for _ in range(max(rank.values()) + 1)]
     for name in widths:
         rows[rank[name]].append(name)
     for edge, points in passing.items():
@@ -86,7 +86,7 @@ def _ranks(
     rank: dict[str, int] = {}
     for name in widths:
         rank[name] = max((rank[source] + 1 for source in sources[name]), default=0)
-    bottom = max((value for name, value in rank.items() if name not in last), default=-1) + 1
+    bottom = max(value for name, value in rank.items() if name not in last) + 1
     return rank | dict.fromkeys(last, bottom)
 
 
