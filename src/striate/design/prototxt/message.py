@@ -156,10 +156,10 @@ class Message:
 
     def _integer(self, value: Scalar, name: str, least: int) -> int:
         try:
-            number = -1 if value.quoted or len(value.text) > 12 else int(value.text, 0)
+            number = None if value.quoted else int(value.text, 0)
         except ValueError:
-            number = -1
-        if not least <= number <= _MOST_SIZE:
+            number = None
+        if number is None or not least <= number <= _MOST_SIZE:
             raise self.error(
                 value.position,
                 f"expected {name} to be a whole number from {least} to {_MOST_SIZE:,}, received "
