@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from striate import design, zoo
 from striate.design import Network, Sketch
 from striate.design.notation import parse, to_notation
-from striate.design.notation.write import spell
+from striate.design.notation.write import Context, spell
 from striate.design.pointwise import Noise
 from striate.errors import DesignError, NotationError
 from striate.records import kinds
@@ -365,6 +365,86 @@ def test_what_was_left_out_stays_left_out() -> None:
     assert to_notation(parse(text)) == text
     text = "conv relu conv relu maxpool FC relu soft-max"
     assert to_notation(parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "input 32x24x3 conv3x5-8/2x1p1x2d2x1 relu FC-10",
+        "input 32x32x3 conv3-9/1p0:1x2:0g3b0 tanh(1.7159, 0.6667) FC-10b0",
+        "input 8x8x4 conv3-5/1p1bxy relu6 maxpool3/2p1c avgpool2/1p1e FC-10",
+        "input 8x8x4 maxpool=3x2 avgpool=2 silu gelu gap",
+        "input 9x9x4 conv1-4/1p0 leakyrelu(0.2) LRN(3, 0.001, 0.5, 2.0) gmp",
+        "input 9x9x4 zeropad1:2x3 conv3-4/1p0 BN sigmoid softmax relu FC-10",
+        "input 9x9x4 relu dropout(0.3) plain dropout(0.4) gaussian dropout(0.1) gap",
+        "input 9x9x4 gaussian noise(2.0) relu gap",
+        "input 784 no-relu first: FC-20 second: FC-10",
+        "input 9x9x4 relu flatten relu FC-10",
+        "input 9x9x4 relu stem.conv: conv3-4/1p1 relu gap",
+        "conv relu POOL2? conv-7 relu FC-10",
+    ],
+)
+def test_what_is_written_is_what_was_read_letter_by_letter(text: str) -> None:
+    assert to_notation(parse(text)) == text.replace("POOL", "maxpool")
+
+
+def test_uneven_zeros_are_no_name() -> None:
+    """`zeropad1:0` has one pixel before and none after; with a space the number is a name."""
+    (pad,) = parse("input 5x5x2 zeropad1:0x2 no-relu").layers
+    assert isinstance(pad, design.Pad) and pad.padding == ((1, 0), (2, 2))
+    (pad,) = parse("input 5x5x2 zeropad7: 2 no-relu").layers
+    assert isinstance(pad, design.Pad)
+    assert (pad.name, pad.padding) == ("pad7", ((2, 2), (2, 2)))
+
+
+def test_without_names_or_without_what_was_left_out() -> None:
+    named = parse("input 9x9x4 a: conv3-4/1p1 relu b: FC-10")
+    assert to_notation(named, names=False) == "input 9x9x4 conv3-4/1p1 relu FC-10"
+    assert to_notation(named) == "input 9x9x4 a: conv3-4/1p1 relu b: FC-10"
+    half = parse("input 8x8x3 conv FC")
+    again = half.replace(layers=tuple(each.replace(note="") for each in half.layers))
+    assert to_notation(again) == "input 8x8x3 conv3-32/1p1 relu FC-10"
+    frozen = named.replace(layers=tuple(each.replace(trainable=False) for each in named.layers))
+    assert to_notation(frozen) == to_notation(named)  # it has no word for that
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kernel": (3,), "stride": (1,), "padding": ((1, 1),), "dilation": (1,)}, "of images on"),
+        ({"connections": ((0,),) * 4}, "full convolutions of images only"),
+    ],
+)
+def test_convolutions_that_notation_cannot_write(change: dict[str, object], message: str) -> None:
+    net = Sketch("t", (4, 8) if "kernel" in change else (4, 8, 8))
+    net.put(design.Conv(**{
+        "name": "c", "inputs": ("x",), "features": 4, "kernel": (3, 3), "stride": (1, 1),
+        "padding": ((1, 1), (1, 1)), "dilation": (1, 1), **change,
+    }))  # fmt: skip
+    with pytest.raises(DesignError, match=message):
+        spell(net.layers[0], Context())
+
+
+def test_parameters_that_are_shared_have_no_word() -> None:
+    network = parse("input 8x8x4 conv3-4/1p1 relu conv3-4/1p1 relu gap")
+    layers = tuple(
+        each.replace(shares="conv1") if each.name == "conv2" else each for each in network.layers
+    )
+    with pytest.raises(DesignError, match="conv2: notation has no word for sharing parameters of"):
+        to_notation(network.replace(layers=layers))
+
+
+def test_other_outputs_and_inputs_than_one_image_or_vector_have_none() -> None:
+    network = parse("input 8x8x4 conv3-4/1p1 relu gap")
+    early = network.replace(outputs=(design.Output(name="logits", source="conv1"),))
+    aux = design.Output(name="aux", source="conv1", train_only=True)
+    for other in (early, network.replace(outputs=(*network.outputs, aux))):
+        with pytest.raises(DesignError, match="notation writes chains with one output, the last"):
+            to_notation(other)
+    line = Sketch("line", (4, 9))
+    line.relu("relu")
+    with pytest.raises(DesignError, match="line: notation writes images and vectors only"):
+        to_notation(line.finish())
 
 
 def sizes(network: Network) -> list[tuple[object, ...]]:

@@ -54,6 +54,56 @@ def test_resnet152_in_blocks() -> None:
     ]
 
 
+def test_names_of_what_is_folded() -> None:
+    """A layer's own, a scope's, or the first and last of those alike, what they share once."""
+
+    def names(*scopes: str) -> list[str]:
+        net = Sketch("t", (4, 8, 8))
+        net.relu("before")
+        for scope in scopes:  # each reads the one before it
+            net.conv(f"{scope}.conv", 4, 3, padding=1)
+            net.relu(f"{scope}.relu")
+        folds = fold(sheet(net.finish()).layers, scopes[0].count(".") + 1)
+        return [each.name for each in folds[1:]]
+
+    assert names("s.0", "s.1", "s.2") == ["s.0-2"]
+    assert names("a", "b") == ["a-b"]
+    assert names("s.a", "t.b") == ["s.a-t.b"]
+    assert names("only") == ["only"]
+
+
+def test_a_layer_by_itself_is_like_no_other() -> None:
+    net = Sketch("t", (4, 8, 8))
+    for index in range(3):
+        net.conv(f"s.{index}.conv", 4, 3, padding=1)
+    folds = fold(sheet(net.finish()).layers, 2)
+    assert [each.name for each in folds] == ["s.0.conv", "s.1.conv", "s.2.conv"]
+    assert not any(each.folded for each in folds)
+
+
+def test_alike_but_not_in_a_row_or_not_wanted() -> None:
+    net = Sketch("t", (4, 8, 8))
+    net.relu("before")
+    for scope in ("a", "b", "other", "c"):
+        net.conv(f"{scope}.conv", 5 if scope == "other" else 4, 3, padding=1)
+        net.relu(f"{scope}.relu")
+    rows = sheet(net.finish()).layers
+    # c reads five channels, so that its parameters are others than those of a and b
+    assert [each.name for each in fold(rows, 1)] == ["before", "a-b", "other", "c"]
+    assert [x.name for x in fold(rows, 1, alike=False)] == ["before", "a", "b", "other", "c"]
+    assert len(fold(rows)) == 9 and all(len(each.every) == 1 for each in fold(rows))
+
+
+def test_a_depth_that_fits_is_the_greatest() -> None:
+    net = Sketch("t", (4, 8, 8))
+    for index in range(6):
+        net.conv(f"stage{index // 3}.block{index % 3}.conv", 4 + index, 3, padding=1)
+        net.relu(f"stage{index // 3}.block{index % 3}.relu")
+    rows = sheet(net.finish()).layers
+    depths = {most: fitting_depth(rows, most) for most in (12, 11, 6, 5, 2, 1)}
+    assert depths == {12: None, 11: 2, 6: 2, 5: 1, 2: 1, 1: 1}
+
+
 def test_alike_means_alike() -> None:
     """Blocks that differ in wiring alone are not one."""
 

@@ -224,6 +224,8 @@ class _Parser:
 
     def index(self, kind: str) -> list[int]:
         """Return the numbers that name a layer: 6 of `FC6: 4096 neurons`, 2 to 12 of `2..12:`."""
+        if kind == "pad" and words.UNEVEN.match(self.content, self.at):
+            return []  # `zeropad1:0` pads one pixel before and none after; it is no layer pad1
         found = self.take(words.INDEX) or self.take(words.INDEX_OF_PROSE)
         if found is None and kind not in _SIZED:
             found = self.take(words.INDEX_PLAIN)

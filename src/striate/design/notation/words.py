@@ -82,6 +82,7 @@ DIMS = _compile(rf"(\d+)(?:{_X}(\d+))?(?:{_X}(\d+))?{_END}")  # 55x55x96
 GIVES = _compile(r"\s*(?:=>|:)\s*(?=\[\s*\d)|[ \t]+(?=\[[\d\sx\u00d7]*\][ \t]*(?:memory\b|\n|$))")
 LABEL = _compile(r"([a-z][\w]*(?:\.\w+)*)\s*:(?!\d|\s*\[\s*\d)")  # conv1: or features.0:
 INDEX = _compile(r" ?(\d+)(?:\.\.(\d+))?\s*:(?!\s*\[\s*\d)\s*")  # the 2..12 of `CONV2..12:`
+UNEVEN = _compile(r"\d+:\d")  # the 1:0 of `zeropad1:0`
 INDEX_OF_PROSE = _compile(
     rf"(\d+)(?=\s+(?:\d+\s+\d+{_X}\d+|\d+{_X}\d+\s+(?:filter|window)|\d+\s+neuron))"
 )  # the 1 of `CONV1 96 11x11 filters`
