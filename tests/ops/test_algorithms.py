@@ -179,7 +179,7 @@ def test_a_result_does_not_depend_on_the_rest_of_the_batch(name: str) -> None:
     x, weight, groups = pair(name, (5, 16, 9, 9), (8, 16, 3, 3))
     together = conv2d(x, weight, padding=1, groups=groups, algorithm=name)
     alone = conv2d(x[2:3], weight, padding=1, groups=groups, algorithm=name)
-    if name in ("im2col", "fft", "fft_tiled"):  # the matrix product may sum in another order
+    if name in ("im2col", "fft", "fft_tiled", "outer"):  # torch may sum in another order
         torch.testing.assert_close(together[2:3], alone)
     else:
         assert torch.equal(together[2:3], alone)

@@ -215,6 +215,6 @@ def test_the_error_that_is_told_bounds_that_of_all_three_faces(
             ("dx", method.by_input(seen, weight, task), by_input),
             ("dw", method.by_weight(x, seen, task), by_weight),
         ):
-            if true.numel() >= 1000:  # fewer are no average
+            if true.numel() >= 2000:  # fewer are no average: 36 pixels of a tile err together
                 error = float((found - true).norm() / true.norm())
                 assert error < bound, (name, what, error)

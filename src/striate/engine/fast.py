@@ -16,7 +16,17 @@ from striate.engine.choice import DEFAULT
 from striate.engine.kernel import Kernel, Plain, channels_last
 from striate.engine.node import Node
 from striate.errors import UsageError
-from striate.ops import ALGORITHMS, Problem, conv2d, im2col, packed, separable, windows, winograd
+from striate.ops import (
+    ALGORITHMS,
+    Problem,
+    conv2d,
+    im2col,
+    outer,
+    packed,
+    separable,
+    windows,
+    winograd,
+)
 from striate.ops.images import NO_LIMITS, floats
 from striate.records import nearest
 
@@ -39,7 +49,10 @@ def algorithms(record: design.Layer, node: Node, direction: Direction) -> tuple[
         return _PAIRS if _can("depthwise", problem(before[0].record, before[0], 1)) else ()
     task = problem(record, node, 1)
     found = tuple(name for name, worth in _CANDIDATES.items() if worth(task) and _can(name, task))
-    return (*found, "im2col") if direction == "training" and im2col.plain(task) else found
+    if direction == "training" and im2col.plain(task):
+        more = ("im2col", "outer") if _can("outer", task) and outer.fits(task) else ("im2col",)
+        found = (*found, *more)
+    return found
 
 
 def able(network: Network, name: str, direction: Direction) -> tuple[str, ...]:

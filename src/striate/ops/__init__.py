@@ -3,7 +3,7 @@
 from striate.ops.algorithm import Algorithm
 from striate.ops.convolution import ALGORITHMS, conv2d
 from striate.ops.environment import Environment, Mismatch, environment
-from striate.ops.machine import Machine, choose_device, machine, usable_cores
+from striate.ops.machine import Machine, choose_device, load_per_core, machine, usable_cores
 from striate.ops.memory import Meter, free_bytes
 from striate.ops.problem import Problem
 
@@ -19,6 +19,7 @@ __all__ = [
     "conv2d",
     "environment",
     "free_bytes",
+    "load_per_core",
     "machine",
     "usable_cores",
 ]

@@ -21,6 +21,7 @@ from striate.ops.algorithm import Algorithm, operator
 from striate.ops.direct import DIRECT, convolve
 from striate.ops.fft import FFT, FFT_TILED
 from striate.ops.im2col import IM2COL
+from striate.ops.outer import OUTER
 from striate.ops.packed import PACKED
 from striate.ops.problem import Pair
 from striate.ops.reference import REFERENCE
@@ -31,7 +32,7 @@ from striate.records import nearest
 
 Sizes = int | Pair
 
-_EVERY = (REFERENCE, TOEPLITZ, IM2COL, FFT, FFT_TILED, *WINOGRAD, PACKED, DEPTHWISE, DIRECT)
+_EVERY = (REFERENCE, TOEPLITZ, IM2COL, FFT, FFT_TILED, *WINOGRAD, PACKED, OUTER, DEPTHWISE, DIRECT)
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType({each.name: each for each in _EVERY})
 """Every algorithm by its name."""
 

@@ -61,7 +61,7 @@ def forward(x: Tensor, weight: Tensor, task: Problem) -> Tensor:
 
 def by_input(gradient: Tensor, weight: Tensor, task: Problem) -> Tensor:
     """Return the gradient by the image."""
-    image = gradient.new_empty(1).expand(task.batch, task.channels, *task.size)
+    image = _like(gradient, (task.batch, task.channels, *task.size))
     image, padding = _padded(image, task)
     found: Tensor = _backward(gradient, image, weight, padding, task, [True, False, False])[0]
     return found if image.shape[2:] == task.size else crop(found, task)
@@ -71,9 +71,17 @@ def by_weight(x: Tensor, gradient: Tensor, task: Problem) -> Tensor:
     """Return the gradient by the filters."""
     shape = (task.features, task.channels // task.groups, *task.kernel)
     x, padding = _padded(x, task)
-    weight = gradient.new_empty(1).expand(shape)
+    weight = _like(gradient, shape)
     found: Tensor = _backward(gradient, x, weight, padding, task, [False, True, False])[1]
     return found
+
+
+def _like(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return what torch takes shape and order of memory from, and does not read."""
+    if gradient.is_contiguous(memory_format=torch.channels_last):
+        batch, channels, high, wide = shape
+        return gradient.new_empty(batch, high, wide, channels).permute(0, 3, 1, 2)
+    return gradient.new_empty(1).expand(shape)
 
 
 def _together(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:

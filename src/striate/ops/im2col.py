@@ -32,7 +32,7 @@ def columns(x: Tensor, task: Problem) -> Tensor:
 def forward(x: Tensor, weight: Tensor, task: Problem) -> Tensor:
     """Return the convolution."""
     if plain(task):
-        y = _pixels(_seen(x, task)) @ weight.reshape(task.features, task.channels).t()
+        y = _pixels(seen(x, task)) @ weight.reshape(task.features, task.channels).t()
         return y.view(task.batch, *task.out_size, task.features).permute(0, 3, 1, 2)
     return (_rows(weight, task) @ columns(x, task)).reshape(task.output)
 
@@ -40,13 +40,9 @@ def forward(x: Tensor, weight: Tensor, task: Problem) -> Tensor:
 def by_input(gradient: Tensor, weight: Tensor, task: Problem) -> Tensor:
     """Return the gradient by the image: columns added back where they were taken."""
     if plain(task):
-        seen = _pixels(gradient) @ weight.reshape(task.features, task.channels)
-        pixels = seen.view(task.batch, *task.out_size, task.channels).permute(0, 3, 1, 2)
-        if task.stride == (1, 1):
-            return pixels
-        image = pixels.new_zeros(task.batch, *task.size, task.channels).permute(0, 3, 1, 2)
-        _seen(image, task).copy_(pixels)
-        return image
+        summed = _pixels(gradient) @ weight.reshape(task.features, task.channels)
+        pixels = summed.view(task.batch, *task.out_size, task.channels).permute(0, 3, 1, 2)
+        return unseen(pixels, task)
     windows = _rows(weight, task).transpose(1, 2) @ _positions(gradient, task)
     padded = functional.fold(
         windows.reshape(task.batch, -1, windows.shape[-1]),
@@ -61,7 +57,7 @@ def by_input(gradient: Tensor, weight: Tensor, task: Problem) -> Tensor:
 def by_weight(x: Tensor, gradient: Tensor, task: Problem) -> Tensor:
     """Return the gradient by the filters."""
     if plain(task):
-        summed = _pixels(gradient).t() @ _pixels(_seen(x, task))
+        summed = _pixels(gradient).t() @ _pixels(seen(x, task))
         return summed.view(task.features, task.channels, 1, 1)
     summed = (_positions(gradient, task) @ columns(x, task).transpose(2, 3)).sum(0)
     return summed.reshape(task.features, task.channels // task.groups, *task.kernel)
@@ -72,10 +68,19 @@ def plain(task: Problem) -> bool:
     return task.kernel == (1, 1) and task.groups == 1 and task.padding == ((0, 0), (0, 0))
 
 
-def _seen(x: Tensor, task: Problem) -> Tensor:
+def seen(x: Tensor, task: Problem) -> Tensor:
     """Return the pixels that a 1x1 filter falls on."""
     down, across = task.stride
     return x[:, :, ::down, ::across]
+
+
+def unseen(pixels: Tensor, task: Problem) -> Tensor:
+    """Return an image of such pixels, zeros between them."""
+    if task.stride == (1, 1):
+        return pixels
+    image = pixels.new_zeros(task.batch, *task.size, task.channels).permute(0, 3, 1, 2)
+    seen(image, task).copy_(pixels)
+    return image
 
 
 def _pixels(x: Tensor) -> Tensor:

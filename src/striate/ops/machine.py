@@ -116,6 +116,14 @@ def usable_cores() -> int:
     return max(1, min(allowed, _quota(Path("/sys/fs/cgroup/cpu.max")) or allowed))
 
 
+def load_per_core() -> float:
+    """Return how many processes wanted to run in the last minute, to each core; 0 if unknown."""
+    try:
+        return os.getloadavg()[0] / usable_cores()
+    except (AttributeError, OSError):  # as on Windows
+        return 0.0
+
+
 def _quota(path: Path) -> int | None:
     """Read a Linux control group's CPU quota, rounded up to whole CPUs; None without one."""
     try:

@@ -3,7 +3,8 @@
 It multiplies as often as the definition says, near the machine's peak, as oneDNN does; what it adds
 is where the result goes: bias, residual and limits are applied where the sums are in registers, and
 the result is written where it shall be, also as a slice of a larger value's channels. The gradient
-by the image at stride one is the same with the filters turned round; the others are torch's.
+by the image at stride one is the same with the filters turned round, that by 1x1 filters
+`striate.ops.outer`; the others are torch's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from striate.errors import UsageError
-from striate.ops import direct
+from striate.ops import direct, outer
 from striate.ops.algorithm import COMPILED, ONE_GROUP, Algorithm
 from striate.ops.frame import framed
 from striate.ops.images import (
@@ -257,7 +258,7 @@ PACKED = Algorithm(
     name="packed",
     forward=forward,
     by_input=by_input,
-    by_weight=direct.by_weight,
+    by_weight=outer.by_weight,
     limits=(*COMPILED, ONE_GROUP),
     workspace_bytes=_workspace,
     relative_error=lambda task: 2e-6,  # a sum is taken in one order, not in parts
