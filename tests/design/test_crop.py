@@ -167,6 +167,29 @@ def test_upsampling_and_uneven_windows() -> None:
             )
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("factor", [2.0, 3.0, 4.0, 1 / 2, 1 / 3, 1 / 4])
+def test_what_resizing_sees_is_what_has_a_gradient(mode: str, factor: float) -> None:
+    """Each unit of an image made larger or smaller by a whole number."""
+    net = design.Sketch("t", (1, 12, 12))
+    net.put(
+        design.Resize(name="it", inputs=("x",), scale=(factor, factor), mode=mode)  # type: ignore[arg-type]
+    )
+    network = net.finish()
+    built = build(network, seed=0)
+    _, height, width = network.shapes()["it"]
+    for row in range(height):
+        image = torch.ones(1, 1, 12, 12, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(built(image)[0, 0, row, width // 2], image)
+        seen = slope[0, 0].abs() > 0
+        (top, bottom), (left, right) = design.crop(network, "it", (row, width // 2))
+        rows, columns = seen.any(1).nonzero(), seen.any(0).nonzero()
+        assert top <= int(rows.min()) and int(rows.max()) < bottom
+        assert left <= int(columns.min()) and int(columns.max()) < right
+        reach = {"nearest": 1, "linear": 2}[mode] if factor > 1 else max(1, bottom - top)
+        assert bottom - top <= max(reach, int(rows.max() - rows.min()) + 2)
+
+
 def test_a_unit_that_is_not_there_is_refused() -> None:
     network = zoo.network("lenet")
     with pytest.raises(DesignError, match=r"pool1: expected a place within \(14, 14\), received"):

@@ -9,8 +9,9 @@ from tests.networks import NAMES
 from torch import nn
 
 from striate import zoo
-from striate.design import DesignError, Network, Output, Sketch
+from striate.design import DesignError, Input, Network, Output, Sketch
 from striate.design.names import MODULE_ATTRIBUTES
+from striate.errors import UsageError
 from striate.records import from_json, to_json
 
 
@@ -55,6 +56,9 @@ def test_every_module_attribute_is_refused() -> None:
         (("a", "a.b"), "'a' is a layer and cannot hold 'a.b'"),
         (("s.a", "t.b", "s.c"), "The layers of 's' are not together: 's.c' comes after others"),
         (("a-b",), "'a-b' cannot name a module"),
+        (("a.b.c", "a.d", "a.b.e"), "The layers of 'a.b' are not together: 'a.b.e' comes after"),
+        (("a.b", "a.b.c"), "'a.b' is a layer and cannot hold 'a.b.c'"),
+        (("a.b.c", "a.b"), "'a.b' is a layer and cannot hold 'a.b.c'"),
         (("class",), "'class' cannot name a module"),
         (("a\nimport os",), "cannot name a module"),
         (("stage.relu ",), "cannot name a module"),
@@ -150,3 +154,94 @@ def test_impossible_layers(write: Callable[[Sketch], object], message: str) -> N
 def test_impossible_inputs(shape: tuple[int, ...]) -> None:
     with pytest.raises(DesignError, match="Input x: expected"):
         zoo.network("softmax", input=shape)
+
+
+def test_who_reads_whom_and_what_is_in_a_scope() -> None:
+    net = sketch()
+    made = net.finish(Output(name="aux", source="stage.relu", train_only=True))
+    assert made.readers() == {
+        "x": ["stage.conv"],
+        "stage.conv": ["stage.relu"],
+        "stage.relu": ["flatten", ""],
+        "flatten": ["fc"],
+        "fc": [""],
+    }
+    assert [each.name for each in made.members("stage")] == ["stage.conv", "stage.relu"]
+    assert [each.name for each in made.members("")] == [each.name for each in made.layers]
+    assert made.needed(train=True) == {"x", "stage.conv", "stage.relu", "flatten", "fc"}
+    with pytest.raises(UsageError, match=r"t has no layer or scope 'stage.cov'. Did you mean"):
+        made.layer("stage.cov")
+
+
+def test_parameters_that_are_shared_are_counted_where_they_are_owned() -> None:
+    """Without its head for training, a network still owns what a layer of it shares."""
+    net = Sketch("t", (4, 8, 8))
+    net.conv("head", 4, 3, padding=1)
+    net.conv("body", 4, 3, padding=1, of="x")
+    layers = [each.replace(shares="head") if each.name == "body" else each for each in net.layers]
+    head = Output(name="aux", source="head", train_only=True)
+    made = Network(
+        name="t", inputs=(net.input,), layers=tuple(layers),
+        outputs=(Output(name="logits", source="body"), head),
+    )  # fmt: skip
+    assert made.parameter_count() == made.parameter_count(train=False) == 4 * 4 * 9 + 4
+    assert [each.name for each in made.parameters()] == ["head.weight", "head.bias"]
+    assert made.macs() == 4 * 4 * 9 * 64
+
+
+def test_the_main_output_says_what_it_is() -> None:
+    assert sketch().finish().answer == "logits"
+    assert zoo.network("lenet5_1998").answer == "distances"
+    with pytest.raises(DesignError, match="t: the main output cannot be for training only"):
+        sketch().finish().replace(outputs=(Output(name="logits", source="fc", train_only=True),))
+
+
+def test_the_smallest_image() -> None:
+    assert zoo.network("lenet").minimum_input() == (1, 12, 12)
+    net = Sketch("huge", (1, 2000, 2000))
+    net.conv("c", 1, 1025)
+    with pytest.raises(DesignError, match="huge fits no square input of up to 1024 pixels"):
+        net.finish().minimum_input()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"inputs": ("x", "x")}, "r expected 1 input, received 2"),
+        ({"inputs": ()}, "r expected 1 input, received 0"),
+        ({"shares": "late"}, "shares the parameters of 'late', which no earlier layer is"),
+        ({"inputs": ("y",)}, "r reads 'y', which no input or earlier layer gives"),
+        ({"name": "_r"}, "'_r' cannot name a module: '_r' is no identifier"),
+        ({"name": "a._r"}, "'a._r' cannot name a module"),
+        ({"name": "x"}, "two values are called 'x'"),
+    ],
+)
+def test_what_a_layer_cannot_read_or_be_called(change: dict[str, object], message: str) -> None:
+    net = Sketch("t", (3, 8, 8))
+    net.relu("r")
+    net.layers[0] = net.layers[0].replace(**change)
+    net.last = net.layers[0].name
+    with pytest.raises(DesignError, match=message):
+        net.finish()
+
+
+def test_joins_take_one_value_and_more_but_not_none() -> None:
+    net = Sketch("t", (3, 8, 8))
+    net.add("one", "x")
+    net.concat("three", "one", "one", "x")
+    assert net.finish().shapes()["three"] == (9, 8, 8)
+    net.add("none")
+    with pytest.raises(DesignError, match="none expected at least one input, received 0"):
+        net.finish()
+
+
+@pytest.mark.parametrize("name", ["a.b", "x y", "y"])
+def test_inputs_have_plain_names_of_their_own(name: str) -> None:
+    inputs = (Input(name="y", shape=(3, 8, 8)), Input(name=name, shape=(3, 8, 8)))
+    layer = Sketch("t", (3, 8, 8))
+    layer.relu("r", of="y")
+    with pytest.raises(DesignError, match="a plain, new input name|cannot name a module"):
+        Network(
+            name="t", inputs=inputs, layers=tuple(layer.layers),
+            outputs=(Output(name="logits", source="r"),),
+        )  # fmt: skip

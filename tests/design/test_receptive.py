@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -11,7 +13,7 @@ from torch import nn
 from striate import design, zoo
 from striate.design import Network, Sketch, receptive_fields
 from striate.design.layer import Window
-from striate.design.receptive import Axis, Field, _upsampled, last_with_places
+from striate.design.receptive import Axis, Field, _upsampled, last_with_places, union
 from striate.layers import build
 from striate.records import kinds
 
@@ -242,3 +244,68 @@ def test_transposed_windows_against_brute_force(k: int, up: int, before: int, si
     if k >= up:  # else some units see nothing
         assert (min(starts), max(ends)) == (axis.offset, axis.offset + axis.size)
         assert field.aligned == (len(sizes) == 1)
+
+
+def test_axes_have_fields_of_their_own() -> None:
+    """By hand: r + (k - 1) j, j s, o - p j, first of the rows, then of the columns."""
+    net = Sketch("t", (1, 60, 60))
+    net.conv("a", 1, (3, 5), stride=(2, 1), padding=(1, 2))
+    net.max_pool("b", (2, 4), stride=(1, 3))
+    net.conv("c", 1, (3, 1), dilation=(2, 1))
+    fields = receptive_fields(net.finish())
+    seen = {
+        name: [(axis.size, axis.stride, axis.offset) for axis in fields[name].axes]
+        for name in ("a", "b", "c")
+    }
+    assert seen == {
+        "a": [(3, 2, -1), (5, 1, -2)],
+        "b": [(5, 2, -1), (8, 3, -2)],
+        "c": [(13, 2, -1), (8, 3, -2)],
+    }
+    assert all(field.aligned and not field.whole for field in fields.values())
+
+
+def test_of_branches_with_different_strides_the_coarsest_counts() -> None:
+    """Subsampled and enlarged again beside what was never subsampled."""
+    net = Sketch("t", (1, 16, 16))
+    fine = net.conv("fine", 1, 3, padding=1)
+    coarse = net.conv("coarse", 1, 1, stride=2, of="x")
+    net.put(design.Resize(name="up", inputs=(coarse,), scale=(2.0, 2.0)))
+    fields = receptive_fields(net.finish())
+    assert fields["up"].axes[0].stride == 1
+    both = union([fields[fine], fields[coarse]])
+    assert [axis.stride for axis in both.axes] == [2, 2] and not both.aligned
+    assert [(axis.size, axis.offset) for axis in both.axes] == [(3, -1)] * 2
+    assert both.alternatives == (fields[fine].axes, fields[coarse].axes)
+
+
+def test_a_branch_that_sees_everything_hides_where_others_end() -> None:
+    net = Sketch("t", (4, 9, 9))
+    net.conv("c", 4, 3, padding=1)
+    gate = net.put(design.Reduce(name="gate", inputs=("c",), function="mean", axes=(1, 2)))
+    net.put(design.Multiply(name="gated", inputs=("c", gate)))
+    net.conv("after", 4, 3)
+    fields = receptive_fields(net.finish())
+    for name in ("gate", "gated", "after"):
+        assert fields[name].whole and [axis.size for axis in fields[name].axes] == [9, 9]
+
+
+def test_the_last_value_with_places_comes_before_what_pools_them_all() -> None:
+    def last(write: Callable[[Sketch], object], shape: tuple[int, ...] = (2, 8, 8)) -> str:
+        net = Sketch("t", shape)
+        net.conv("conv", 2, 3)
+        net.relu("relu")
+        write(net)
+        return last_with_places(net.finish())
+
+    assert last(lambda net: net.adaptive_avg_pool("pool")) == "relu"
+    assert last(lambda net: net.avg_pool("pool", 6)) == "relu"
+    assert last(lambda net: net.avg_pool("pool", 3)) == "pool"
+    assert last(lambda net: (net.flatten(), net.linear("fc", 3))) == "relu"
+    assert last(lambda net: (net.adaptive_avg_pool("p"), net.conv("scores", 3, 1))) == "relu"
+    assert last(lambda net: net.conv("whole", 3, 6)) == "whole"  # a window, not pooling
+    assert last(lambda net: net.avg_pool("pool", (6, 1))) == "pool"  # columns are left
+    assert last(lambda net: net.avg_pool("row", (1, 6), stride=1), (2, 3, 8)) == "relu"
+    vector = Sketch("t", (5,))
+    vector.linear("fc", 3)
+    assert last_with_places(vector.finish()) == "fc"

@@ -161,9 +161,9 @@ def _straighten(
     """Give an edge that passes outside of everything one place in all its ranks."""
     for points in passing.values():
         homes = [row for row in rows if any(point in row for point in points)]
-        if len(points) > 1 and all(row[-1] in points for row in homes):
+        if points and all(row[-1] in points for row in homes):
             middle |= dict.fromkeys(points, max(middle[point] for point in points))
-        elif len(points) > 1 and all(row[0] in points for row in homes):
+        elif points and all(row[0] in points for row in homes):
             middle |= dict.fromkeys(points, min(middle[point] for point in points))
 
 

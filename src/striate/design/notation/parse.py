@@ -162,7 +162,7 @@ class _Parser:
             values["features"] = self.number(found[1], start)
         position = self.at
         kind = self.word()
-        if values and (kind not in (*_WINDOWED, "fc") or "kernel" in values and kind == "fc"):
+        if values and kind not in (*_WINDOWED, "fc"):
             raise self.error(f"a {kind} takes no size before it.", position)
         indices = self.index(kind)
         if not (kind == "input" and volume):
@@ -332,7 +332,7 @@ class _Parser:
         """Read (224 x 224 RGB image), [227x227x3] or 227x227x3."""
         if found := self.take(words.IMAGE):
             sizes = (self.number(found[group], found.start()) for group in (1, 2))
-            values["shape"] = (*sizes, 3 if (found[3] or "").lower() == "rgb" else 1)
+            values["shape"] = (*sizes, 3 if str(found[3]).lower() == "rgb" else 1)
             return
         before = self.at
         self.take(re.compile(r"[ \t:]*"))
