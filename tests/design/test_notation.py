@@ -196,6 +196,14 @@ def test_a_volume_may_be_of_one_channel_or_of_a_vector() -> None:
         parse("input 19x19x48 conv1-2 => [19x19]")
 
 
+def test_scores_of_a_single_pixel_are_a_vector_and_a_row_of_them_is_none() -> None:
+    last = {text: parse(text).layers[-1].name for text in (
+        "input 4x4x3 no-relu conv4-5/1p0", "input 3x1x4 no-relu conv1-5", "input 4x4x3 gap relu",
+        "input 1x3x4 no-relu conv1-5",
+    )}  # fmt: skip
+    assert list(last.values()) == ["flatten", "conv1", "flatten", "conv1"]
+
+
 def test_sizes_of_every_kind() -> None:
     conv, *_ = parse("input 9x9x4 conv3x5-8/2x1p1x2d1g2b0 relu").layers
     assert isinstance(conv, design.Conv)

@@ -109,6 +109,9 @@ def test_a_field_that_caffe_lacks_is_refused_deeper_too(where: str, field: str) 
         ("LRN", "lrn_param { norm_region: 1 }", Opaque),
         ("Eltwise", "eltwise_param { operation: 1 }", design.Add),
         ("Eltwise", "eltwise_param { operation: MAX }", Opaque),
+        ("Eltwise", "eltwise_param { operation: PROD }", Opaque),
+        ("Eltwise", "eltwise_param { operation: 0 }", Opaque),
+        ("Eltwise", "eltwise_param { operation: 2 }", Opaque),
         ("Eltwise", "eltwise_param { coeff: 1 coeff: -1 }", Opaque),
         ("Flatten", "", design.Flatten),
         ("Reshape", "reshape_param { shape { dim: 0 dim: 576 } }", design.Flatten),
@@ -122,7 +125,7 @@ def test_types(kind: str, fields: str, record: type[Layer]) -> None:
     found = made(kind, fields)
     assert type(found) is record
     if record is Opaque:
-        assert found.note.startswith("counted, not built")
+        assert found.note == "counted, not built"
         assert read(layer(kind, fields)).shapes()["it"] == (4, 12, 12)
 
 
@@ -181,10 +184,22 @@ def test_defaults_of_fillers_are_caffe_protos(filler: str, init: design.Init) ->
     assert isinstance(dense, design.Linear) and dense.weight_init == init
 
 
+def test_how_a_scale_starts_is_written_in_its_own_filler() -> None:
+    value = "filler { value: 0.5 } bias_term: true bias_filler { value: 2 }"
+    scale = made("Scale", f"scale_param {{ {value} }}")
+    assert isinstance(scale, design.Affine)
+    assert (scale.weight_init, scale.bias_init) == (
+        design.Constant(value=0.5),
+        design.Constant(value=2.0),
+    )
+
+
 @pytest.mark.parametrize(
     ("filler", "note"),
     [
         ('type: "gaussian" std: 0.1', ""),
+        ('type: "xavier" variance_norm: FAN_IN', ""),
+        ('type: "msra" variance_norm: FAN_IN', ""),
         ('type: "gaussian" sparse: -1', ""),
         ('type: "gaussian" mean: 0.5', "the filler's mean or sparseness is left out"),
         ('type: "gaussian" sparse: 0', "the filler's mean or sparseness is left out"),
