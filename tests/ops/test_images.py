@@ -24,6 +24,7 @@ def forget() -> None:
     images._zeros.cache_clear()
     windows._least.cache_clear()
     images.scratch.kept.clear()
+    winograd._tapes._known.clear()
 
 
 @pytest.fixture

@@ -41,16 +41,19 @@ def test_all_gradients_are_those_of_double_precision(
     assert outer.fits(task)
     own = [each.clone().requires_grad_() for each in (x, weight)]
     exact = [each.double().requires_grad_() for each in (x, weight)]
+    large = [each.double().abs().requires_grad_() for each in (x, weight)]
+    gradient = torch.randn(conv2d(x, weight, stride=stride).shape)
     y = conv2d(*own, stride=stride, algorithm="outer")
-    z = functional.conv2d(*exact, stride=stride)
-    gradient = torch.randn(z.shape)
     y.backward(gradient)
-    z.backward(gradient.double())
-    pairs = [(y, z), *((one.grad, two.grad) for one, two in zip(own, exact, strict=True))]
-    for found, true in pairs:
-        assert found is not None and true is not None
-        error = (found.detach().double() - true.detach()).norm()
-        assert float(error) < 1e-6 * float(true.detach().norm())
+    results = [y.detach()]
+    for operands, slope in ((exact, gradient.double()), (large, gradient.double().abs())):
+        z = functional.conv2d(*operands, stride=stride)
+        z.backward(slope)
+        results.append(z.detach())
+    sides = [[each.grad for each in operands] for operands in (own, exact, large)]
+    for found, true, most in [results, *zip(*sides, strict=True)]:
+        assert found is not None and true is not None and most is not None
+        assert float((found.double() - true).norm()) < 1e-6 * float(most.norm())
 
 
 @pytest.fixture

@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from striate.ops import packed, windows
+from striate.ops import Problem, conv2d, direct, packed, windows, winograd
 from striate.ops.tape import recording, taped
 
 
@@ -82,3 +84,54 @@ def test_torchs_compiler_is_not_loaded_for_it() -> None:
         "assert not made.whole; sys.exit('torch._dynamo' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def correlated(x: Tensor, gradient: Tensor) -> Tensor:
+    """Return a gradient by 3x3 filters, which a tape makes from the third time on."""
+    weight = torch.zeros(8, 16, 3, 3, requires_grad=True)
+    y = conv2d(x, weight, padding=1, algorithm="winograd_4x4")
+    return torch.autograd.grad(y, weight, gradient)[0]
+
+
+def test_what_is_done_again_and_again_is_done_where_tensors_lie_then() -> None:
+    held = []
+    for seed in range(6):
+        torch.manual_seed(seed)
+        last = torch.channels_last
+        x = torch.randn(2, 16, 11, 9).contiguous(memory_format=last)
+        gradient = torch.randn(2, 8, 11, 9).contiguous(memory_format=last)
+        held.append((x, gradient))  # the next ones lie elsewhere
+        weight = torch.zeros(8, 16, 3, 3, requires_grad=True)
+        y = functional.conv2d(x, weight, padding=1)
+        (expected,) = torch.autograd.grad(y, weight, gradient)
+        torch.testing.assert_close(correlated(x, gradient), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_one_tensor_in_two_places_is_no_two_tensors() -> None:
+    """Calls noted with a tensor as both operands are not made with two, nor the other way round."""
+    last = torch.channels_last
+    x = torch.randn(2, 16, 10, 10).contiguous(memory_format=last)
+    other = torch.randn(2, 16, 10, 10).contiguous(memory_format=last)
+    task = Problem(
+        batch=2, channels=16, features=16, size=(10, 10), kernel=(3, 3), padding=((1, 1), (1, 1))
+    )
+    for pair in [(x, x)] * 4 + [(x, other)] * 4 + [(other, other)] * 2:
+        found = winograd.by_weight(4, *pair, task)
+        exact = direct.by_weight(pair[0].double(), pair[1].double(), task)
+        torch.testing.assert_close(found.double(), exact, rtol=1e-4, atol=1e-3)
+
+
+def test_threads_have_tapes_of_their_own() -> None:
+    last = torch.channels_last
+    drawn = [
+        (
+            torch.randn(2, 16, 12, 12).contiguous(memory_format=last),
+            torch.randn(2, 8, 12, 12).contiguous(memory_format=last),
+        )
+        for _ in range(4)
+    ]
+    alone = [correlated(*each) for each in drawn]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            together = list(pool.map(lambda each: correlated(*each), drawn))
+            assert all(torch.equal(one, two) for one, two in zip(alone, together, strict=True))

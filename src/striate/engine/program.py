@@ -248,7 +248,7 @@ def _noted(
 
     def close() -> None:
         if gives:
-            tape = Tape(calls, moving=addresses)
+            tape = Tape(calls, moving=[range(each, each + 1) for each in addresses])
             script.append(Taped(tape, tuple(given), list(gives)))
             calls.clear()
             gives.clear()

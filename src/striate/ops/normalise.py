@@ -13,7 +13,6 @@ Source: Ioffe and Szegedy, ICML 2015, algorithm 1 and section 3.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -27,7 +26,7 @@ from striate.ops.images import constants, floats, scratch
 from striate.ops.machine import registers
 from striate.ops.native import available
 from striate.ops.normalise_kernel import kernels
-from striate.ops.tape import Tape
+from striate.ops.tape import Tapes
 from striate.ops.threads import cut
 
 _PIECES, _SHORTEST, _LONGEST = 64, 16, 1024  # rows that are summed at a time: their number, length
@@ -106,31 +105,21 @@ def _rows(pixels: int, channels: int, lanes: int) -> _Rows:
     return _Rows(channels * together, count, length, pieces)
 
 
-# Addresses that are others at every call, as a tape is told them: forward, and backward.
-_X, _KNOWN, _WEIGHT, _BIAS, _MEAN, _VARIANCE, _RESIDUAL, _Y = _FORWARD = range(-8, 0)
-_GRADIENT, _THROUGH, _USED, _BY_WEIGHT, _BY_BIAS, _BY_X = range(-14, -8)
-_BACKWARD = (_X, _KNOWN, _Y, _GRADIENT, _THROUGH, _USED, _BY_WEIGHT, _BY_BIAS, _BY_X)
-
-
-class _Tapes(threading.local):
-    """A thread's tapes, by what they are for: a training asks for the same in every step."""
-
-    def __init__(self) -> None:
-        self.forward = lru_cache(maxsize=1024)(_forward)
-        self.backward = lru_cache(maxsize=1024)(_backward)
-
-
+@lru_cache(maxsize=1024)
 def _numbers(pixels: int, eps: float, momentum: float) -> Tensor:
     numbers = floats(4)
-    numbers.copy_(torch.tensor([1 / pixels, eps, momentum, pixels / (pixels - 1)]))
+    for place, number in enumerate((1 / pixels, eps, momentum, pixels / (pixels - 1))):
+        numbers[place] = number
     return numbers
 
 
 def _forward(
-    pixels: int, channels: int, eps: float, momentum: float, residual: bool, rectified: bool
-) -> Tape:
-    """Return both passes over memory; they are told _FORWARD."""
-    lanes = registers()[0]
+    told: tuple[Tensor, ...], residual: Tensor | None, momentum: float, eps: float, rectified: bool
+) -> Tensor:
+    """Make both passes over memory: x, known, weight, bias, mean, variance, y."""
+    x, known, weight, bias, mean, variance, y = (each.data_ptr() for each in told)
+    (batch, channels, high, wide), lanes = told[0].shape, registers()[0]
+    pixels = batch * high * wide
     run, rows, numbers = (
         kernels(lanes),
         _rows(pixels, channels, lanes),
@@ -139,44 +128,41 @@ def _forward(
     sums = scratch.take("sums", 2 * len(rows.pieces) * rows.width)
     place = (rows.width, rows.height, rows.length)
     counts = (rows.width, len(rows.pieces), channels, numbers.data_ptr())
+    run["moments"](x, known, *place, sums, pieces=rows.pieces)
+    run["statistics"](
+        *(sums, *counts, weight, bias, mean, variance, known),
+        pieces=cut(channels, torch.get_num_threads(), lanes),
+    )
     _, floor, _ = constants(1, 0.0 if rectified else -torch.inf)
-    calls = [
-        run["moments"].call(_X, _KNOWN, *place, sums, pieces=rows.pieces),
-        run["statistics"].call(
-            *(sums, *counts, _WEIGHT, _BIAS, _MEAN, _VARIANCE, _KNOWN),
-            pieces=cut(channels, torch.get_num_threads(), lanes),
-        ),
-        run["normalised_result" if residual else "normalised"].call(
-            *(_X, _KNOWN, floor, _RESIDUAL, *place, _Y),
-            pieces=rows.pieces[::-1],  # what was read last is still in the cache
-        ),
-    ]
-    return Tape(calls, numbers, _FORWARD)
+    run["normalised" if residual is None else "normalised_result"](
+        *(x, known, floor, 0 if residual is None else residual.data_ptr(), *place, y),
+        pieces=rows.pieces[::-1],  # what was read last is still in the cache
+    )
+    return numbers
 
 
-def _backward(pixels: int, channels: int, gate: str) -> Tape:
-    """Return both passes over memory; they are told _BACKWARD."""
-    lanes = registers()[0]
+def _backward(told: tuple[Tensor, ...], gate: str) -> Tensor:
+    """Make both: x, known, gradient, by_x, used, by_weight, by_bias, and of a sum y, through."""
+    x, known, gradient, by_x, used, by_weight, by_bias, *sum_ = (each.data_ptr() for each in told)
+    y, through = sum_ or (0, gradient)
+    (batch, channels, high, wide), lanes = told[0].shape, registers()[0]
+    pixels = batch * high * wide
     run, rows, numbers = kernels(lanes), _rows(pixels, channels, lanes), _numbers(pixels, 0.0, 0.0)
     sums = scratch.take("sums", 2 * len(rows.pieces) * rows.width)
     place = (rows.width, rows.height, rows.length)
-    counts = (numbers.data_ptr(), rows.width, len(rows.pieces), channels)
-    calls = [
-        run[f"gradients{gate}"].call(
-            *(_GRADIENT, _X, _KNOWN, _Y, _THROUGH, *place, sums), pieces=rows.pieces
-        ),
-        run["factors"].call(
-            *(sums, _KNOWN, *counts, _USED, _BY_WEIGHT, _BY_BIAS),
-            pieces=cut(channels, torch.get_num_threads(), lanes),
-        ),
-        run["returned_value" if gate == "_value" else "returned"].call(
-            *(_THROUGH, _X, _KNOWN, _USED, *place, _BY_X), pieces=rows.pieces[::-1]
-        ),
-    ]
-    return Tape(calls, numbers, _BACKWARD)
+    run[f"gradients{gate}"](gradient, x, known, y, through, *place, sums, pieces=rows.pieces)
+    run["factors"](
+        *(sums, known, numbers.data_ptr(), rows.width, len(rows.pieces), channels),
+        *(used, by_weight, by_bias),
+        pieces=cut(channels, torch.get_num_threads(), lanes),
+    )
+    run["returned_value" if gate == "_value" else "returned"](
+        through, x, known, used, *place, by_x, pieces=rows.pieces[::-1]
+    )
+    return numbers
 
 
-_tapes = _Tapes()
+_tapes = Tapes()
 
 
 class _Normalise(torch.autograd.Function):
@@ -193,17 +179,20 @@ class _Normalise(torch.autograd.Function):
         rectified: bool,
     ) -> Tensor:
         batch, channels, high, wide = x.shape
-        pixels, summed = batch * high * wide, residual is not None
-        known = floats(4, _rows(pixels, channels, registers()[0]).width)
+        known = floats(4, _rows(batch * high * wide, channels, registers()[0]).width)
         known[0].view(-1, channels).copy_(x[:, :, high // 2, wide // 2].mean(0))
         y = torch.empty_like(x)
+        told = (x, known, weight, bias, *running, y)
+        added = []
         if residual is not None:
             residual = residual.contiguous(memory_format=torch.channels_last)
-        _tapes.forward(pixels, channels, eps, momentum, summed, rectified)(
-            *(each.data_ptr() for each in (x, known, weight, bias, *running)),
-            0 if residual is None else residual.data_ptr(),
-            y.data_ptr(),
+            added.append(residual)
+        _tapes.play(
+            ("forward", x.shape, momentum, eps, rectified, len(added)),
+            lambda: _forward(told, residual, momentum, eps, rectified),
+            *(*told, *added),
         )
+        summed = residual is not None
         ctx.save_for_backward(x, weight, bias, known, residual, y if summed else None)
         ctx.rectified, ctx.eps = rectified, eps
         return y
@@ -213,15 +202,18 @@ class _Normalise(torch.autograd.Function):
         x, weight, bias, known, residual, y = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted
             return _differentiable(gradient, x, weight, bias, residual, ctx)
-        batch, channels, high, wide = x.shape
+        channels = x.shape[1]
         gate = "_result" if y is not None else "_value" if ctx.rectified else ""
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        through = gradient if y is None else torch.empty_like(x)
-        used, by_x = floats(2, known.shape[1]), torch.empty_like(x)
+        by_x, used = torch.empty_like(x), floats(2, known.shape[1])
         by_weight, by_bias = floats(channels), floats(channels)
-        told = (x, known, x if y is None else y, gradient, through, used, by_weight, by_bias, by_x)
-        _tapes.backward(batch * high * wide, channels, gate)(*(each.data_ptr() for each in told))
-        return by_x, by_weight, by_bias, None if y is None else through, *[None] * 4
+        told: tuple[Tensor, ...] = (x, known, gradient, by_x, used, by_weight, by_bias)
+        through = None
+        if y is not None:
+            through = torch.empty_like(x)
+            told = (*told, y, through)
+        _tapes.play(("backward", x.shape, gate), lambda: _backward(told, gate), *told)
+        return by_x, by_weight, by_bias, through, *[None] * 4
 
 
 def _differentiable(

@@ -9,12 +9,14 @@ after the other, meeting between two without leaving.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -79,11 +81,11 @@ class Tape:
     Args:
         calls: in order.
         owner: what holds the images and filters, where nobody else may.
-        moving: addresses, as the calls were made, of what lies elsewhere each time.
+        moving: addresses, as the calls were made, of what lies elsewhere each time; disjoint.
     """
 
     def __init__(
-        self, calls: Sequence[Call], owner: object = None, moving: Sequence[int] = ()
+        self, calls: Sequence[Call], owner: object = None, moving: Sequence[range] = ()
     ) -> None:
         self._held = list(scratch.kept.values()), [each.table for each in calls], owner
         self.pieces = max((each.pieces for each in calls), default=0)
@@ -98,19 +100,76 @@ class Tape:
         self._memory[:] = [len(calls), *chain(*places), *words]
         self._fresh = bytes(self._memory)
         self._moving = [
-            (begun + place, moving.index(word))
+            (begun + place, which, word - memory.start)
             for begun, each in zip(starts, calls, strict=True)
             for place, word in enumerate(each.words)
-            if word in moving
+            for which, memory in enumerate(moving)
+            if word in memory
         ]
 
     def __call__(self, *addresses: int) -> None:
         """Make the calls, on what lies at these addresses now."""
         if self.pieces:
             ctypes.memmove(self._address, self._fresh, len(self._fresh))
-            for place, which in self._moving:
-                self._memory[place] = addresses[which]
+            for place, which, offset in self._moving:
+                self._memory[place] = addresses[which] + offset
             team(_player(), self._address, self.pieces)
+
+
+class Tapes(threading.local):
+    """A thread's tapes, by what they are for: a training asks for the same in every step."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, Tape | None] = {}
+
+    def play(self, key: Hashable, run: Callable[[], object], *tensors: Tensor) -> None:
+        """Do what `run` does, from the third time on as one call.
+
+        Args:
+            key: all that decides which calls `run` makes, but for threads and places in memory.
+            run: makes kernels' calls alone; what it returns is held, if they read that.
+            tensors: what else they read and write, but for memory to work in.
+        """
+        if native.notes.calls is not None:  # somebody else takes notes
+            run()
+            return
+        addresses = [each.data_ptr() for each in tensors]
+        key = key, torch.get_num_threads(), *map(addresses.index, addresses)
+        tape = self._known.get(key)
+        if tape is not None:
+            tape(*addresses)
+        elif key not in self._known:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[key] = None
+            run()  # memory to work in may have to grow
+        elif not _apart(places := [memory(each) for each in tensors]):
+            run()
+        else:
+            native.notes.calls = calls = list[Call]()
+            try:
+                owner = run()
+            finally:
+                native.notes.calls = None
+            self._known[key] = Tape(calls, owner, places)
+
+
+_KNOWN = 4096
+
+
+def memory(x: Tensor) -> range:
+    """Return the addresses of a tensor's numbers."""
+    if not x.numel():
+        return range(0)
+    steps = zip(x.shape, x.stride(), strict=True)
+    last = sum((length - 1) * step for length, step in steps)
+    return range(begun := x.data_ptr(), begun + (last + 1) * x.element_size())
+
+
+def _apart(places: Sequence[range]) -> bool:
+    """Say whether no two overlap, but for the same."""
+    ordered = sorted({(each.start, each.stop) for each in places})
+    return all(one[1] <= two[0] for one, two in pairwise(ordered))
 
 
 def follows(calls: Sequence[Call], x: Tensor) -> bool:

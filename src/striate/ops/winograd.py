@@ -41,6 +41,7 @@ from striate.ops.images import (
 from striate.ops.machine import l2_bytes, registers
 from striate.ops.points import POINTS
 from striate.ops.problem import Padding, Pair, Problem
+from striate.ops.tape import Tapes
 from striate.ops.threads import cut
 from striate.ops.tiles import Form
 from striate.ops.turning import turn
@@ -269,7 +270,7 @@ def _convolve(
 def forward(outputs: int, x: Tensor, weight: Tensor, task: Problem) -> Tensor:
     """Return the convolution."""
     one = form(outputs, task.kernel)
-    return _at_once(one, weight.permute(2, 3, 1, 0), task.padding)(x)
+    return _applied(one, x, weight.permute(2, 3, 1, 0), task.padding, task.output)
 
 
 def by_input(outputs: int, gradient: Tensor, weight: Tensor, task: Problem) -> Tensor:
@@ -277,12 +278,48 @@ def by_input(outputs: int, gradient: Tensor, weight: Tensor, task: Problem) -> T
     (above, below), (left, right) = task.padding
     (high, wide), one = task.kernel, form(outputs, task.kernel)
     padding = ((high - 1 - above, high - 1 - below), (wide - 1 - left, wide - 1 - right))
-    return _at_once(one, weight.permute(2, 3, 0, 1), padding, turned=True)(gradient)
+    shape = (task.batch, task.channels, *task.size)
+    return _applied(one, gradient, weight.permute(2, 3, 0, 1), padding, shape, turned=True)
+
+
+def _applied(
+    one: Form,
+    x: Tensor,
+    taps: Tensor,
+    padding: Padding,
+    shape: tuple[int, ...],
+    *,
+    turned: bool = False,
+) -> Tensor:
+    """Transform filters, turned round or not, and convolve x with them."""
+    x = innermost(x)
+    out = floats(*shape, order=torch.channels_last)
+
+    def run() -> object:
+        return _at_once(one, taps, padding, turned=turned)(x, out=out)
+
+    if 1 in (taps.stride(2), taps.stride(3)):
+        key = (one, x.shape, x.stride(), taps.shape, taps.stride(), padding, turned)
+        _tapes.play(key, run, x, taps, out)
+    else:
+        run()
+    return out
+
+
+_tapes = Tapes()
 
 
 def by_weight(outputs: int, x: Tensor, gradient: Tensor, task: Problem) -> Tensor:
     """Return the gradient by the filters: V^T Z summed over all tiles, transformed back."""
-    one, x, gradient = form(outputs, task.kernel), innermost(x), innermost(gradient)
+    x, gradient = innermost(x), innermost(gradient)
+    out = floats(task.features, task.channels, *task.kernel, order=torch.channels_last)
+    key = ("by_weight", outputs, task, x.stride(), gradient.stride())
+    _tapes.play(key, lambda: _correlate(outputs, x, gradient, task, out), x, gradient, out)
+    return out
+
+
+def _correlate(outputs: int, x: Tensor, gradient: Tensor, task: Problem, out: Tensor) -> None:
+    one = form(outputs, task.kernel)
     high, wide = task.out_size
     down, across = -(-high // one.outputs[0]), -(-wide // one.outputs[1])
     tiles = task.batch * down * across
@@ -309,9 +346,7 @@ def by_weight(outputs: int, x: Tensor, gradient: Tensor, task: Problem) -> Tenso
         run["correlate"](*places, here, *sums, int(begin == 0), pieces=cut(one.points, threads))
     arguments = (at_u, u_row, u_point, task.channels, task.features, weight.data_ptr())
     run["restore"](*arguments, pieces=cut(task.channels, threads))
-    out = floats(task.features, task.channels, *task.kernel, order=torch.channels_last)
     turn(weight, out.permute(2, 3, 0, 1))
-    return out
 
 
 def _summed_at_a_time(one: Form, task: Problem) -> int:
