@@ -115,6 +115,9 @@ _pen.linear("classifier", 10)
 dropped = _pen.finish()
 
 
+own = recipe(data=train.DataChoice(path="(a loop of its own)"))
+
+
 def shrunk(size: float) -> dict[str, Any]:
     made = probe()
     for each in made["weights"].values():
@@ -233,6 +236,17 @@ STORIES: dict[str, dict[str, Any]] = {
         "losses": 1.8 + 0.5 * np.exp(-np.arange(400) / 60),
         "validations": np.stack([np.full(10, 1.6), np.full(10, 0.4)], 1),
     },
+    "impossible_loss": {"recipe": own, "losses": story().losses - 2.0},
+    "validation_differs": {
+        "losses": 0.5 + 1.8 * np.exp(-np.arange(400) / 15),
+        "validations": np.stack([np.full(10, 4.0), np.full(10, 0.2)], 1),
+    },
+    "few_steps": {
+        "recipe": recipe(epochs=5, batch=1280),
+        **{"steps_per_epoch": 1, "losses": np.array([4.0, 3.6, 3.2, 2.9, 2.7])},
+        **{"rates": np.full(5, 1e-3), "gradients": np.ones(5)},
+    },
+    "smoothed_away": {"recipe": recipe(objective=train.CrossEntropy(label_smoothing=0.95))},
     "chosen_on_test": {"data": {"validation": {"hashes": ["a"]}, "test": {"hashes": ["a"]}}},
     "not_shuffled": {
         "orders": ({"digest": 7, "images": 32, "classes": 1, "expected": 9.6},) * 3,

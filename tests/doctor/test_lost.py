@@ -108,6 +108,45 @@ def test_two_runs_in_one_folder(healthy: Path, tmp_path: Path) -> None:
     assert len(story.validations) == len(whole.validations)
 
 
+def test_two_runs_that_write_at_the_same_time(healthy: Path, tmp_path: Path) -> None:
+    """Line by line: probes of one beside losses of the other would blame either at random."""
+
+    def change(lines: Lines) -> Lines:
+        other = [each.replace(b'"loss":', b'"loss":9') for each in lines]
+        return [each for pair in zip(lines, other, strict=True) for each in pair]
+
+    run = spoilt(healthy, tmp_path / "run", change)
+    (said,) = lost(run)
+    assert "at the same time" in said and "nothing can be said" in said
+    assert doctor.diagnose(run) == ()
+
+
+def test_a_run_resumed_again_and_again_is_one_run(healthy: Path, tmp_path: Path) -> None:
+    def change(lines: Lines) -> Lines:
+        made: Lines = []
+        for least in range(0, last_step(healthy), 12):  # two steps of each are done again
+            made += [e for e in lines if least - 2 < json.loads(e).get("step", 0) <= least + 12]
+        return made
+
+    run = spoilt(healthy, tmp_path / "run", change)
+    assert "later ones" in lost(run)[0]
+
+
+def test_losses_that_others_wrote_as_nan(healthy: Path, tmp_path: Path) -> None:
+    """JSON has no NaN, and Python's writer writes it all the same."""
+
+    def change(lines: Lines) -> Lines:
+        told = [json.loads(each) for each in lines]
+        spoilt = [t | ({"loss": float("nan")} if t["kind"] == "step" else {}) for t in told]
+        return [json.dumps(each).encode() + b"\n" for each in spoilt]
+
+    run = spoilt(healthy, tmp_path / "run", change)
+    first = doctor.diagnose(run)[0]
+    assert first.finding == "not_finite"
+    assert f"all {last_step(healthy)} losses" in first.meaning
+    assert doctor.plot(run, (first,)).exists()
+
+
 def test_a_resume_whose_line_is_lost(healthy: Path, tmp_path: Path) -> None:
     def change(lines: Lines) -> Lines:
         again = [k for k, each in enumerate(lines) if json.loads(each)["step"] > 20]

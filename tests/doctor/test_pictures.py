@@ -18,10 +18,12 @@ from striate.doctor.subject import Check
 from striate.draw import Bands, Bars, Chart, Figure, Table, charts
 
 FOUND = sorted(
-    name
-    for file in ("curves", "motion", "fed", "layers", "swaps")
-    for name in re.findall(
-        r'finding="(\w+)"', (Path(doctor.__file__).parent / f"{file}.py").read_text()
+    set(
+        name
+        for file in ("curves", "motion", "fed", "layers", "sense", "swaps")
+        for name in re.findall(
+            r'finding="(\w+)"', (Path(doctor.__file__).parent / f"{file}.py").read_text()
+        )
     )
 )
 NUMBERS: dict[str, float | str] = {
@@ -35,6 +37,8 @@ NUMBERS: dict[str, float | str] = {
     "least_by_luck": 0.05,
     "layers": 2.0,
     "floor": 1.461,
+    "promised_accuracy": 0.6,
+    "left": 0.05,
 }
 
 

@@ -241,6 +241,14 @@ def test_lines_that_are_none_of_ours_are_skipped(run: runs.Run) -> None:
     assert [(line["kind"], line["step"]) for line in found] == [("step", 1), ("of later", 2)]
 
 
+def test_numbers_that_json_has_not_are_read_as_nothing(run: runs.Run) -> None:
+    with (run.path / "history.jsonl").open("a") as file:
+        for value in ("NaN", "Infinity", "-Infinity", "NaN, NaN"):  # the last is no JSON at all
+            file.write(f'{{"kind": "step", "step": 1, "loss": {value}}}\n')
+    found = runs.open(run.path).history()
+    assert [line["loss"] for line in found] == [None] * 3
+
+
 # -- lock
 
 

@@ -15,10 +15,13 @@ from striate.train.losses import WeightedCrossEntropy
 from striate.train.objective import Softmax
 
 _EXPLODED = 3.0  # times the first loss: the lectures' rule for stopping early
+_LEAPT = 10.0  # times the first loss, once
 _BARELY = 0.97  # of the loss of the start that is left: nothing has happened
 _STEPS = 10  # fewer say nothing
 _CROSS_ENTROPY = (Softmax, WeightedCrossEntropy)  # objectives in the units of validation's loss
 _THROWN = 0.03  # of the weights' size a step: they go nowhere
+_UNSTEADY = 0.005  # likewise, of a training that comes apart late
+_BETTER = 1.3  # times its least value, beyond which a loss has been better than it is
 _SMOOTHED = 0.1
 _MOST_DECAY = 0.1  # beyond which decay is what holds a network back
 
@@ -26,7 +29,7 @@ _MOST_DECAY = 0.1  # beyond which decay is what holds a network back
 def not_finite(story: Story) -> Finding | None:
     """A loss or gradient that became NaN or infinite."""
     if story.failure is None:
-        return None
+        return _never_finite(story)
     at, layer = story.failure.get("at", 0), str(story.failure.get("layer", ""))
     rate = float(story.rates[-1]) if len(story.rates) else story.recipe.optimiser.rate
     finite = story.losses[np.isfinite(story.losses)]
@@ -47,16 +50,31 @@ def not_finite(story: Story) -> Finding | None:
     )
 
 
-def exploding(story: Story) -> Finding | None:
-    """A loss above three times the first one."""
+def _never_finite(story: Story) -> Finding | None:
+    """A history that goes on though no loss in it is a number."""
     count = len(story.losses)
-    if count < 2:
+    if count < 2 or bool(np.isfinite(story.losses).any()):
         return None
-    start = max(float(np.median(story.losses[: min(3, count - 1)])), story.chance)
+    return Finding(
+        finding="not_finite",
+        confidence=1.0,
+        evidence={"step": 1, "steps": count},
+        meaning=f"all {count} losses of the history are not finite",
+        remedy="look for images, weights or a loss that are NaN from the start (striate check), "
+        "and stop at the first step that is not finite",
+    )
+
+
+def exploding(story: Story) -> Finding | None:
+    """A loss above three times the first one, or once ten times, after which nothing is learnt."""
+    count = len(story.losses)
+    if count < 2 or not bool(np.isfinite(story.losses).any()):
+        return None
+    start = max(float(story.losses[0]), story.chance)
     stopped = count < 0.5 * story.steps_per_epoch * story.recipe.epochs  # by somebody who saw it
     late = float(np.median(story.losses[-1 if stopped else -max(3, count // 10) :]))
     worst = float(np.nanmax(story.losses))
-    if late <= _EXPLODED * start and not (worst > 30 * start and late > 0.95 * story.chance):
+    if late <= _EXPLODED * start and not (worst > _LEAPT * start and late > 0.95 * story.chance):
         return None
     return Finding(
         finding="exploding",
@@ -69,12 +87,16 @@ def exploding(story: Story) -> Finding | None:
 
 
 def rate_too_high(story: Story) -> Finding | None:
-    """A loss that stays about that of guessing while the weights are thrown about."""
+    """A loss that stays about that of guessing while the weights are thrown about, or climbs."""
     if len(story.losses) < _STEPS or exploding(story) or not_finite(story):
         return None
+    return _thrown(story) or _climbs(story)
+
+
+def _thrown(story: Story) -> Finding | None:
     ratio, curve = story.update_ratio(), story.smoothed()
     stuck = float(curve[-3:].min()) > 0.9 * min(story.chance, float(curve[0]))
-    begun = _begun(story)
+    begun = first_move(story)
     thrown = max(ratio or 0.0, begun)
     if not stuck or thrown < _THROWN:
         return None
@@ -89,12 +111,35 @@ def rate_too_high(story: Story) -> Finding | None:
     )
 
 
+def _climbs(story: Story) -> Finding | None:
+    """A training loss that had fallen and is far up again, at a rate as high as before."""
+    curve, ratio = story.smoothed(), story.update_ratio() or 0.0
+    if len(story.losses) < 100 or story.steps_per_epoch * story.recipe.epochs > len(story.losses):
+        return None
+    least = int(curve.argmin())
+    low, late = float(curve[least]), float(np.median(curve[-4:]))
+    rates = [float(np.median(each)) for each in np.array_split(story.rates, len(curve))]
+    steady = 0.3 * max(rates) <= rates[-1] <= 1.2 * rates[least]  # no restart, nor what one left
+    up = late > 2 * low and late - low > 0.1 * story.chance and low < 0.6 * float(curve[0])
+    if not (up and steady and ratio > _UNSTEADY and least < len(curve) - 2):
+        return None
+    return Finding(
+        finding="rate_too_high",
+        confidence=0.7,
+        evidence={"update_ratio": ratio, "least_loss": low, "late_loss": late},
+        meaning=f"the training loss had fallen to {low:.2f} and is up at {late:.2f} again, while "
+        f"each step moves weights by {ratio:.1%} of their size, where 0.1% is usual",
+        remedy=f"divide the learning rate by {1 / _calmer(story):g}, or let it fall",
+        settings=(_rate(story, _calmer(story)),),
+    )
+
+
 def rate_too_low(story: Story) -> Finding | None:
     """A loss that barely moves, even if the accuracy climbs: the lectures' lesson about softmax."""
     if len(story.losses) < _STEPS:
         return None
     ratio, curve = story.update_ratio(), story.smoothed()
-    if _begun(story) > _THROWN / 10:  # updates that have become small are another story
+    if first_move(story) > _THROWN / 10:  # updates that have become small are another story
         return None
     left = float(curve[-1] / max(float(curve[0]), 1e-12))
     slow = ratio is not None and ratio < 2e-4
@@ -135,7 +180,8 @@ def plateau(story: Story) -> Finding | None:
     before, after = float(curve[5:8].mean()), float(curve[8:].mean())
     learnt = float(curve[-1]) < 0.8 * float(curve[0])
     much = after - story.floor > 0.05 * story.chance
-    if not (steady and learnt and after > 0.97 * before and much):
+    stands = 0.97 * before < after < _BETTER * float(curve.min())  # and has not climbed
+    if not (steady and learnt and stands and much):
         return None
     return Finding(
         finding="plateau",
@@ -158,8 +204,11 @@ def overfitting(story: Story) -> Finding | None:
     risen = tail > 1.2 * float(losses[best]) and tail - float(losses[best]) > 0.05
     gap = tail - train
     alike = isinstance(story.recipe.objective, _CROSS_ENTROPY)  # else in different units
+    then = _training_loss_at(story, best)
+    fell, learnt = train < then, train < 0.8 * max(float(story.losses[0]), story.chance)
     rises = risen and best < 0.7 * len(losses) and (gap > 0.3 * tail or not alike)
-    by_heart = alike and train < 0.25 * tail and tail > 0.12 * story.chance
+    rises = rises and train < 1.2 * then + 0.01  # where both rise, the training came apart
+    by_heart = alike and learnt and train < 0.25 * tail and tail > 0.12 * story.chance
     if not (rises or by_heart):
         return None
     return Finding(
@@ -173,12 +222,19 @@ def overfitting(story: Story) -> Finding | None:
             "best_epoch": best + 1,
         },
         meaning=f"the validation loss rose from {losses[best]:.3f} (epoch {best + 1}) to "
-        f"{tail:.3f} while the training loss fell to {train:.3f}"
+        f"{tail:.3f} while the training loss {'fell to' if fell else 'stood at'} {train:.3f}"
         if rises
-        else f"the training loss fell to {train:.3f}, and the validation loss stays at {tail:.3f}",
+        else f"the training loss {'fell to' if train < story.losses[0] else 'is'} {train:.3f}, and "
+        f"the validation loss stays at {tail:.3f}",
         remedy="augment, smooth the labels, decay more, add dropout, or stop at the best epoch",
         settings=_smoother(story, tail),
     )
+
+
+def _training_loss_at(story: Story, number: int) -> float:
+    """Return the training loss of the steps that led to a validation, counted from 0."""
+    parts = np.array_split(story.losses, len(story.validations))
+    return float(np.median(parts[number]))
 
 
 def _smoother(story: Story, loss: float) -> tuple[str, ...]:
@@ -210,7 +266,8 @@ def underfitting(story: Story) -> Finding | None:
     alike = 0.97 * train < validation < 1.25 * train  # below it, noise in training holds it back
     calm = ratio is not None and 2e-4 < ratio < 0.03
     still = _still(story.losses[story.rates >= 0.3 * story.rates.max()])
-    if not (poor and alike and calm and still):
+    best = train < _BETTER * float(curve.min())  # it could do no better before either
+    if not (poor and alike and calm and still and best):
         return None
     return Finding(
         finding="underfitting",
@@ -273,7 +330,7 @@ def softmax_twice(story: Story) -> Finding | None:
 
     Scores between 0 and 1 that add up to 1 give at best ln(e + K - 1) - 1, and 1 more where wrong.
     """
-    if len(story.validations) < 2 or len(story.losses) < _STEPS:
+    if len(story.validations) < 2 or not np.isfinite(story.losses).sum() >= _STEPS:
         return None
     floor = math.log(math.e + story.classes - 1) - 1
     late = story.validations[len(story.validations) // 2 :]
@@ -296,17 +353,19 @@ def _rate(story: Story, factor: float) -> str:
     return f"optimiser.rate={story.recipe.optimiser.rate * factor:g}"
 
 
-def _begun(story: Story) -> float:
+def first_move(story: Story) -> float:
     """Return the median of update / size over layers at the first probe; 0 where there is none.
 
     What is not finite any more counts as beyond all measure.
     """
     weights = story.probes[0]["weights"].values() if story.probes else ()
-    ratios = [e["update"] / e["size"] for e in weights if e["size"] and e["update"] is not None]
+    ratios = [
+        math.nan if e["update"] is None else e["update"] / e["size"] for e in weights if e["size"]
+    ]
     return float(np.median(np.minimum(np.nan_to_num(ratios, nan=1e30), 1e30))) if ratios else 0.0
 
 
 def _calmer(story: Story) -> float:
     """Return the power of ten that brings the first updates to some 1% of the weights, or less."""
-    tens = math.log10(min(max(_begun(story), 1e-2), 1e8) / 1e-2)
+    tens = math.log10(min(max(first_move(story), 1e-2), 1e8) / 1e-2)
     return float(10.0 ** -max(1, math.ceil(tens - 0.3)))

@@ -1,4 +1,4 @@
-"""The doctor: every rule asked of a run, the surest findings first."""
+"""The doctor: every rule asked of a run, causes first, then the surest findings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from striate import runs
-from striate.doctor import curves, fed, layers, motion, swaps
-from striate.doctor.lost import counting
+from striate.doctor import curves, fed, layers, motion, sense, swaps
+from striate.doctor.causes import by_cause
+from striate.doctor.lost import counting, mixed
 from striate.doctor.pictures import picture
 from striate.doctor.story import Finding, Story, read
 
@@ -37,6 +38,9 @@ EARLY: tuple[Rule, ...] = (  # true as soon as they speak
     fed.not_shuffled,
     fed.wrong_normalisation,
     swaps.loaded_in_part,
+    sense.impossible_loss,
+    sense.few_steps,
+    sense.smoothed_away,
 )
 LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     curves.rate_too_high,
@@ -54,36 +58,17 @@ LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     swaps.labels_disagree,
     fed.one_answer,
     fed.test_differs,
+    sense.validation_differs,
 )
 RULES: tuple[Rule, ...] = (*EARLY, *LATE)
-SYMPTOMS: Final = {  # which have a cause, where one was found
-    "dead_rectifiers",
-    "exploding",
-    "exploding_gradients",
-    "not_finite",
-    "overfitting",
-    "plateau",
-    "rate_too_high",
-    "rate_too_low",
-    "saturation",
-    "underfitting",
-}
-APART: Final = {  # what a loss that will not fall is no symptom of; all else is a cause
-    "chosen_on_test",
-    "class_order",
-    "classes_swapped",
-    "data_starved",
-    "one_answer",
-    "test_differs",
-    "validation_leak",
-}
 SURE: Final = 0.55  # a finding of less confidence is worth a look, not an alarm
-_CERTAIN = 0.7  # of a cause, before what may be its symptoms is left alone
 _LATE = 0.4  # of all steps
 
 
 def diagnose(run: runs.Run | Path | str) -> tuple[Finding, ...]:
-    """Return what seems wrong with a run, the surest first; nothing where nothing does.
+    """Return what seems wrong with a run; nothing where nothing does.
+
+    Causes come before what they explain; among either the surest is first.
 
     Args:
         run: a run folder: finished, running, interrupted or failed.
@@ -91,12 +76,14 @@ def diagnose(run: runs.Run | Path | str) -> tuple[Finding, ...]:
     Raises:
         RunError: no run folder, or a document of it is damaged.
     """
-    story = read(run if isinstance(run, runs.Run) else runs.open(run))
-    return diagnose_story(story)
+    opened = run if isinstance(run, runs.Run) else runs.open(run)
+    if mixed(opened.history()):
+        return ()  # of probes and losses that belong to two runs
+    return diagnose_story(read(opened))
 
 
 def diagnose_story(story: Story, *, live: bool = False) -> tuple[Finding, ...]:
-    """Return what seems wrong with a story, the surest first.
+    """Return what seems wrong with a story: causes, then what they explain.
 
     Args:
         story: of a run.
@@ -107,25 +94,7 @@ def diagnose_story(story: Story, *, live: bool = False) -> tuple[Finding, ...]:
     rules = EARLY if waiting else RULES
     found = [finding for rule in rules if (finding := rule(story)) is not None]
     found += story.failed
-    return tuple(sorted(_causes_first(found), key=lambda each: -each.confidence))
-
-
-def _causes_first(found: Sequence[Finding]) -> list[Finding]:
-    """Leave what is a symptom of something else without settings to try."""
-    causes = [each.finding for each in found if _cause(each)]
-    if not causes:
-        return list(found)
-    after = f"see to {causes[0].replace('_', ' ')} first; then "
-    return [
-        each.replace(settings=(), remedy=after + each.remedy) if each.finding in SYMPTOMS else each
-        for each in found
-    ]
-
-
-def _cause(found: Finding) -> bool:
-    """Tell whether a finding may be why others were made, and no setting that they name helps."""
-    symptom = found.finding in SYMPTOMS and bool(found.settings)
-    return not symptom and found.finding not in APART and found.confidence >= _CERTAIN
+    return by_cause(found, story)
 
 
 def plot(run: runs.Run, findings: Sequence[Finding]) -> Path:

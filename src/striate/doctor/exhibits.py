@@ -16,6 +16,7 @@ from striate.draw.axes import Axis, linear_axis, loss_axis
 from striate.draw.figure import Point
 
 _DRAWN = 80  # points of a curve that is a formula
+_FIRST = 50  # steps
 _MOST_CHECKS = 4  # in one chart
 
 
@@ -70,6 +71,15 @@ def bad_luck(told: Told, finding: Finding) -> Shown | None:
     return _bars("Accuracy against guessing", finding, named)
 
 
+def promise(told: Told, finding: Finding) -> Shown | None:
+    """Draw the validation accuracy beside what images seen for the first time promise."""
+    named = {
+        "right of validation images": "validation_accuracy",
+        "promised by the first epoch's loss, at least": "promised_accuracy",
+    }
+    return _bars("Accuracy against what training promises", finding, named)
+
+
 def _bars(title: str, finding: Finding, named: dict[str, str]) -> Bars:
     """Draw numbers of the evidence, by the words that they go under."""
     return Bars(title, {word: float(finding.evidence[key]) for word, key in named.items()})
@@ -98,6 +108,11 @@ def dropped(told: Told, finding: Finding) -> Shown | None:
     layers = [e for e in told.story.recipe.network.layers if isinstance(e, Dropout)]
     worst = sorted(layers, key=lambda each: -each.p)[:_MOST_CHECKS]
     return Bars("Features dropped", {each.name: each.p for each in worst}) if worst else None
+
+
+def left_to_learn(told: Told, finding: Finding) -> Shown | None:
+    """Draw how much of the loss of guessing smoothed labels leave to be learnt."""
+    return _bars("Part of the guessing loss that can be learnt", finding, {"here": "left"})
 
 
 def memory(told: Told, finding: Finding) -> Shown | None:
@@ -184,6 +199,23 @@ def law(told: Told, finding: Finding) -> Shown | None:
     percent = linear_axis(0, 1, 5, label=lambda value: f"{100 * value:g}%")
     every = [value for points in lines.values() for _, value in points]
     return Chart("Loss by accuracy", "accuracy", percent, loss_axis(every), lines)
+
+
+def first_losses(told: Told, finding: Finding) -> Shown | None:
+    """Draw the first losses, that of guessing and the least that there can be."""
+    points = told.steps("loss")[:_FIRST]
+    if not points:
+        return None
+    chance, values = told.story.chance, [value for _, value in points]
+    up = linear_axis(min(0.0, *values), max(chance, *values), 5)
+    levels = {"guessing": chance, "no cross-entropy is below this": 0.0}
+    return Chart("First losses", "epochs", _until(points), up, {"training": points}, levels)
+
+
+def _until(points: list[Point]) -> Axis:
+    """Return an axis from 0 to the last of some points."""
+    last = max(points[-1][0], 1e-3)
+    return _within(linear_axis(0, last, 4), last)
 
 
 def gap(told: Told, finding: Finding) -> Shown | None:

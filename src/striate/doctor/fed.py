@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.doctor.begun import PREPARED_ALIKE, preparation_gap
-from striate.doctor.layers import DEAD, dead_share
+from striate.doctor.layers import DEAD, dead_share, given_up
 from striate.doctor.story import Finding, Story
 
 _WAITING = 0.5
 _SECONDS = 1.0  # of waiting, below which nobody would notice
+_CROWDED = 1.5  # processes to each core that want to run: it may be they that are waited for
+_NEARLY_ALL = 0.8  # of the time: no crowd takes as much
+CARRIES = 0.6  # of the loss of guessing, below which the first epoch has taught something
 _SHARED = 0.02  # of a part's images, beyond which they are no accident
 
 
@@ -21,16 +24,21 @@ def starved(story: Story) -> Finding | None:
     shares = [probe["waiting"] for probe in story.probes[2:] if probe.get("waiting") is not None]
     share = float(np.median(shares)) if len(shares) > 1 else 0.0
     work = story.augmenting / max(story.recipe.workers, 1)
+    share = min(share, story.waiting)  # that of whole epochs, where there is one
     share *= max(1 - work / max(story.waited, 1e-9), 0.0) if work else 1.0
     if share < _WAITING or story.waited < _SECONDS:
         return None
+    crowded = story.load > _CROWDED and share < _NEARLY_ALL
+    more = f"--workers {max(2, 2 * story.recipe.workers)}, where there are as many cores"
     return Finding(
         finding="data_starved",
-        confidence=0.9,
-        evidence={"waiting": share, "workers": story.recipe.workers},
-        meaning=f"{share:.0%} of the time goes by waiting for images",
-        remedy=f"use more workers (--workers {max(2, 2 * story.recipe.workers)}), or pack the data",
-    )
+        confidence=0.5 if crowded else 0.9,
+        evidence={"waiting": share, "workers": story.recipe.workers, "load_per_core": story.load},
+        meaning=f"{share:.0%} of the time goes by waiting for images"
+        + f"; the machine had {story.load:.1f} processes to each core" * crowded,
+        remedy="see what else runs on the machine" if crowded
+        else f"use more workers ({more}), or pack the data",
+    )  # fmt: skip
 
 
 def validation_leak(story: Story) -> Finding | None:
@@ -75,12 +83,22 @@ def labels_look_shuffled(story: Story) -> Finding | None:
         return None
     best, curve = float(story.validations[:, 1].max()), story.smoothed()
     late = story.validations[len(story.validations) // 2 :, 1]
-    if best > story.guessing or story.failure is not None or late.mean() < story.luckless:
+    error = (story.guessing - 1 / max(story.classes, 1)) / 3
+    back = best < story.guessing + error and float(late[-1]) < story.guessing - error  # luck, once
+    back = back and float(curve[-1]) > 0.95 * story.chance
+    if (
+        (best > story.guessing and not back)
+        or story.failure is not None
+        or late.mean() < story.luckless
+    ):
         return None  # wrong more often than by guessing is no chance: another rule's
     ratio = story.update_ratio() or 0.0
     by_heart = float(curve[-1]) < 0.8 * story.chance and ratio > 1e-6
     moved = 2e-4 < ratio < 0.03 and float(curve[-1]) < 1.2 * story.chance
-    if not (by_heart or moved) or dead_share(story)[1] > DEAD:
+    fresh = first_seen(story)
+    if (fresh is not None and fresh < CARRIES * story.chance) or story.floor > 0.9 * story.chance:
+        return None  # images never seen before were right, or there was nothing to be learnt
+    if not (by_heart or moved) or (dead_share(story)[1] > DEAD and not given_up(story)):
         return None
     return Finding(
         finding="labels_look_shuffled",
@@ -88,8 +106,20 @@ def labels_look_shuffled(story: Story) -> Finding | None:
         evidence={"validation_accuracy": best, "guessing": story.guessing, "loss": curve[-1]},
         meaning=f"the best validation accuracy, {best:.1%}, is that of guessing, though weights "
         "move as they should",
-        remedy="look at images with their labels: the two may have been ordered apart",
+        remedy="look at images with their labels, as the network gets them: the two may have been "
+        "ordered apart, or images changed past recognition",
     )
+
+
+def first_seen(story: Story) -> float | None:
+    """Return the loss of the last third of the first epoch: of images never seen before.
+
+    None where an epoch is of few steps, or steps are missing.
+    """
+    length = story.steps_per_epoch
+    if length < 10 or len(story.losses) <= length or not story.whole:
+        return None
+    return float(np.mean(story.losses[length - length // 3 : length]))
 
 
 def not_shuffled(story: Story) -> Finding | None:
@@ -97,7 +127,11 @@ def not_shuffled(story: Story) -> Finding | None:
     orders = story.orders
     if len(orders) < 2:
         return None
-    same = len({each["digest"] for each in orders}) == 1 and orders[0]["images"] > 1
+    same = (
+        len({each["digest"] for each in orders}) == 1
+        and orders[0]["images"] > 1
+        and story.steps_per_epoch > 1  # a batch of all images has but one order
+    )
     seen = float(np.median([each["classes"] / each["expected"] for each in orders]))
     few = seen < 0.5 and float(np.median([each["expected"] for each in orders])) > 2
     if not (same or few):

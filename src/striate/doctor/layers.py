@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from striate.doctor.story import Finding, Story
 
 DEAD, _SATURATED = 0.6, 0.5
 _STEEP = 1e-4  # gradient / weight of the first layer against the steepest one
+_NEARLY = 0.99  # of a layer: nothing passes it
+_CALM = 0.03  # of the weights' size a step, beyond which they are thrown about
 _ALL = 0.95  # of a layer: no network learns by what is left
 _FELL = 0.85  # of the loss of guessing, or of the first, that is left where something was learnt
 _FEW = 8  # images that batch-norm can take a variance over
@@ -26,13 +29,14 @@ def dead_rectifiers(story: Story) -> Finding | None:
     layer, share = dead_share(story)
     if share <= DEAD:
         return None
-    learns = share < _ALL and _learns(story)
+    learns, gave_up = share < _ALL and _learns(story), given_up(story)
     return Finding(
         finding="dead_rectifiers",
-        confidence=0.5 if learns else 0.85,
+        confidence=0.5 if learns or gave_up else 0.85,
         evidence={"layer": layer, "dead": share},
         meaning=f"{share:.0%} of the features of {layer} are zero for all images of a probe"
-        + ("; the network learns all the same, by the others" if learns else ""),
+        + ("; the network learns all the same, by the others" * learns)
+        + ("; calm steps have brought the loss to that of guessing, which needs none" * gave_up),
         remedy="start again at a third of the rate, with biases at 0 and He's initialisation",
         settings=(f"optimiser.rate={story.recipe.optimiser.rate / 3:g}",),
     )
@@ -45,6 +49,32 @@ def _learns(story: Story) -> bool:
         return False
     fell = float(curve[-1]) < _FELL * min(story.chance, float(curve[0]))
     return fell and float(checks[-1, 1]) > story.guessing
+
+
+def given_up(story: Story) -> bool:
+    """Tell whether features fell silent on the way to guessing, with no step that was too large.
+
+    A network that finds nothing in its images answers all of them alike. Its last layer does that,
+    and the features before it are worn away: they did not keep it from learning.
+    """
+    curve, checks = story.smoothed(), story.validations
+    if not len(curve) or not len(checks) or story.failure is not None or not story.probes:
+        return False
+    guesses = 0.95 < float(np.median(curve[-5:])) / story.chance < 1.05
+    some = dead_share(story)[1] < _NEARLY and dead_at_first(story) <= DEAD
+    calm = all(_moved(probe) < _CALM for probe in story.probes)
+    leapt = float(story.losses.max()) > 2 * float(story.losses[0])
+    return guesses and some and calm and not leapt
+
+
+def _moved(probe: Mapping[str, Any]) -> float:
+    """Return the median of update / size over the layers of a probe."""
+    moves = [
+        float(each["update"] / each["size"]) if each["update"] is not None else math.inf
+        for each in probe["weights"].values()
+        if each["size"]
+    ]
+    return float(np.median(moves)) if moves else 0.0
 
 
 def saturation(story: Story) -> Finding | None:
@@ -69,16 +99,7 @@ def gradients_by_depth(story: Story) -> Finding | None:
     """Gradients that vanish, or explode, on the way to the first layers."""
     if not story.probes or len(story.probes[0]["weights"]) < 3:
         return None
-    probe = story.probes[min(1, len(story.probes) - 1)]
-    depth = {layer.name: place for place, layer in enumerate(story.recipe.network.layers)}
-    slopes = {
-        name: each["gradient"] / each["size"]
-        for name, each in sorted(
-            probe["weights"].items(),  # in the order of their names
-            key=lambda pair: depth.get(pair[0].rpartition(".")[0], len(depth)),
-        )
-        if each["size"] and each["gradient"] is not None
-    }
+    slopes = _slopes(story, min(1, len(story.probes) - 1))
     if len(slopes) < 3:
         return None
     first, values = next(iter(slopes)), np.array(list(slopes.values()))
@@ -104,6 +125,25 @@ def gradients_by_depth(story: Story) -> Finding | None:
     return None
 
 
+def vanished_at_first(story: Story) -> bool:
+    """Tell whether the very first step already had a first layer without a gradient."""
+    values = list(_slopes(story, 0).values()) if story.probes else []
+    return len(values) < 3 or values[0] < _STEEP * max(values)
+
+
+def _slopes(story: Story, number: int) -> dict[str, float]:
+    """Return gradient / weight of a probe, by weights, from the first layer to the last."""
+    depth = {layer.name: place for place, layer in enumerate(story.recipe.network.layers)}
+    return {
+        name: each["gradient"] / each["size"]
+        for name, each in sorted(
+            story.probes[number]["weights"].items(),  # in the order of their names
+            key=lambda pair: depth.get(pair[0].rpartition(".")[0], len(depth)),
+        )
+        if each["size"] and each["gradient"] is not None
+    }
+
+
 def small_batches(story: Story) -> Finding | None:
     """Batch-norm over very few images."""
     norms = [each for each in story.recipe.network.layers if isinstance(each, BatchNorm)]
@@ -123,6 +163,13 @@ def small_batches(story: Story) -> Finding | None:
 def dead_share(story: Story) -> tuple[str, float]:
     """Return the rectifier with the most silent features, and their share."""
     return _worst(story, "dead")
+
+
+def dead_at_first(story: Story) -> float:
+    """Return the share of silent features at the first probe, of the rectifier worst at the end."""
+    layer = dead_share(story)[0]
+    first = story.probes[0]["values"].get(layer, {}) if story.probes else {}
+    return float(first.get("dead") or 0.0)
 
 
 def _worst(story: Story, what: str) -> tuple[str, float]:

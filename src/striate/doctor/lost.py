@@ -14,6 +14,7 @@ from striate import wording
 from striate.runs import Run
 
 _NAMED: Final = 3  # gaps
+_TURNS, _OFTEN = 3, 0.1  # times that steps go back, and of all steps
 _COURSE: Final = ("step", "probe", "validation")  # kinds whose steps only ever grow
 
 Lines = Sequence[Mapping[str, Any]]
@@ -38,6 +39,17 @@ def counting(history: Lines) -> list[Mapping[str, Any]]:
     return kept
 
 
+def mixed(history: Lines) -> bool:
+    """Tell whether two runs wrote into one history at the same time, line by line.
+
+    A resume turns back once, and a copy of another run too; these turn back all the time, and
+    whose a line is cannot be told.
+    """
+    steps = [float(line.get("step", 0)) for line in history if line.get("kind") == "step"]
+    back = sum(later <= before for before, later in pairwise(steps))
+    return back > _TURNS and back > _OFTEN * len(steps)
+
+
 def _holds(kept: Lines, step: float) -> bool:
     """Tell whether a step is there already."""
     newest = next((each for each in reversed(kept) if each.get("kind") == "step"), None)
@@ -47,6 +59,11 @@ def _holds(kept: Lines, step: float) -> bool:
 def lost(run: Run) -> tuple[str, ...]:
     """Return in sentences what is missing from a run's history, or there twice; () where all is."""
     history = run.history()
+    if mixed(history):
+        return (
+            "Two runs wrote into this history at the same time, and which lines are whose cannot "
+            "be told: nothing can be said of either. Give each run a folder of its own.",
+        )
     kept = counting(history)
     said = []
     if len(kept) < len(history):

@@ -84,7 +84,7 @@ def not_trained(story: Story) -> Finding | None:
     recipe = story.recipe
     kinds = [each for each in recipe.network.layers if isinstance(each, Conv | Linear)]
     anew = recipe.start.anew if recipe.start else ()
-    watched = {name.rpartition(".")[0] for name in _column(story, "update")}
+    watched = {name.rpartition(".")[0] for probe in story.probes for name in probe["weights"]}
     idle = [
         each.name
         for each in kinds

@@ -41,7 +41,7 @@ def picture(
         title: what the run is called.
         story: of the run.
         history: its lines.
-        findings: about it, the surest first.
+        findings: about it, the first ones first.
     """
     told = Told(story, history)
     shown: list[Shown] = [_loss(told, findings), _accuracy(told)]
@@ -203,8 +203,10 @@ _EVIDENCE: Final[dict[str, tuple[Drawer, ...]]] = {
     "exploding": (_gradient, _updates),
     "exploding_gradients": (_depth, _gradient),
     "features_alike": (_apart,),
+    "few_steps": (_updates,),
     "frozen_norm_moves": (_drift,),
     "gradients_accumulate": (_gradient,),
+    "impossible_loss": (exhibits.first_losses,),
     "labels_disagree": (exhibits.bad_luck, exhibits.gap),
     "labels_look_shuffled": (exhibits.luck, _updates),
     "layers_not_trained": (exhibits.idle, _updates),
@@ -222,12 +224,14 @@ _EVIDENCE: Final[dict[str, tuple[Drawer, ...]]] = {
     "rate_too_low": (_updates,),
     "saturation": (_saturated,),
     "small_batches_for_norm": (exhibits.small, _drift),
+    "smoothed_away": (exhibits.left_to_learn,),
     "softmax_twice": (exhibits.law,),
     "starts_again": (_restarts,),
     "test_differs": (exhibits.parts,),
     "too_much_decay": (_sizes,),
     "too_much_dropout": (exhibits.dropped,),
     "underfitting": (exhibits.gap, _updates),
+    "validation_differs": (exhibits.promise, exhibits.gap),
     "validation_leak": (exhibits.leaked,),
     "vanishing_gradients": (_depth,),
     "weights_stand_still": (_updates,),

@@ -68,6 +68,8 @@ class Story(NamedTuple):
         start: that of the weights it began with.
         waited: seconds spent waiting for images; before the first epoch has ended, all that have
             passed.
+        waiting: share of an epoch that was, in the median; 1 where no epoch says so.
+        load: processes that wanted to run, to each core, in the median of epochs; 0 if unknown.
         augmenting: seconds of its workers' processor time spent on augmentation, where the device
             is that processor too: they are work, not waiting. 0 on any other device.
         failed: checks before the training that did, as findings.
@@ -91,6 +93,8 @@ class Story(NamedTuple):
     contract: Contract | None = None
     start: Contract | None = None
     waited: float = math.inf
+    waiting: float = 1.0
+    load: float = 0.0
     augmenting: float = 0.0
     failed: tuple[Finding, ...] = ()
     held_out: int = 0
@@ -257,6 +261,8 @@ class Teller(NamedTuple):
             contract=self.contract,
             start=self.start,
             waited=sum(waits) if waits else passed,
+            waiting=_of_paces(history, "waiting", 1.0),
+            load=_of_paces(history, "load", 0.0),
             augmenting=self._augmenting(history),
             failed=self.failed,
             held_out=checks[-1].get("images", held) if checks else held,
@@ -270,6 +276,12 @@ class Teller(NamedTuple):
             return 0.0
         counted = [line.get("augmenting", 0.0) for line in history if "waited" in line]
         return sum(counted) if counted else math.inf
+
+
+def _of_paces(history: Sequence[Mapping[str, Any]], name: str, unknown: float) -> float:
+    """Return the median over epochs of a figure of how the loader kept up."""
+    found = [line[name] for line in history if line.get("kind") == "pace" and name in line]
+    return float(np.median(found)) if found else unknown
 
 
 def _follow(steps: Sequence[Mapping[str, Any]], first: int | None) -> bool:

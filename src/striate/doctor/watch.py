@@ -28,7 +28,7 @@ from striate.doctor.story import Finding, read
 from striate.errors import StriateError, UsageError
 from striate.layers import build
 from striate.layers.describe import describe
-from striate.ops import environment
+from striate.ops import environment, load_per_core
 from striate.records import kinds
 from striate.runs.run import State
 from striate.train import SGD, CrossEntropy, DataChoice, Objective, Optimiser, Recipe, Start
@@ -185,7 +185,7 @@ class Watch:
         self._note({"kind": "validation", **figures, "best": best})
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return what seems wrong so far, the surest first; nothing where nothing does."""
+        """Return what seems wrong so far, causes first; nothing where nothing does."""
         self._settle()
         ended = self._ended or self.done >= self.steps * self.epochs
         return diagnose_story(read(self.run), live=not ended)
@@ -318,7 +318,8 @@ class Watch:
         """Note how long the loop waited for images, and in which order they came."""
         self._settle()
         waited, self._probes.waited = self._probes.waited, 0.0
-        self._note({"kind": "pace", "waited": waited, "augmenting": 0.0, "text": ""})
+        kept_up = {"waited": waited, "load": load_per_core(), "augmenting": 0.0, "text": ""}
+        self._note({"kind": "pace", **kept_up})
         if self._labels:
             order = torch.cat([each.flatten() for each in self._labels]).cpu().numpy()
             first = np.arange(len(self._labels[0].flatten()))

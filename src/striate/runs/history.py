@@ -8,6 +8,7 @@ count.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -86,8 +87,18 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         entry = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+        entry = _lenient(line)
     return entry if isinstance(entry, dict) and _whole(entry) else None
+
+
+def _lenient(line: bytes) -> Any:
+    """Return a line that others have written with NaN or Infinity in it; None for no JSON."""
+    if b"NaN" not in line and b"Infinity" not in line:
+        return None
+    try:
+        return _finite(json.loads(line))
+    except ValueError:
+        return None
 
 
 def _whole(entry: Mapping[str, Any]) -> bool:

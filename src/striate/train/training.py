@@ -17,6 +17,7 @@ from striate import inference, progress
 from striate.data import Batch, onto
 from striate.errors import NotFiniteError
 from striate.layers import Net, build
+from striate.ops import load_per_core
 from striate.records import to_builtins
 from striate.runs import Run
 from striate.train import checkpoint
@@ -226,7 +227,8 @@ class Training:
         loader = self.loaders[self.recipe.size_at(self.epoch - 1)]
         pace = loader.tally.take()
         text = advice(pace, loader)
-        self._note({"kind": "pace", "epoch": self.epoch, **to_builtins(pace), "text": text or ""})
+        told = {**to_builtins(pace), "load": load_per_core(), "text": text or ""}
+        self._note({"kind": "pace", "epoch": self.epoch, **told})
         if text and not self._said_pace:
             self._said_pace = True
             self.note_event("note", text=text)

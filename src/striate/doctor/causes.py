@@ -1,0 +1,120 @@
+"""Which finding is why another was made: causes first, and no remedy tried against a symptom.
+
+A rate that throws weights about kills rectifiers and cuts gradients off within a few steps; so
+what the first probe does not show yet, and a later one does, is no cause of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from striate.doctor.curves import first_move
+from striate.doctor.layers import DEAD, dead_at_first, vanished_at_first
+from striate.doctor.story import Finding, Story
+
+SYMPTOMS: Final = {  # which have a cause, where one was found
+    "dead_rectifiers",
+    "exploding",
+    "exploding_gradients",
+    "not_finite",
+    "overfitting",
+    "plateau",
+    "rate_too_high",
+    "rate_too_low",
+    "saturation",
+    "underfitting",
+}
+APART: Final = {  # what a loss that will not fall is no symptom of; all else is a cause
+    "chosen_on_test",
+    "class_order",
+    "classes_swapped",
+    "data_starved",
+    "one_answer",
+    "test_differs",
+    "validation_leak",
+}
+_BY_ITS_UNITS: Final = {"labels_look_shuffled", "not_finite"}  # how a loss in others looks
+_RATE: Final = ("not_finite", "exploding", "rate_too_high")  # of which one is why weights were lost
+_CERTAIN = 0.7  # of a cause, before what may be its symptoms is left alone
+_THROWN = 0.1  # of the weights' size at the first step
+_LEAPT = 3.0  # times the first loss, or that of guessing
+_RIGHT_AWAY = 20  # steps
+
+
+def by_cause(found: Sequence[Finding], story: Story) -> tuple[Finding, ...]:
+    """Return findings in the order in which to see to them: causes, then what they explain.
+
+    What a cause explains has no settings to try, and says what to see to first. Among either the
+    surest comes first.
+    """
+    rate = next((each for name in _RATE for each in found if _blamed(each, name)), None)
+    later = _brought_about(story) if rate is not None else set[str]()
+    causes = sorted(
+        (each for each in found if _cause(each) and each.finding not in later),
+        key=lambda each: -each.confidence,
+    )
+    first, explained = list[Finding](), list[Finding]()
+    for each in found:
+        cause = _cause_of(each, causes, rate, later)
+        if cause is None:
+            first.append(each)
+            continue
+        after = f"see to {cause.finding.replace('_', ' ')} first; then "
+        explained.append(each.replace(settings=(), remedy=after + each.remedy))
+    return (*_surest(first), *_surest(explained))
+
+
+def thrown_at_once(story: Story) -> bool:
+    """Tell whether the first steps moved weights, or raised the loss, as no training does."""
+    losses = story.losses[:_RIGHT_AWAY]
+    losses = losses[np.isfinite(losses)]
+    leapt = len(losses) > 1 and float(losses.max()) > _LEAPT * max(float(losses[0]), story.chance)
+    return leapt or first_move(story) > _THROWN
+
+
+def _brought_about(story: Story) -> set[str]:
+    """Return what a rate that is too high has done, by name: what was not there at first."""
+    later = set[str]()
+    if dead_at_first(story) <= DEAD:
+        later |= {"dead_rectifiers", "saturation"}
+    if not vanished_at_first(story):
+        later.add("vanishing_gradients")
+    if thrown_at_once(story):
+        later.add("too_much_decay")
+    return later
+
+
+def _cause_of(
+    each: Finding, causes: Sequence[Finding], rate: Finding | None, later: set[str]
+) -> Finding | None:
+    """Return the surest cause of a finding other than itself; None where it has none."""
+    units = next((cause for cause in causes if cause.finding == "impossible_loss"), None)
+    if units is not None and each.finding in _BY_ITS_UNITS:
+        return units
+    if each.finding in SYMPTOMS:
+        surest = next((cause for cause in causes if cause.finding != each.finding), None)
+        if surest is not None and not _cause(each):
+            return surest
+    return rate if each.finding in later and each is not rate else None
+
+
+def _blamed(each: Finding, name: str) -> bool:
+    return each.finding == name and bool(each.settings) and each.confidence >= _CERTAIN
+
+
+def _cause(found: Finding) -> bool:
+    """Tell whether a finding may be why others were made, and no setting that it names helps.
+
+    What was saturated from the start is a cause, and so is a step that broke off out of the blue.
+    """
+    symptom = found.finding in SYMPTOMS
+    if found.finding in ("not_finite", "saturation"):
+        symptom = bool(found.settings)
+    return not symptom and found.finding not in APART and found.confidence >= _CERTAIN
+
+
+def _surest(found: Sequence[Finding]) -> list[Finding]:
+    return sorted(found, key=lambda each: -each.confidence)

@@ -1,0 +1,158 @@
+"""Rules on whether a run's figures can be true together: laws that no choice of a rate breaks."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from striate.doctor.fed import CARRIES, first_seen, not_shuffled
+from striate.doctor.story import Finding, Story
+from striate.doctor.swaps import labels_disagree
+from striate.train.objective import CrossEntropy
+
+_OWN: Final = "(a loop of its own)"  # striate's own loss is what it says
+_BELOW: Final = -1e-3
+_SHORT: Final = 0.5  # of the least loss that there can be
+_SUMMED: Final = (0.8, 1.5)  # times the images of a batch: what the first loss is of guessing's
+_FEWEST: Final = 12  # steps in all
+_ENOUGH: Final = 100
+_LEFT: Final = 0.1  # of the loss of guessing, that labels leave to be learnt
+_SHARE: Final = 2 / 3  # of the least accuracy that a loss promises
+
+
+def impossible_loss(story: Story) -> Finding | None:
+    """A loss that no mean cross-entropy of this many classes can be.
+
+    It is never negative; a wrong answer gives its own class at most half, and so costs ln 2 at
+    least; and guessing among K classes costs ln K an image, not ln K a batch.
+    """
+    objective = story.recipe.objective
+    if story.recipe.data.path != _OWN or not isinstance(objective, CrossEntropy):
+        return None
+    losses = story.losses[np.isfinite(story.losses)]
+    if not len(losses):
+        return None
+    first = float(np.median(losses[:3]))
+    numbers: dict[str, float | str] = {"first_loss": first, "chance": story.chance}
+    if float(losses.min()) < _BELOW:
+        least = float(losses.min())
+        return _impossible(
+            {**numbers, "least_loss": least},
+            0.95,
+            f"the loss is {least:.3g} at its least, and a cross-entropy cannot be negative",
+            "see that it is given scores (cross_entropy) or their log_softmax (nll_loss), and that "
+            "its sign was not turned round",
+        )
+    for loss, accuracy in story.validations:
+        least = (1 - accuracy) * math.log(2)
+        if story.held_out and loss < _SHORT * least and least > 0.01:
+            chance = accuracy <= story.guessing
+            return _impossible(
+                {**numbers, "accuracy": float(accuracy), "least_loss": float(least)},
+                0.9 if chance else 0.5,
+                f"a validation loss of {loss:.3g} with {1 - accuracy:.0%} of the images wrong: a "
+                f"cross-entropy is at least {least:.3g} then",
+                "see what the loss is divided by or multiplied with; of another loss than "
+                "cross-entropy tell Watch (objective=...)",
+            )
+    factor, batch = first / story.chance, story.recipe.batch
+    if batch >= 4 and _SUMMED[0] * batch < factor < _SUMMED[1] * batch:
+        return _impossible(
+            {**numbers, "times": factor, "batch": batch},
+            0.85,
+            f"the first loss is {factor:.0f} times that of guessing, ln {story.classes}, and a "
+            f"batch has {batch} images: it is summed over them",
+            'take the mean (reduction="mean"), or divide the rate by the images of a batch',
+        )
+    return None
+
+
+def _impossible(
+    evidence: dict[str, float | str], confidence: float, meaning: str, remedy: str
+) -> Finding:
+    return Finding(
+        finding="impossible_loss",
+        confidence=confidence,
+        evidence=evidence,
+        meaning=meaning,
+        remedy=remedy,
+    )
+
+
+def validation_differs(story: Story) -> Finding | None:
+    """Held-out images of which fewer are right than of training images seen for the first time.
+
+    In the first epoch the training loss L is that of images never seen before. Their true classes
+    have a probability of exp(-L) in the mean at least (Jensen), so about as many held-out images
+    come right, unless they are prepared, labelled or drawn otherwise. Later epochs learn more.
+    """
+    checks, loss = story.validations, first_seen(story)
+    if len(checks) < 3 or loss is None or not story.held_out:
+        return None
+    if not isinstance(story.recipe.objective, CrossEntropy):
+        return None
+    late = float(story.smoothed()[-1])
+    promised, right = math.exp(-loss), float(np.median(checks[:, 1]))
+    if not 0 <= loss < CARRIES * story.chance or late > 1.2 * loss:
+        return None  # it has learnt nothing that would carry over, or lost it again
+    if right > _SHARE * promised or not_shuffled(story):
+        return None
+    if labels_disagree(story) or impossible_loss(story):
+        return None
+    return Finding(
+        finding="validation_differs",
+        confidence=0.85,
+        evidence={
+            "first_seen_loss": loss,
+            "promised_accuracy": promised,
+            "validation_accuracy": right,
+            "validation_loss": float(np.median(checks[:, 0])),
+        },
+        meaning=f"{right:.0%} of the validation images are right; training images had a loss of "
+        f"{loss:.2f} when they were seen for the first time, which promises {promised:.0%} or more",
+        remedy="see that validation images are prepared (normalised, turned, scaled), labelled and "
+        "drawn as the training images are, and that the network evaluates as it trains",
+    )
+
+
+def smoothed_away(story: Story) -> Finding | None:
+    """Labels so smoothed that guessing is nearly the best that there is."""
+    share = 1 - story.floor / story.chance
+    if story.floor == 0 or share > _LEFT:
+        return None
+    smoothing = float(getattr(story.recipe.objective, "label_smoothing", 0.0))
+    return Finding(
+        finding="smoothed_away",
+        confidence=0.9,
+        evidence={"label_smoothing": smoothing, "least_loss": story.floor, "left": share},
+        meaning=f"labels smoothed by {smoothing:g} leave {share:.1%} of the loss of guessing to be "
+        f"learnt: it cannot fall below {story.floor:.2f}, and guessing is {story.chance:.2f}",
+        remedy="smooth labels by a tenth",
+        settings=("objective.label_smoothing=0.1",),
+    )
+
+
+def few_steps(story: Story) -> Finding | None:
+    """A training of so few steps in all that no rate could have taught much."""
+    recipe, planned = story.recipe, story.steps_per_epoch * story.recipe.epochs
+    losses = story.losses[np.isfinite(story.losses)]
+    if recipe.data.path == _OWN or recipe.start is not None:  # its step may be L-BFGS's
+        return None
+    if planned >= _FEWEST or len(losses) < max(planned, 3):
+        return None
+    if story.failure is not None or float(losses[-1]) < 0.5 * story.chance:
+        return None
+    seen = story.images * recipe.epochs
+    batch = 2 ** max(int(math.log2(max(seen / _ENOUGH, 1))), 3)
+    return Finding(
+        finding="few_steps",
+        confidence=0.8,
+        evidence={"steps": planned, "batch": recipe.batch, "loss": float(losses[-1])},
+        meaning=f"the whole training has {planned} steps, after which the loss is "
+        f"{losses[-1]:.2f}, where guessing is {story.chance:.2f}: nothing has had the time to "
+        "be learnt",
+        remedy="take smaller batches, or more epochs",
+        settings=(f"batch={batch}",) if batch < recipe.batch else (),
+    )

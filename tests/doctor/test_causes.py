@@ -1,0 +1,217 @@
+"""What is why: causes come first, nothing is its own cause, and what came later is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.doctor.test_diagnose import STORIES, chance, flat, own, probe, recipe, story
+
+from striate import doctor, train
+from striate.doctor.diagnose import diagnose_story
+from striate.doctor.story import Finding
+
+ALL_DEAD = {"relu1": {"dead": 1.0, "saturated": 0.0}}
+
+
+def cut_off(ratio: float) -> dict[str, Any]:
+    """A probe whose first layer has no gradient any more."""
+    line = probe(ratio, values=ALL_DEAD)
+    line["weights"]["conv1.weight"]["gradient"] = 0.0
+    return line
+
+
+def told(**changes: Any) -> dict[str, Finding]:
+    return {each.finding: each for each in diagnose_story(story(**changes))}
+
+
+THROWN: dict[str, Any] = {  # SGD at a rate of 1: the first step is larger than the weights
+    "losses": np.r_[4.1, 565.0, 40.8, np.full(397, 2.303)],
+    "validations": chance,
+    "probes": (probe(1.4), cut_off(0.3), cut_off(0.07), cut_off(1e-3)),
+}
+
+
+def test_a_rate_that_killed_the_rectifiers_comes_before_them() -> None:
+    first, *others = diagnose_story(story(**THROWN))
+    assert first.finding == "exploding" and first.settings == ("optimiser.rate=0.0005",)
+    late = {each.finding: each for each in others}
+    for name in ("dead_rectifiers", "vanishing_gradients"):
+        assert late[name].remedy.startswith("see to exploding first; then ")
+        assert not late[name].settings
+
+
+def test_a_rate_that_is_too_high_without_an_explosion_comes_before_them_too() -> None:
+    losses = np.r_[4.1, 7.0, np.full(398, 2.35)]
+    thrown = (probe(1.4), *(cut_off(0.3),) * 3)
+    first, *others = diagnose_story(story(**{**THROWN, "losses": losses, "probes": thrown}))
+    assert first.finding == "rate_too_high" and first.settings
+    assert all("see to rate too high first" in each.remedy for each in others)
+
+
+def test_what_stood_there_before_the_first_step_is_not_the_rates_doing() -> None:
+    """Rectifiers that were dead and gradients that were cut off from the start stay causes."""
+    from_the_start = {**THROWN, "probes": (cut_off(1.4), cut_off(0.3), cut_off(0.07))}
+    found = told(**from_the_start)
+    assert "first; then" not in found["vanishing_gradients"].remedy
+    assert "see to vanishing gradients first" in found["exploding"].remedy
+    assert diagnose_story(story(**from_the_start))[0].finding == "vanishing_gradients"
+
+
+def test_weights_that_an_explosion_took_along_are_no_decay() -> None:
+    small = probe(1e-3)
+    for each in small["weights"].values():
+        each["size"] = 0.1
+    decayed = recipe(optimiser=train.SGD(rate=3.0, decay=0.05))
+    found = told(**{**THROWN, "recipe": decayed, "probes": (probe(1.4), small, small)})
+    assert found["exploding"].settings and not found["too_much_decay"].settings
+
+
+def test_the_surest_cause_is_named_and_never_the_finding_itself() -> None:
+    sudden = told(failure={"at": 401, "layer": "the loss"})["not_finite"]
+    assert "see to" not in sudden.remedy
+    both = {**STORIES["overfitting"], "validations": STORIES["labels_disagree"]["validations"]}
+    smooth = recipe(objective=train.CrossEntropy(label_smoothing=0.1), optimiser=train.SGD(
+        rate=0.05, decay=0.05))  # so that overfitting has no setting to try  # fmt: skip
+    found = told(**both, recipe=smooth)
+    assert not found["overfitting"].settings
+    assert found["overfitting"].remedy.startswith("see to labels disagree first")
+    order = list(found)
+    assert order.index("labels_disagree") < order.index("overfitting")
+    alike = cut_off(1e-6)
+    alike["weights"]["conv1.weight"]["apart"] = 0.0
+    found = told(probes=(alike,) * 4, losses=flat, validations=chance)
+    assert found["rate_too_low"].remedy.startswith("see to features alike first")
+
+
+def test_a_cause_comes_before_what_is_surer_but_its_doing() -> None:
+    changes = {**STORIES["too_much_dropout"], "probes": (probe(values=ALL_DEAD),) * 4}
+    found = diagnose_story(story(**changes))
+    assert [each.finding for each in found] == ["too_much_dropout", "dead_rectifiers"]
+    assert found[0].confidence < found[1].confidence
+
+
+@pytest.mark.parametrize("dead", [0.75, 0.94])
+def test_features_that_guessing_has_worn_away_are_not_why_nothing_is_learnt(dead: float) -> None:
+    """Shuffled labels: calm steps, a loss that ends at guessing, and features that fall silent."""
+    worn = probe(values={"relu1": {"dead": dead, "saturated": 0.0}})
+    ends = 2.30 + 1.8 * np.exp(-np.arange(400) / 40)
+    found = told(probes=(probe(), *(worn,) * 4), losses=ends, validations=chance)
+    assert found["labels_look_shuffled"].confidence >= doctor.SURE
+    assert found["dead_rectifiers"].confidence < doctor.SURE
+    found = told(probes=(worn,) * 5, losses=ends, validations=chance)  # they were so at the start
+    assert found["dead_rectifiers"].confidence >= doctor.SURE
+    assert "labels_look_shuffled" not in found
+
+
+def test_a_lucky_validation_is_no_learning() -> None:
+    lucky = chance.copy()
+    lucky[4, 1] = 0.16  # of 300 images, guessing and three standard errors are 0.152
+    changes = {"losses": flat, "validations": lucky}
+    assert "labels_look_shuffled" in told(**changes)
+    lucky[:, 1] = 0.16
+    assert "labels_look_shuffled" not in told(**{"losses": flat, "validations": lucky})
+
+
+def test_a_training_that_comes_apart_late_is_the_rates_fault_and_nothing_elses() -> None:
+    steps = np.arange(400)
+    apart = np.where(steps < 280, 0.25 + 2.0 * np.exp(-steps / 40), 0.8)
+    validations = np.stack([np.r_[1.0, 0.5, 0.3, np.full(4, 0.4), 0.9, 1.0, 1.1]] * 2, 1)
+    changes: dict[str, Any] = {
+        "losses": apart,
+        "rates": np.full(400, 0.05),
+        "validations": validations,
+        "probes": (probe(0.01),) * 6,
+        "recipe": recipe(epochs=10),
+    }
+    found = told(**changes)
+    assert set(found) == {"rate_too_high"} and found["rate_too_high"].settings
+    assert "0.80 again" in found["rate_too_high"].meaning
+    fallen = {**changes, "rates": np.where(steps < 280, 0.05, 0.05 * 3)}  # a schedule's restart
+    assert "rate_too_high" not in told(**fallen)
+
+
+def test_a_training_loss_is_said_to_have_fallen_only_where_it_has() -> None:
+    steps = np.arange(400)
+    validations = np.stack([np.r_[1.0, 0.5, 0.3, np.linspace(0.6, 1.1, 7)]] * 2, 1)
+    rising = np.where(steps < 160, 2.3 * np.exp(-steps / 40), 0.25)
+    for losses, said in ((rising, None), (2.3 * np.exp(-steps / 60), "fell to"),
+                         (np.where(steps < 80, 1.0, 0.25), "stood at")):  # fmt: skip
+        found = told(losses=losses, validations=validations)
+        if said is not None:
+            assert said in found["overfitting"].meaning
+    summed = np.stack([np.full(10, 1465.0), np.full(10, 0.1)], 1)
+    assert "overfitting" not in told(losses=np.full(400, 75.4), validations=summed)
+
+
+def test_losses_that_no_cross_entropy_can_be() -> None:
+    summed = told(recipe=own, losses=32 * story().losses)
+    assert "summed" in summed["impossible_loss"].meaning and summed["impossible_loss"].evidence[
+        "times"] == pytest.approx(32, rel=0.05)  # fmt: skip
+    scaled = {"recipe": own, "losses": flat * 1e-4, "validations": chance * np.array([1e-4, 1.0])}
+    found = told(**scaled)
+    assert next(iter(found)) == "impossible_loss"
+    assert found["impossible_loss"].confidence >= doctor.SURE
+    if "labels_look_shuffled" in found:
+        assert "see to impossible loss first" in found["labels_look_shuffled"].remedy
+    ascent = told(recipe=own, losses=-np.geomspace(2.3, 1e9, 400), failure={"at": 401})
+    assert next(iter(ascent)) == "impossible_loss" and not ascent["not_finite"].settings
+    others = recipe(data=own.data, objective=train.SquareLoss())
+    for changes in ({"recipe": own}, {"losses": 32 * story().losses}, {"recipe": others}):
+        assert "impossible_loss" not in told(**{"losses": story().losses, **changes})
+    assert "impossible_loss" not in told(recipe=others, losses=-flat)
+    mean_squares = np.stack([np.full(10, 0.01), np.full(10, 0.9)], 1)  # undeclared, but it learns
+    quiet = told(recipe=own, losses=story().losses / 20, validations=mean_squares)
+    assert quiet["impossible_loss"].confidence < doctor.SURE
+
+
+def test_validation_prepared_otherwise_is_no_overfitting() -> None:
+    otherwise = STORIES["validation_differs"]
+    first, *others = diagnose_story(story(**otherwise))
+    assert first.finding == "validation_differs"
+    assert all("see to validation differs first" in each.remedy for each in others)
+    guessed = np.stack([np.full(10, 9.0), np.full(10, 0.13)], 1)  # as all of one class are
+    found = told(**{**otherwise, "validations": guessed})
+    assert "validation_differs" in found and "labels_look_shuffled" not in found
+    lost = {**otherwise, "losses": np.r_[otherwise["losses"][:200], np.full(200, 2.3)]}
+    assert "validation_differs" not in told(**lost)  # the training came apart after an epoch
+    late = otherwise["validations"].copy()
+    late[1:, 1] = 0.8  # batch-norm's statistics needed an epoch
+    assert "validation_differs" not in told(**{**otherwise, "validations": late})
+
+
+def test_few_steps_is_not_said_of_many_nor_of_what_learnt_by_them() -> None:
+    few = STORIES["few_steps"]
+    assert told(**few)["few_steps"].settings == ("batch=64",)
+    assert "few_steps" not in told(**{**few, "losses": np.array([2.3, 1.6, 1.2, 0.8, 0.6])})
+    assert "few_steps" not in told(**{**few, "steps_per_epoch": 5})  # it goes on
+
+
+def test_a_first_step_that_broke_everything_leaves_no_layer_untrained() -> None:
+    broken = probe()
+    for each in broken["weights"].values():
+        each["update"] = None  # not finite
+    none = {"losses": np.array([4.1]), "rates": np.array([1e30]), "gradients": np.ones(1)}
+    found = told(**none, probes=(broken,), failure={"at": 2, "layer": "conv2"})
+    assert set(found) == {"not_finite"} and found["not_finite"].settings
+
+
+def test_a_history_of_losses_that_are_no_numbers() -> None:
+    found = told(losses=np.full(90, np.nan))
+    assert next(iter(found)) == "not_finite" and "all 90 losses" in found["not_finite"].meaning
+
+
+def test_one_batch_of_all_images_has_one_order() -> None:
+    orders = ({"digest": 7, "images": 32, "classes": 4, "expected": 4.0},) * 10
+    assert "not_shuffled" in told(orders=orders)
+    assert "not_shuffled" not in told(orders=orders, steps_per_epoch=1)
+
+
+def test_waiting_in_a_crowd_is_no_alarm() -> None:
+    waiting = {"probes": (probe(waiting=0.65),) * 5, "waited": 7.0}
+    assert told(**waiting)["data_starved"].confidence >= doctor.SURE
+    assert told(**waiting, load=2.5)["data_starved"].confidence < doctor.SURE
+    assert "data_starved" not in told(**waiting, waiting=0.4)  # of whole epochs
+    waiting["probes"] = (probe(waiting=0.95),) * 5  # more than a crowd takes
+    assert told(**waiting, load=2.5)["data_starved"].confidence >= doctor.SURE
