@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from striate.doctor import Check, Subject, check_module
+from striate.doctor import Check, Subject, check_module, register
 from striate.errors import UsageError
 
 IMAGES = torch.randn(40, 1, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -126,6 +127,28 @@ def test_a_network_that_stops_in_a_check_has_failed_it_in_words() -> None:
     found = checked(Returning(in_no_gradient))
     assert found["gradients_arrive"].meaning.endswith("with AssertionError: no gradients")
     assert found["initial_loss"].verdict == "pass"
+
+
+def test_a_registered_check_that_stops_is_not_held_against_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = importlib.import_module("striate.doctor.preflight")  # a function has its name, too
+    monkeypatch.setattr(room, "_OWN", {})
+
+    @register
+    def divides(subject: Subject) -> Check:
+        raise ZeroDivisionError("by nothing")
+
+    @register
+    def asks_ten(subject: Subject) -> Check:
+        subject.net(subject.images[:, :, :2])
+        raise AssertionError("the network had to stop")
+
+    found = checked(plain())
+    assert found["divides"].verdict == "warn"
+    assert found["divides"].meaning == "the check itself stopped with ZeroDivisionError: by nothing"
+    assert found["asks_ten"].verdict == "fail"
+    assert found["asks_ten"].meaning.startswith("the network stopped with RuntimeError")
 
 
 class Constant(nn.Module):

@@ -10,7 +10,8 @@ from torch import nn
 
 from striate import data, doctor
 from striate.contract import Contract
-from striate.data import Affine, Loader
+from striate.data import Affine, Flip, Loader
+from striate.data.samples import ArraySamples
 from striate.doctor import Subject, feed, start
 from striate.randomness import stream
 
@@ -41,6 +42,58 @@ def test_features_that_start_alike() -> None:
     with torch.no_grad():
         made.net[1].weight.fill_(0.1)  # type: ignore[index]
     assert start.features_differ(made).verdict == "fail"
+
+
+def test_a_last_layer_that_starts_at_zero_is_healthy() -> None:
+    made = subject()
+    with torch.no_grad():
+        made.net[3].weight.zero_()  # type: ignore[index]
+        made.net[3].bias.zero_()  # type: ignore[index]
+    assert start.features_differ(made).verdict == "pass"
+    assert start.activation_scale(made).verdict == "pass"
+    with torch.no_grad():
+        made.net[1].weight.zero_()  # type: ignore[index]
+        made.net[1].bias.zero_()  # type: ignore[index]
+    found = start.features_differ(made)
+    assert found.verdict == "fail" and found.meaning.endswith("and would stay alike")
+
+
+def test_many_classes_at_zero_of_which_few_have_an_image() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 200))
+    nn.init.zeros_(net[1].weight)
+    few = Subject(net, torch.randn(8, 1, 4, 4), torch.arange(8), 200)
+    assert start.features_differ(few).verdict == "pass"
+
+
+def test_zeros_behind_zeros_are_asked_after_a_step() -> None:
+    class Fixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(16, 8), nn.Linear(8, 8)
+            self.last = nn.Linear(8, 3)
+            nn.init.zeros_(self.second.weight)
+            nn.init.zeros_(self.last.weight)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.first(x.flatten(1)).relu()
+            out: torch.Tensor = self.last(y + self.second(y))
+            return out
+
+    torch.manual_seed(0)
+    made = Subject(Fixed(), torch.randn(40, 1, 4, 4), torch.arange(40) % 3, 3)
+    assert start.features_differ(made).verdict == "pass"
+    assert not bool(made.net.second.weight.any())  # type: ignore[union-attr, operator]
+
+
+def test_a_black_image_has_no_gain_and_no_fading() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3)
+    )
+    black = Subject(net, torch.full((64, 1, 6, 6), -0.4), torch.arange(64) % 3, 3)
+    assert start.layer_gain(black).verdict == "skip"
+    found = start.activation_scale(black)
+    assert (found.verdict, found.meaning) == ("skip", "there is no signal to follow")
 
 
 def test_probabilities_taken_for_scores() -> None:
@@ -74,6 +127,14 @@ def test_augmentation_that_repeats_itself() -> None:
     assert feed.augmentation_varies(loader()).verdict == "skip"
     assert feed.augmentation_varies(loader(augmentation=_TURNED)).verdict == "pass"
     assert feed.augmentation_varies(loader(SameDraws, augmentation=_TURNED)).verdict == "fail"
+
+
+def test_black_images_do_not_tell_whether_augmentation_varies() -> None:
+    names = [str(each) for each in range(64)]
+    black = ArraySamples(np.zeros((64, 8, 8, 1), np.uint8), np.arange(64) % 10, names)
+    contract = loader().contract.replace(mean=(0.0,))
+    made = Loader(black, contract, batch=64, seed=0, shuffle=True, augmentation=(Flip(),))
+    assert feed.augmentation_varies(made).verdict == "skip"
 
 
 def test_order_that_does_not_change() -> None:

@@ -229,6 +229,8 @@ def test_edge_cases_are_sentences() -> None:
         (66, 64, True, "warn"),
         (66, 64, False, "pass"),
         (1, 8, True, "fail"),
+        (64, 1, True, "fail"),
+        (64, 1, False, "pass"),
     ],
 )
 def test_last_batch(count: int, batch: int, norm: bool, verdict: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from striate import wording
 from striate.contract import Contract
 from striate.data import Loader
 from striate.doctor.begun import PREPARED_ALIKE, preparation_gap, start_contract
@@ -77,6 +78,15 @@ def augmentation_varies(loader: Loader) -> Check:
     first, second = (loader.images(chosen, epoch) for epoch in (0, 1))
     changed = float((first != second).reshape(len(chosen), -1).any(1).mean())
     good = changed > 0
+    plain = first.reshape(len(chosen), first.shape[1], -1)
+    if not good and bool((plain == plain[..., :1]).all()):
+        return Check(
+            check="augmentation_varies",
+            measured=None,
+            expected="other draws for every image and epoch",
+            verdict="skip",
+            meaning="images of one value look the same however they are augmented",
+        )
     return Check(
         check="augmentation_varies",
         measured=changed,
@@ -141,7 +151,8 @@ def last_batch(subject: Subject, images: int, batch: int) -> Check:
     """See what batch normalisation does with the smallest batch of an epoch."""
     rest = images % batch or min(batch, images)
     norms = any(isinstance(each, NORMALISING) for each in subject.net.modules())
-    smallest = rest if rest > 1 or images <= 1 else batch + 1  # striate's loader joins a last one
+    joined = rest == 1 and batch > 1 and images > 1  # striate's loader joins a last one to the rest
+    smallest = batch + 1 if joined else rest
     bad = norms and smallest < 2
     small = norms and smallest < 8
     return Check(
@@ -150,7 +161,7 @@ def last_batch(subject: Subject, images: int, batch: int) -> Check:
         expected="at least 8 images in every batch that is normalised by its own statistics",
         band=(8.0, None) if norms else None,
         verdict="fail" if bad else "warn" if small else "pass",
-        meaning=f"the smallest batch of an epoch has {smallest} images"
+        meaning=f"the smallest batch of an epoch has {wording.count(smallest, 'image')}"
         + (", and batch-norm divides by their spread" if norms else ""),
         fix="" if not small else "choose a batch that leaves a larger rest, or drop batch-norm",
     )

@@ -7,15 +7,16 @@ are no thresholds to type; the same seed gives the same answers. A plain nn.Modu
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from striate import progress
 from striate.data import Loader
-from striate.doctor import feed, learning, purity, start
+from striate.doctor import feed, learning, purity, start, usual
 from striate.doctor.accepted import accepted, told
 from striate.doctor.effort import SECONDS, late
 from striate.doctor.finite import all_finite
@@ -38,7 +39,7 @@ _OWN_IMAGES, _SMALL = (
 _Asked = Callable[[Subject], Check]
 _CHEAP: tuple[_Asked, ...] = (
     feed.image_statistics,
-    start.initial_loss,
+    usual.initial_loss,
     start.regularised_loss,
     start.activation_scale,
     start.layer_gain,
@@ -156,16 +157,25 @@ def _ask(
         return (said,) if isinstance(said, Check) else said
     except StriateError:
         raise
-    except Exception as error:  # any: the network is the user's
+    except Exception as error:  # any: the network is the user's, and a check may be
+        own = check.__name__ in _OWN and not _in_module(error)
         stopped = Check(
             check=check.__name__,
             measured=None,
             expected="an answer",
-            verdict="fail",
-            meaning=f"the network stopped with {told(error)}",
-            fix="see that its forward takes any number of images, with and without gradients",
+            verdict="warn" if own else "fail",
+            meaning=f"the {'check itself' if own else 'network'} stopped with {told(error)}",
+            fix="mend the check: nothing is known of what it asks"
+            if own
+            else "see that its forward takes any number of images, with and without gradients",
         )
         return (stopped,)
+
+
+def _in_module(error: Exception) -> bool:
+    """Tell whether an error comes from within a module's forward."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(isinstance(frame.f_locals.get("self"), nn.Module) for frame in frames)
 
 
 def _without_numbers(subject: Subject) -> tuple[_Asked, ...]:

@@ -24,6 +24,7 @@ from striate.train.schedule import Moment
 from striate.train.training import Training
 
 _MEDIAN = 9  # steps
+_FELL = 0.9  # of the loss at the start, below which it has fallen
 _BLOWN = 0.25  # of the way back up from the least median to the first
 _SAFE = 6.0  # times below the rate that blows up
 
@@ -45,7 +46,8 @@ class RateRange(Record, frozen=True, kw_only=True):
     Args:
         suggested: a rate to start from.
         blows_up: the least rate at which the loss had left its lowest level; None if none did.
-        learns_from: the least rate at which it had fallen by a tenth; None if it never did.
+        learns_from: the least rate at which it had fallen by a tenth, and stayed there until its
+            lowest; None if it never did.
         rates: of each step.
         losses: of each step.
     """
@@ -94,14 +96,15 @@ def rate_range(
     losses, rates = np.array(points.losses), np.array(points.rates)
     calm = _calmed(losses)
     lowest = np.minimum.accumulate(calm)
-    fallen = np.flatnonzero(calm < 0.9 * calm[0])
-    blown = np.flatnonzero(
-        (calm > lowest + _BLOWN * (calm[0] - lowest)) & (rates > rates[int(calm.argmin())])
-    )
+    bottom = int(calm.argmin())
+    level = max(float(np.median(losses[:count])) for count in (_MEDIAN, steps_per_decade))
+    above = np.flatnonzero(calm[:bottom] >= _FELL * level)  # for good: one low batch is no fall
+    falls = int(above[-1]) + 1 if len(above) else 0
+    blown = np.flatnonzero((calm > lowest + _BLOWN * (calm[0] - lowest)) & (rates > rates[bottom]))
     left = float(rates[blown[0]]) if len(blown) else None
     if left is None and len(losses) < steps:
         left = float(rates[-1])
-    if not len(fallen):
+    if calm[bottom] >= _FELL * level:
         raise UsageError(
             "The loss never fell at any rate: see what `striate check` says of the network."
         )
@@ -110,7 +113,7 @@ def rate_range(
     return RateRange(
         suggested=top / _SAFE,
         blows_up=left,
-        learns_from=float(rates[fallen[0]]),
+        learns_from=float(rates[falls]),
         rates=tuple(points.rates),
         losses=tuple(points.losses),
     )

@@ -1,4 +1,4 @@
-"""Checks on a network that has not been trained: its loss, its signal, its gradients."""
+"""Checks on a network that has not been trained: its weights, its signal, its gradients."""
 
 from __future__ import annotations
 
@@ -12,41 +12,15 @@ from torch import Tensor, nn
 
 from striate.design.centred import WHITENING
 from striate.doctor.effort import glance
-from striate.doctor.subject import Check, Subject, Verdict, main_output
+from striate.doctor.subject import Check, Subject, Verdict, main_output, tensors
 
 _REGULARISATION = 1e3  # the lectures' "crank it up"
 _LOUDEST = 1e3  # ratio of activations' spread, last to first, beyond which gradients explode
 _MOST_GAIN = 5.0  # times that a layer makes its input larger; He's initialisation has 1.4
 _WARN_DEAD, _FAIL_DEAD = 0.4, 0.9
+_ALIKE = 0.5  # of a layer's features
+_ROUNDING = 1e-5  # of a layer's values: nothing of them comes from the images
 _RECTIFIERS = (nn.ReLU, nn.ReLU6)
-
-
-def initial_loss(subject: Subject) -> Check:
-    """Compare the loss before training with that of guessing, ln K."""
-    chance, images = math.log(subject.classes), glance(subject)
-    with subject.quiet(training=True) as net, torch.no_grad():
-        losses = subject.losses(main_output(net(images)), subject.labels[: len(images)])
-    mean, error = float(losses.mean()), _standard_error(losses)
-    low, high = 0.85 * chance - 3 * error, chance + 0.5 + 3 * error  # random nets may be lucky
-    low = 0.0 if subject.begun else low  # trained weights may know already
-    bad = not math.isfinite(mean) or mean < low or mean > 2 * chance + 1
-    verdict: Verdict = "fail" if bad else "warn" if mean > high else "pass"
-    fix = ""
-    if mean < low:
-        fix = "look for labels that reach the network, or a loss that is averaged twice"
-    elif verdict != "pass":
-        fix = "start the last layer smaller, and check the scale of the images"
-    return Check(
-        check="initial_loss",
-        measured=mean,
-        expected=f"ln {subject.classes} = {chance:.3f} (standard error {error:.3f})",
-        band=(low, high),
-        verdict=verdict if subject.answer == "logits" else "skip",
-        meaning="an untrained network guesses"
-        if verdict == "pass"
-        else "the network is sure of answers before it has seen a label",
-        fix=fix,
-    )
 
 
 def regularised_loss(subject: Subject) -> Check:
@@ -72,7 +46,10 @@ def activation_scale(subject: Subject) -> Check:
     """Follow the spread of the values through depth."""
     with subject.quiet(training=True) as net, _watching(net) as seen, torch.no_grad():
         net(glance(subject, 64))
-    spreads = [float(each.output.std(0).mean()) for each in seen]  # over images: biases have none
+    live = [each.output for each in seen if not each.idle]  # a head at zero is no fading
+    spreads = [float(each.std(0).mean()) for each in live]  # over images: biases have none
+    if not bool((subject.images[:64] != subject.images[:1]).any()):
+        spreads = []  # nothing goes in
     ratio = math.nan
     if spreads and spreads[0] > 0:
         ratio = spreads[-1] / spreads[0]
@@ -90,6 +67,8 @@ def activation_scale(subject: Subject) -> Check:
         verdict=verdict,
         meaning="the signal keeps its size through depth"
         if verdict == "pass"
+        else "there is no signal to follow"
+        if verdict == "skip"
         else f"the signal {'fades' if fades else 'grows'} through {len(spreads)} layers",
         fix=""
         if verdict in ("pass", "skip")
@@ -113,7 +92,9 @@ def layer_gain(subject: Subject) -> Check:
         expected=f"at most {_MOST_GAIN:g} times a layer (geometric mean; He's initialisation 1.4)",
         band=(0.0, _MOST_GAIN),
         verdict="skip" if not gains else "pass" if good else "fail",
-        meaning="layers leave the signal at its size"
+        meaning="there is nothing to compare: trained weights, or no signal"
+        if not gains
+        else "layers leave the signal at its size"
         if good
         else f"each layer makes the signal {gain:.0f} times larger; norms undo that, but updates "
         "of weights so large change nothing",
@@ -142,25 +123,80 @@ def dead_units(subject: Subject) -> Check:
 
 
 def features_differ(subject: Subject) -> Check:
-    """See that no layer computes the same feature again and again."""
-    repeated = 0.0
-    for weight in subject.net.parameters():
-        if weight.dim() > 1 and len(weight) > 1:
-            rows = weight.detach().flatten(1)
-            distinct = len(torch.unique(rows, dim=0))
-            repeated = max(repeated, 1 - (distinct - 1) / (len(rows) - 1))
-    good = repeated < 0.5
+    """See that no layer computes the same feature again and again.
+
+    What begins at zero, as a last layer may, is told apart by its gradients: each class has its
+    own.
+    """
+    weights = [each for each in subject.net.parameters() if each.dim() > 1 and len(each) > 1]
+    rows = [each.detach().flatten(1) for each in weights]
+    repeated = max(map(_repeated, rows), default=0.0)
+    stay = True
+    if repeated >= _ALIKE:
+        slopes = _slopes(subject, weights)
+        zero = [(each == 0).all(1, keepdim=True) for each in rows]
+        told = [
+            torch.cat([row, slope * idle], 1)
+            for row, slope, idle in zip(rows, slopes, zero, strict=True)
+        ]
+        repeated = max(map(_repeated, told))
+        both = [torch.cat(pair, 1) for pair in zip(rows, slopes, strict=True)]
+        stay = max(map(_repeated, both)) >= _ALIKE
+    good = repeated < _ALIKE
     return Check(
         check="features_differ",
         measured=repeated,
         expected="features with weights of their own (less than half of a layer's repeated)",
-        band=(0.0, 0.5),
+        band=(0.0, _ALIKE),
         verdict="pass" if good else "fail",
         meaning="features start apart"
         if good
-        else f"{repeated:.0%} of a layer's features start alike, and would stay alike",
+        else f"{repeated:.0%} of a layer's features start alike"
+        + (", and would stay alike" if stay else ": only the layers after it tell them apart"),
         fix="" if good else "draw the weights at random",
     )
+
+
+def _repeated(rows: Tensor) -> float:
+    """Return the share of rows that are some other row again."""
+    return 1 - (len(torch.unique(rows, dim=0)) - 1) / (len(rows) - 1)
+
+
+def _slopes(subject: Subject, weights: list[nn.Parameter]) -> list[Tensor]:
+    """Return gradients of weights as rows, in thousandths of each weight's largest.
+
+    Of scores weighed at random: by labels, classes that no image is of would seem alike. Where
+    zeros let none through, they are those after a step that moves the zeros.
+    """
+    images = glance(subject, 32, passes=3).nan_to_num()
+    chance = torch.Generator().manual_seed(subject.seed)
+    with subject.quiet(training=True) as net, torch.enable_grad():
+        trained = [each for each in net.parameters() if each.requires_grad]
+
+        def slopes() -> list[Tensor | None]:
+            outputs = [each for each in tensors(net(images)) if each.requires_grad]
+            blind = [torch.randn(each.shape, generator=chance).to(each) for each in outputs]
+            if not outputs or not trained:
+                return [None] * len(trained)
+            return list(torch.autograd.grad(outputs, trained, blind, allow_unused=True))
+
+        found = slopes()
+        zeros = [
+            (parameter, each)
+            for parameter, each in zip(trained, found, strict=True)
+            if each is not None and not _none(each) and not bool(parameter.any())
+        ]
+        if zeros and any(map(_none, found)):
+            with _moved(zeros):
+                later = slopes()
+            found = [b if _none(a) else a for a, b in zip(found, later, strict=True)]
+    by = {id(each): slope for each, slope in zip(trained, found, strict=True)}
+    rounded = []
+    for each in weights:
+        slope = by.get(id(each))
+        slope = torch.zeros_like(each) if slope is None else slope.detach().nan_to_num()
+        rounded.append((slope / slope.abs().max().clamp_min(1e-30) * 1e3).round().flatten(1))
+    return rounded
 
 
 def scores_not_probabilities(subject: Subject) -> Check:
@@ -281,10 +317,6 @@ def _moved(zeros: list[tuple[nn.Parameter, Tensor]]) -> Iterator[None]:
                 parameter.zero_()
 
 
-def _standard_error(values: Tensor) -> float:
-    return float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
-
-
 def _silent(value: Tensor) -> float:
     """Return the share of features that are 0 in every image and place: of (n, features, ...)."""
     by_feature = value.transpose(0, 1).flatten(1) if value.dim() > 1 else value[None]
@@ -292,11 +324,15 @@ def _silent(value: Tensor) -> float:
 
 
 class _Seen(NamedTuple):
-    """A module at work: how much larger than its input its output is, the latter, and more."""
+    """A module at work: how much larger than its input its output is, the latter, and more.
+
+    A gain of 0 is none: nothing but rounding goes through. Idle: its weights are all zero.
+    """
 
     gain: float
     output: Tensor
     trained: bool
+    idle: bool
 
 
 def _size(value: Tensor) -> float:
@@ -318,9 +354,13 @@ def _watching(net: nn.Module, kinds: tuple[type[nn.Module], ...] = ()) -> Iterat
     def look(module: nn.Module, arguments: tuple[object, ...], output: object) -> None:
         if isinstance(output, Tensor):
             taken = next((each for each in arguments if isinstance(each, Tensor)), output)
-            trained = any(each.requires_grad for each in module.parameters(recurse=False))
-            gain = _size(_centred(output)) / max(_size(taken), 1e-30)
-            seen.append(_Seen(gain, output.detach(), trained))
+            own = list(module.parameters(recurse=False))
+            trained = any(each.requires_grad for each in own)
+            idle = not any(bool(each.any()) for each in own if each.dim() > 1)
+            given, size = _size(_centred(output)), _size(taken)
+            blind = size == 0 or given <= _ROUNDING * _size(output)  # dead, or a black image
+            gain = 0.0 if blind else given / size
+            seen.append(_Seen(gain, output.detach(), trained, idle))
 
     def wanted(module: nn.Module) -> bool:
         own = [each for each in module.parameters(recurse=False) if each.dim() > 1]
