@@ -33,6 +33,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import spec_from_file_location
@@ -87,7 +88,8 @@ CALLED = {"min": "max", "max": "min", "any": "all", "all": "any"}
 class Mutant(NamedTuple):
     """One change: the `number`-th possible one of a file, and what it turns into what.
 
-    Its own `line` is of a statement, which runs where any of its `lines` does.
+    Its own `line` is of a statement, which runs where any of its `lines` does; there are none where
+    it runs at import.
     """
 
     path: str
@@ -203,11 +205,17 @@ def parsed(path: str) -> ast.Module:
 def mutants_of(path: str) -> list[Mutant]:
     """Return every mutant of a file."""
     tree = parsed(path)
+    run = {
+        id(inner)
+        for each in ast.walk(tree)
+        if isinstance(each, ast.FunctionDef)
+        for inner in ast.walk(each)
+    }
     around: dict[int, tuple[int, ...]] = {}
     for each in ast.walk(tree):  # outer statements come first
         if isinstance(each, ast.stmt):
             lines = _run_with(each)
-            around |= dict.fromkeys(lines, tuple(lines))
+            around |= dict.fromkeys(lines, tuple(lines) if id(each) in run else ())
     return [
         Mutant(
             path, number, operator, node.lineno, around[node.lineno], ast.unparse(node)[:200], ""
@@ -342,11 +350,18 @@ def chosen(mutant: Mutant, reached: dict[str, Any], budget: float) -> list[str]:
 
 
 def _mirrors(test: str, path: str) -> bool:
-    """Tell whether a test is in the file of a module, of its folder, or in the module itself."""
+    """Tell whether a test is in a file of the module's or its folder's name, or that imports it."""
     file, module = Path(test.split("::")[0]), Path(path)
+    if file.parts[0] == "src":
+        return file.as_posix() == f"src/striate/{path}"
     names = {module.stem} | ({module.parent.name} - {"design", ""})
     own = file.stem.removeprefix("test_") in names or file.parent.name in names
-    return own or file.as_posix() == f"src/striate/{path}"
+    return own or f"striate.{'.'.join(module.with_suffix('').parts)} " in _source(file)
+
+
+@cache
+def _source(file: Path) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
 
 
 def _within(tests: set[str], seconds: dict[str, float], budget: float) -> list[str]:

@@ -30,6 +30,18 @@ SAME = {"padding": ((1, 1), (1, 1))}
             "conv transposed 3x3 8 /2x1",
             "conv",
         ),
+        (
+            "conv",
+            {
+                "features": 4,
+                "kernel": (3,),
+                "stride": (2,),
+                "padding": ((1, 1),),
+                "dilation": (2,),
+            },
+            "conv 3 4 /2 pad 1 dilated 2",
+            "conv",
+        ),
         ("local", {**FILTERS, **SAME}, "local 3x3 8 pad 1", "conv"),
         ("s_cells", FILTERS, "s-cells 3x3 8", "conv"),
         ("c_cells", {**WINDOW, "stride": (2, 2)}, "c-cells 3x3 /2", "pool"),

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from striate import zoo
+from striate.design import Identity, Sketch
 from striate.design.centred import MEAN_IMAGE, WHITENING, centred, tensors
 from striate.errors import DesignError
+from striate.layers import build
 
 
 def test_a_centring_comes_first_once_and_goes_again() -> None:
@@ -20,6 +23,27 @@ def test_a_centring_comes_first_once_and_goes_again() -> None:
     assert tensors(whitened) == (MEAN_IMAGE, WHITENING)
     assert tensors(centred(whitened, "mean_image")) == (MEAN_IMAGE, None)
     assert tensors(plain) == (None, None)
+
+
+def test_the_mean_is_taken_off_and_the_rest_multiplied() -> None:
+    """By the built network: the matrix times what is left of the image, as an image again."""
+    net = Sketch("t", (1, 2, 2))
+    net.put(Identity(name="same", inputs=("x",)))
+    built = build(centred(net.finish(), "zca"), seed=0).eval()
+    image, mean = torch.rand(1, 1, 2, 2), torch.rand(1, 2, 2)
+    matrix = torch.rand(4, 4)
+    assert torch.equal(built(image), torch.zeros(1, 1, 2, 2))  # both start as zeros
+    built.load_state_dict({MEAN_IMAGE: mean, WHITENING: matrix})
+    torch.testing.assert_close(
+        built(image), ((image - mean).view(1, 4) @ matrix.T).view(1, 1, 2, 2)
+    )
+
+
+def test_an_image_of_just_so_many_values_is_whitened() -> None:
+    largest = zoo.network("resnet20", classes=10, input=(1, 64, 64))
+    assert centred(largest, "zca").layer("whitening.matrix").note == ""
+    with pytest.raises(DesignError, match=r"up to 4,096 values, whose matrix has 17 million, rec"):
+        centred(zoo.network("resnet20", classes=10, input=(1, 64, 65)), "zca")
 
 
 def test_a_matrix_that_is_too_large_is_refused_with_the_size_that_goes() -> None:

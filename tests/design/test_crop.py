@@ -190,6 +190,17 @@ def test_what_resizing_sees_is_what_has_a_gradient(mode: str, factor: float) -> 
         assert bottom - top <= max(reach, int(rows.max() - rows.min()) + 2)
 
 
+def test_a_gate_sees_the_whole_image_and_what_it_gates_does_too() -> None:
+    net = design.Sketch("t", (2, 9, 7))
+    net.conv("c", 2, 3, padding=1)
+    net.put(design.Reduce(name="gate", inputs=("c",), function="mean", axes=(1, 2)))
+    net.put(design.Multiply(name="gated", inputs=("c", "gate")))
+    network = net.finish()
+    assert design.crop(network, "c", (4, 0)) == ((3, 6), (0, 2))
+    for name, place in (("gate", (0, 0)), ("gated", (4, 0))):
+        assert design.crop(network, name, place) == ((0, 9), (0, 7))
+
+
 def test_a_unit_that_is_not_there_is_refused() -> None:
     network = zoo.network("lenet")
     with pytest.raises(DesignError, match=r"pool1: expected a place within \(14, 14\), received"):

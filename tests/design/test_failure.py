@@ -6,6 +6,7 @@ import pytest
 
 from striate import zoo
 from striate.design import DesignError, Linear, Network, Sketch
+from striate.design.failure import explain
 from striate.records import from_json, to_json
 
 
@@ -121,6 +122,18 @@ def test_where_no_image_fits_none_is_named() -> None:
     with pytest.raises(DesignError) as caught:
         net.finish()
     assert str(caught.value).startswith("huge: its 2000x2000 window does not fit")
+
+
+def test_what_somebody_else_says_of_a_layer_gets_the_table_too() -> None:
+    network = lenet5(32).finish()
+    inputs = {"x": (1, 32, 32)}
+    error = explain("it", network.layers, inputs, DesignError("pool1: not here", "pool1"))
+    assert str(error) == "pool1: not here" and error.layer == "pool1"
+    assert [line.split()[0] for line in error.table.splitlines()] == ["x", "conv1", "pool1"]
+    assert error.table.endswith("<- received 6x28x28")
+    for nobody in ("elsewhere", None):
+        other = DesignError("not here", nobody)
+        assert explain("it", network.layers, inputs, other) is other
 
 
 def test_where_a_vector_comes_from_is_said_through_what_keeps_its_length() -> None:

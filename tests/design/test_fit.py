@@ -113,7 +113,14 @@ def test_volume_parameters_and_work_need_what_they_are_made_of() -> None:
 
 def test_what_fits_exactly_needs_no_other() -> None:
     assert answer(read_question(["W=7 F=3 S=2 P=0"])).fits == ()
-    other = answer(read_question(["W=7 F=3 S=3 P=0"])).fits
+    made = answer(read_question(["W=7 F=3 S=3 P=0"]))
+    assert made.text.splitlines()[1:] == [
+        "These would fit:",
+        "  S=3 P=1: output 3 (a third of the size)",
+        "  S=1 P=0: output 5",
+        "  S=2 P=0: output 3",
+    ]
+    other = made.fits
     assert [(fit.stride, fit.padding, fit.output) for fit in other] == [
         (3, (1, 1), 3),
         (1, (0, 0), 5),

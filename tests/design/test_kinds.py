@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from striate import design
-from striate.design import DesignError, Layer, init
+from striate.design import DesignError, init
+from striate.design.classical import Rbf
 from striate.design.elementwise import FUNCTIONS, Combine, Elementwise, Multiply
 from striate.design.grouping import GroupNorm, LayerNorm
-from striate.design.layer import Parameter
+from striate.design.layer import Layer, Parameter
+from striate.design.linear import Linear
 from striate.design.moving import LinearLast, Permute, Reduce, Reshape, Resize, Slice
+from striate.design.pointwise import Dropout, Noise
+from striate.design.pooling import AdaptiveMaxPool, MaxPool
 from striate.design.transposed import ConvTranspose
 from striate.design.wiring import Opaque, Pad, Shortcut
 from striate.records import kinds
@@ -194,7 +197,7 @@ def test_the_second_multiplier_is_of_the_bias_or_the_shift() -> None:
     """Caffe's lr_mult and decay_mult: the weight's first, the bias's second."""
     rates, decays = (0.1, 20.0), (1.5, 0.0)
     for made in (layer("conv", **CONV), layer("batch_norm"), layer("linear", features=2)):
-        shape = (5,) if isinstance(made, design.Linear) else SHAPE
+        shape = (5,) if isinstance(made, Linear) else SHAPE
         weight, bias = made.replace(rates=rates, decays=decays).parameters(shape)
         assert [(p.rate, p.decay, p.trainable) for p in (weight, bias)] == [
             (0.1, 1.5, True),
@@ -397,6 +400,13 @@ def test_shapes_that_do_not_fit(
         ("channel_dropout", {"p": -0.1}, "0 <= p < 1"),
         ("noise", {"form": "plain", "amount": 1.0}, "0 <= amount < 1"),
         ("rbf", {"features": 0}, "at least 1 feature"),
+        ("max_pool", {**ONES, "kernel": (2, 2), "padding": ((0, 2), (0, 0))}, "at most half"),
+        ("max_pool", {**ONES, "kernel": (2, 2), "padding": ((-1, 0), (0, 0))}, "at most half"),
+        ("avg_pool", {**ONES, "kernel": (2, 0)}, "kernel and stride of at least 1"),
+        ("avg_pool", {**ONES, "kernel": (2,)}, "the same one to three axes"),
+        ("adaptive_avg_pool", {"size": (1,) * 4}, "one to three sizes of at least 1"),
+        ("adaptive_avg_pool", {"size": ()}, "one to three sizes of at least 1"),
+        ("dropout", {"p": -0.1}, "0 <= p < 1"),
         ("subsample", {**ONES, "kernel": (2, 2), "ceil": True}, "sums of whole windows"),
         ("s_cells", {**ONES, "kernel": (3,), "features": 2}, "of two axes"),
         ("c_cells", {**ONES, "kernel": (3, 0)}, "of at least 1"),
@@ -411,7 +421,11 @@ def test_what_just_can_be() -> None:
     """The edges of the above: what is one step inside of what is refused."""
     layer("conv_transpose", **{**CONV, "stride": (2, 1)}, extra=(1, 0))
     layer("conv_transpose", **{**CONV, "dilation": (2, 1)}, extra=(1, 0))
-    layer("noise", form="additive", amount=5.0)
+    one(Noise, form="additive", amount=5.0)
+    one(Dropout, p=0.0)
+    one(Rbf, features=1)
+    one(MaxPool, kernel=(2, 3), stride=(1, 1), padding=((1, 1), (0, 1)))
+    one(AdaptiveMaxPool, size=(1, 1, 1))
     layer("channel_dropout", p=0.0)
     layer("pad", padding=((0, 0),) * 3)
     layer("shortcut", features=3, stride=(1, 1, 1))

@@ -391,6 +391,7 @@ def test_what_was_left_out_stays_left_out() -> None:
         "input 9x9x4 gaussian noise(2.0) relu gap",
         "input 784 no-relu first: FC-20 second: FC-10",
         "input 9x9x4 relu flatten relu FC-10",
+        "input 784 relu flatten FC-10",
         "input 9x9x4 relu stem.conv: conv3-4/1p1 relu gap",
         "conv relu POOL2? conv-7 relu FC-10",
     ],
@@ -620,6 +621,26 @@ def test_a_long_line_is_shown_around_the_place() -> None:
         parse("conv3-64 " * 50 + "rleu " + "conv3-64 " * 50)
     _, shown, caret = str(caught.value).splitlines()
     assert len(shown) < 100 and shown[caret.index("^") :].startswith("rleu")
+
+
+def test_limits_are_reached_and_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = (4, 9, 9)
+    assert len(parse("relu*2000", input=image).layers) == 2000
+    with pytest.raises(NotationError, match="at most 2,000 layers, received 1 x 2,001"):
+        parse("relu*2001", input=image)
+    for more in ("relu*1999 relu relu", "conv1-4*1001"):  # with the ReLUs that are not written
+        with pytest.raises(NotationError, match="at most 2,000 layers"):
+            parse(more, input=image)
+    assert parse("(" * 30 + "conv" + ")" * 30).layers
+    with pytest.raises(NotationError, match="at most 100,000 characters of notation"):
+        parse("relu" + " " * 99_997)
+    assert len(parse("relu" + " " * 99_996).layers) == 1
+    monkeypatch.setattr("striate.design.notation.build._EXPLAINED", 2)
+    for pools, said in ((2, "takes images of 36x36 and larger"), (3, "")):
+        with pytest.raises(NotationError) as caught:
+            parse("input 8x8 " + "pool2 " * pools + "conv9-4p0")
+        assert said in str(caught.value)
+        assert ("takes images of" in str(caught.value)) == bool(said)
 
 
 def test_a_layer_that_does_not_fit_comes_with_the_table() -> None:

@@ -76,6 +76,13 @@ def test_three_are_named_and_a_fourth_is_counted() -> None:
     assert len(notes(4)) == 4 and notes(4)[3] == "So do 1 more layers."
 
 
+def test_pixels_left_out_along_the_second_axis_are_said_too() -> None:
+    net = Sketch("t", (1, 9, 10))
+    net.conv("c", 1, 3, stride=2)
+    (note,) = [note for note in sheet(net.finish()).notes if "leaves out" in note]
+    assert note.startswith("c: F=3, S=2, P=0 leaves out the last 1 of 10 pixels, output 4;")
+
+
 def test_what_no_window_loses_is_not_said() -> None:
     net = Sketch("t", (1, 16, 16))
     net.conv("padded", 1, 3, stride=2, padding=1)  # the padding at the end is not reached

@@ -26,6 +26,7 @@ def test_a_chain_stands_in_a_line_with_room_for_volumes() -> None:
     boxes = [(x, y, width) for _, x, y, width in placed.boxes]
     assert [y for _, y, _ in boxes] == [0.0, 74.0, 148.0, 222.0]
     assert len({x + width / 2 for x, _, width in boxes}) == 1
+    assert min(x for x, _, _ in boxes) == 0.0
     for (text, x, y), (box, left, top, width) in zip(placed.labels, placed.boxes, strict=True):
         assert (text, y) == (box.volume, top + HEIGHT + 12) and x == left + width / 2 + 5
     for line, (_, x, y, width) in zip(placed.lines, placed.boxes, strict=False):

@@ -128,6 +128,13 @@ def test_a_plain_value_and_a_message_are_told_apart() -> None:
         read("a: 3").messages("a")
 
 
+def test_fields_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("striate.design.prototxt.message._MOST_FIELDS", 10)
+    assert len(read("a: 1 " * 10).fields) == 10
+    with pytest.raises(NotationError, match="expected at most 10 fields"):
+        read("a { " * 3 + "b: 1 " * 8 + "}" * 3)
+
+
 def test_forty_braces_in_one_another_are_read_and_no_more() -> None:
     read("a { " * 40 + "}" * 40)
     with pytest.raises(NotationError, match="expected at most 40 braces in one another") as caught:

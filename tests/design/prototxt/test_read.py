@@ -90,6 +90,20 @@ def test_a_single_pixel_is_flattened_for_the_loss() -> None:
     assert {"s_flat", "c_flat"} <= {each.name for each in taken.layers}
 
 
+def test_a_single_step_of_a_line_is_flattened_too() -> None:
+    line = parse('input: "data" input_shape { dim: [1, 4, 1] }' + layer("ReLU", "data", "r"))
+    assert [each.name for each in line.layers] == ["r", "r_flat"] and line.classes == 4
+
+
+def test_every_field_of_a_network_is_read() -> None:
+    fields = "force_backward: true state { phase: TRAIN } debug_info: false "
+    assert parse(fields + DATA + dense("data", "a")) == read(dense("data", "a"))
+    older = 'input: "data" input_dim: [1, 4, 6, 6] '
+    assert parse(older + dense("data", "a")) == read(dense("data", "a"))
+    with pytest.raises(NotationError, match="a network has no field 'colour'"):
+        parse("colour: 3 " + DATA)
+
+
 def test_names_that_are_taken_get_a_number() -> None:
     network = read(layer("ReLU", "data", "a_flat") + dense("a_flat", "a"))
     assert [each.name for each in network.layers] == ["a_flat", "a_flat_2", "a"]

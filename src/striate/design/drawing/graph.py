@@ -140,7 +140,7 @@ def _box(
 ) -> Box:
     head, ends = chain[0], chain[-1]
     last = ends.every[-1]
-    within = f"{frame}." if frame else ""
+    within = f"{frame}."  # no name begins with a dot alone
     names = [each.names[0].removeprefix(within) for each in chain]
     if head.folded:
         title, below, family = head.name.removeprefix(within), contents(head), "scope"

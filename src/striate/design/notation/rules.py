@@ -55,7 +55,7 @@ WEIGHTED = ("conv", "fc", "classifier")
 
 def filters_after(pools: int) -> int:
     """Return the filters of a convolution that does not say them, after so many poolings."""
-    return min(32 << min(pools, 10), 512)
+    return min(32 << pools, 512)
 
 
 def padding_of(written: Any, kernel: Sizes, stride: Sizes, dilation: Sizes) -> tuple[Padding, ...]:
