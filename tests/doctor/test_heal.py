@@ -55,6 +55,10 @@ def test_too_low_a_rate_is_healed_from_where_it_stands(tmp_path: Path) -> None:
     losses = [line["loss"] for line in runs.open(result.run).history("step")]
     assert losses[-1] < losses[0] - 0.01  # most of its rate is behind it by then
     assert runs.open(tmp_path / "run").state == "interrupted"
+    (found, *_) = doctor.diagnose(tmp_path / "run")
+    assert found.experiment is not None and found.experiment["text"] == event["text"]
+    (said, *_) = doctor.healings(healed)
+    assert said.startswith("Tried at step ") and event["text"] in said
 
 
 def test_weights_that_are_spoilt_are_begun_anew(tmp_path: Path) -> None:

@@ -250,3 +250,17 @@ def test_what_is_no_watching_is_refused(digits: tuple[Tensor, Tensor], tmp_path:
         raise KeyError
     assert runs.open(tmp_path / "mine").state == "failed"
     assert not net._forward_pre_hooks
+
+
+@pytest.mark.parametrize("accuracy", [50.0, -0.1, float("nan")])
+def test_an_accuracy_that_is_no_share_is_refused(
+    accuracy: float, digits: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    net = Mine()
+    optimiser = torch.optim.SGD(net.parameters(), 0.1)
+    with doctor.Watch(
+        net, optimiser, tmp_path / "mine", images=digits[0][:BATCH], steps=1, epochs=1
+    ) as watch:
+        watch.validation(2.3, 1.0, 10)
+        with pytest.raises(UsageError, match=r"0 to 1, received accuracy=.*Divide per cent by 100"):
+            watch.validation(2.3, accuracy, 10)

@@ -2,7 +2,7 @@
 
 from striate.doctor.diagnose import SURE, diagnose, plot
 from striate.doctor.experiment import Experiment, experiment, with_experiment
-from striate.doctor.heal import heal
+from striate.doctor.heal import heal, healings
 from striate.doctor.live import Live
 from striate.doctor.lost import lost
 from striate.doctor.preflight import (
@@ -30,6 +30,7 @@ __all__ = [
     "diagnose",
     "experiment",
     "heal",
+    "healings",
     "lost",
     "plot",
     "preflight",

@@ -11,7 +11,7 @@ from striate.doctor import curves, fed, layers, motion, sense, swaps
 from striate.doctor.causes import by_cause
 from striate.doctor.lost import counting, mixed
 from striate.doctor.pictures import picture
-from striate.doctor.story import Finding, Story, read
+from striate.doctor.story import Finding, Story, read, written
 
 Rule = Callable[[Story], Finding | None]
 
@@ -68,7 +68,8 @@ _LATE = 0.4  # of all steps
 def diagnose(run: runs.Run | Path | str) -> tuple[Finding, ...]:
     """Return what seems wrong with a run; nothing where nothing does.
 
-    Causes come before what they explain; among either the surest is first.
+    Causes come before what they explain; among either the surest is first. What was tried against a
+    finding while the run was trained (`heal`) stands beside it.
 
     Args:
         run: a run folder: finished, running, interrupted or failed.
@@ -79,7 +80,10 @@ def diagnose(run: runs.Run | Path | str) -> tuple[Finding, ...]:
     opened = run if isinstance(run, runs.Run) else runs.open(run)
     if mixed(opened.history()):
         return ()  # of probes and losses that belong to two runs
-    return diagnose_story(read(opened))
+    tried = {each.get("finding"): each.get("experiment") for each in written(opened)}
+    return tuple(
+        each.replace(experiment=tried.get(each.finding)) for each in diagnose_story(read(opened))
+    )
 
 
 def diagnose_story(story: Story, *, live: bool = False) -> tuple[Finding, ...]:

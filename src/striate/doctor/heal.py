@@ -88,6 +88,15 @@ def heal(
             recipe = with_settings(recipe, list(finding.settings))
 
 
+def healings(run: runs.Run) -> tuple[str, ...]:
+    """Return in sentences what was tried while a run, or what it was forked from, trained."""
+    return tuple(
+        f"Tried at step {line['step']} for {line['finding'].replace('_', ' ')}: {line['text']}."
+        for line in run.history("event")
+        if line.get("event") == "healing"
+    )
+
+
 def _until_found(
     begin: Callable[[Interrupt, Live], TrainResult],
     path: Path,

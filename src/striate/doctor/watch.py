@@ -177,7 +177,15 @@ class Watch:
             loss: mean over its images.
             accuracy: 0 to 1.
             images: how many there were.
+
+        Raises:
+            UsageError: an accuracy that is no share.
         """
+        if not 0 <= accuracy <= 1:
+            raise UsageError(
+                f"Expected the share of images that are right, 0 to 1, received accuracy={accuracy}"
+                ". Divide per cent by 100, and a count by the number of images."
+            )
         self._settle()
         checks = self.run.history("validation")
         best = all(accuracy > each["accuracy"] for each in checks)
