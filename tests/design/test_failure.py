@@ -128,7 +128,7 @@ def test_what_somebody_else_says_of_a_layer_gets_the_table_too() -> None:
     network = lenet5(32).finish()
     inputs = {"x": (1, 32, 32)}
     error = explain("it", network.layers, inputs, DesignError("pool1: not here", "pool1"))
-    assert str(error) == "pool1: not here" and error.layer == "pool1"
+    assert str(error) == "pool1: not here." and error.layer == "pool1"
     assert [line.split()[0] for line in error.table.splitlines()] == ["x", "conv1", "pool1"]
     assert error.table.endswith("<- received 6x28x28")
     for nobody in ("elsewhere", None):
