@@ -213,5 +213,7 @@ def test_waiting_in_a_crowd_is_no_alarm() -> None:
     assert told(**waiting)["data_starved"].confidence >= doctor.SURE
     assert told(**waiting, load=2.5)["data_starved"].confidence < doctor.SURE
     assert "data_starved" not in told(**waiting, waiting=0.4)  # of whole epochs
+    slow = {**waiting, "waited": 20.0}  # 50 ms each time: no crowd takes the processor so long
+    assert told(**slow, load=2.5)["data_starved"].confidence >= doctor.SURE
     waiting["probes"] = (probe(waiting=0.95),) * 5  # more than a crowd takes
     assert told(**waiting, load=2.5)["data_starved"].confidence >= doctor.SURE

@@ -14,6 +14,7 @@ from striate.doctor.story import Finding, Story
 _WAITING = 0.5
 _SECONDS = 1.0  # of waiting, below which nobody would notice
 _CROWDED = 1.5  # processes to each core that want to run: it may be they that are waited for
+_SLICE = 0.02  # seconds of a wait: a crowd takes the processor for some milliseconds at a time
 _NEARLY_ALL = 0.8  # of the time: no crowd takes as much
 CARRIES = 0.6  # of the loss of guessing, below which the first epoch has taught something
 _SHARED = 0.02  # of a part's images, beyond which they are no accident
@@ -28,7 +29,8 @@ def starved(story: Story) -> Finding | None:
     share *= max(1 - work / max(story.waited, 1e-9), 0.0) if work else 1.0
     if share < _WAITING or story.waited < _SECONDS:
         return None
-    crowded = story.load > _CROWDED and share < _NEARLY_ALL
+    each = story.waited / max(len(story.losses), 1)
+    crowded = story.load > _CROWDED and share < _NEARLY_ALL and each < _SLICE
     more = f"--workers {max(2, 2 * story.recipe.workers)}, where there are as many cores"
     return Finding(
         finding="data_starved",
