@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from striate import train
 from striate.design import Sketch
+from striate.doctor import rate as room
 from striate.doctor.rate import rate_range
 from striate.errors import NotFiniteError, UsageError
 from striate.train.prepare import prepare
@@ -61,6 +63,23 @@ def test_the_answer_does_not_depend_on_the_start() -> None:
         rate_range(recipe(), prepared, start=start).suggested for start in (1e-7, 1e-5, 1e-4)
     ]
     assert max(answers) < 2 * min(answers)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fall_that_is_noise_is_not_said(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flat to 0.003, with a few low batches on the way; lowest at 0.1, blown up at 1."""
+    chance = np.random.default_rng(seed)
+    rates = np.geomspace(1e-6, 10, 175)
+    losses = 3.0 + 0.25 * chance.standard_normal(175)
+    losses[20:26] -= 0.6
+    losses[100:106] -= 0.6
+    losses -= np.interp(np.log10(rates), [-2.6, -1, 0, 1], [0, 1.8, 1.0, -20])
+    losses[0] = 3.4
+    points = room._Points(rates.tolist(), losses.tolist())
+    monkeypatch.setattr(room, "_climb", lambda *arguments: points)
+    found = rate_range(recipe())
+    assert found.learns_from is not None and 0.002 < found.learns_from < 0.02
+    assert found.suggested > found.learns_from
 
 
 def test_mistakes_are_said() -> None:

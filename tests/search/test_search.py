@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 
 from striate import data, recipes, train
 from striate.data import Dataset
-from striate.draw.figure import ADDED
+from striate.draw.figure import ADDED, ORANGE
 from striate.errors import DesignError, RunError, StriateError, UnknownName, UsageError
 from striate.records import from_json
 from striate.search import Numbers, Plan, Problem, SearchResult, resume, search
 from striate.search.ledger import without_password
+from striate.search.pictures import paint
+from striate.search.slot import Entry, Outcome, Slot
+from striate.search.space import Space, Value
 from striate.search.trainer import Trainer, lasting, middle
 from striate.search.watch import Watch
 from striate.train import Recipe
@@ -72,6 +76,41 @@ def test_the_folder_has_results_pictures_and_the_winners_recipe(
         first = [t for t in found.trials if t["stage"] != "seeds" and t["score"] is not None]
         assert f"{len(found.trials)} runs" in drawn and f"{len(first)} are drawn" in drawn
         assert ADDED in drawn and "Shaded: what was added" in drawn  # the rate's range
+
+
+def test_both_pictures_mark_the_winner_over_seeds(tmp_path: Path) -> None:
+    """Not the run of the highest score: a short one here, and a full one that seeds put second."""
+    space = Space(parameters=(Numbers(key="optimiser.rate", low=1e-3, high=1.0, log=True),))
+
+    def entry(number: int, rate: float, epochs: int, score: float) -> Entry:
+        slot = Slot("full", f"{number}", epochs, 0, {"optimiser.rate": rate})
+        return Entry(number, slot, "done", Outcome(score=score), "", "", "", f"{number}")
+
+    entries = [
+        entry(0, 0.5, 1, 0.95),
+        entry(1, 0.1, 4, 0.90),
+        entry(2, 0.01, 4, 0.88),
+        entry(3, 0.01, 1, 0.60),
+        entry(4, 0.002, 1, 0.40),
+    ]
+    won: dict[str, Value] = {"optimiser.rate": 0.01}
+
+    def marked(won: dict[str, Value] | None, folder: Path) -> tuple[float, float]:
+        """Heights of the marks, in each picture as a share of its axis of scores from 0.4."""
+        paths = paint(folder, "study", space, space, entries, won)
+        line = re.findall(rf'<polyline points="([^"]*)"[^>]*{ORANGE}', _text(paths["parallel"]))
+        spot = re.findall(rf'<circle cx="[^"]*" cy="([^"]*)"[^>]*{ORANGE}', _text(paths["scatter"]))
+        assert len(line) == 1 and len(spot) == 1
+        return float(line[0].split()[-1].split(",")[1]), float(spot[0])
+
+    of_winner, of_first = marked(won, tmp_path / "a"), marked(None, tmp_path / "b")
+    assert of_winner[0] > of_first[0] and of_winner[1] > of_first[1]  # lower in both: 0.88, 0.90
+    first = marked({"optimiser.rate": 0.1}, tmp_path / "c")
+    assert first == of_first
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text()
 
 
 def test_training_the_winner_gives_what_the_search_saw_to_the_bit(

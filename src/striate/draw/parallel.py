@@ -1,4 +1,4 @@
-"""Parallel coordinates: a line a run through one axis a parameter, the best in full colour."""
+"""Parallel coordinates: a line a run through one axis a parameter, one of them marked."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def parallel(
     title: str,
     note: str = "",
     added: Sequence[Sequence[tuple[float, float]]] = (),
+    best: int | None = None,
 ) -> Figure:
     """Draw rows as lines through upright axes; the last axis is the score, greater is better.
 
@@ -27,25 +28,25 @@ def parallel(
         title: what stands above.
         note: one line under it.
         added: parts of each axis that are drawn in another colour, from value to value.
+        best: the row that is marked; None marks none.
     """
     gap = max(118.0, 560.0 / max(len(axes) - 1, 1))
     wide = max(_LEFT * 2 + gap * (len(axes) - 1), text_width(note, 10) + 48)
     figure = Figure(wide, _TOP + _HEIGHT + 34)
     figure.text((24, 34), title, size=15)
     figure.text((24, 54), note, size=10, fill=MUTED)
-    places = sorted(
-        ([axis.place(value) for (_, axis), value in zip(axes, row, strict=True)] for row in rows),
-        key=lambda row: row[-1],
-    )
-    for number, row in enumerate(places):
-        share = (number / max(len(places) - 1, 1)) ** 2
-        best = number == len(places) - 1
+    order = sorted(range(len(rows)), key=lambda row: rows[row][-1])
+    shades = {row: (place / max(len(rows) - 1, 1)) ** 2 for place, row in enumerate(order)}
+    for row in sorted(order, key=lambda row: row == best):  # the best on top of all
         points = [
-            (_LEFT + gap * index, _TOP + (1 - min(max(place, 0.0), 1.0)) * _HEIGHT)
-            for index, place in enumerate(row)
+            (_LEFT + gap * index, _TOP + (1 - min(max(axis.place(value), 0.0), 1.0)) * _HEIGHT)
+            for index, ((_, axis), value) in enumerate(zip(axes, rows[row], strict=True))
         ]
-        stroke = ORANGE if best else _between(share)
-        figure.polyline(points, stroke, 2.5 if best else 1.25)
+        figure.polyline(
+            points,
+            ORANGE if row == best else _between(shades[row]),
+            2.5 if row == best else 1.25,
+        )
     for index, (name, axis) in enumerate(axes):
         parts = added[index] if index < len(added) else ()
         _axis(figure, _LEFT + gap * index, name, axis, parts, last=index == len(axes) - 1)

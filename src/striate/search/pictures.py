@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +16,12 @@ _EACH = 12  # integers that are all written at their axis
 
 
 def paint(
-    folder: Path, name: str, asked: Space, space: Space, entries: Sequence[Entry]
+    folder: Path,
+    name: str,
+    asked: Space,
+    space: Space,
+    entries: Sequence[Entry],
+    won: Mapping[str, Value] | None = None,
 ) -> dict[str, str]:
     """Write both pictures, each as SVG and PNG; nothing where no run has a score.
 
@@ -26,6 +31,7 @@ def paint(
         asked: what was to be searched.
         space: what was in the end; parts of it that were not asked for are marked.
         entries: all runs; those of further seeds and those without a score are not drawn.
+        won: the settings to be marked; None marks the best of the longest runs.
 
     Returns:
         The SVGs' paths by name.
@@ -49,8 +55,7 @@ def paint(
         for each in shown
     ]
     groups = sorted({each.slot.epochs for each in shown})
-    best = ranked([e for e in shown if e.slot.epochs == groups[-1]])
-    top = best[0] if best else None
+    top = _marked(shown, won)
     panels = []
     for parameter, name, axis in zip(space.parameters, names, axes, strict=True):
         grouped: dict[str, list[Point]] = {
@@ -61,7 +66,8 @@ def paint(
             ]
             for epochs in groups
         }
-        mark = None if top is None else (_at(parameter, top.values[parameter.key]), top.score or 0)
+        place = _at(parameter, top.values[parameter.key])
+        mark = (place, max(cast(float, top.score), up.low))
         panels.append((name, axis, grouped, mark))
     made = {
         "parallel": draw.parallel(
@@ -70,6 +76,7 @@ def paint(
             title=title,
             note=f"{note} The bluer a line the better.",
             added=added,
+            best=shown.index(top),
         ),
         "scatter": draw.points(
             panels,
@@ -83,6 +90,13 @@ def paint(
         figure.save(folder / f"{name}.svg")
         figure.save(folder / f"{name}.png")
     return {name: str(folder / f"{name}.svg") for name in made}
+
+
+def _marked(shown: Sequence[Entry], won: Mapping[str, Value] | None) -> Entry:
+    """Return the longest run of the settings that won, the same in both pictures."""
+    won_too = [each for each in shown if each.values == won] or shown
+    longest = max(each.slot.epochs for each in won_too)
+    return ranked([each for each in won_too if each.slot.epochs == longest])[0]
 
 
 def _added(asked: Parameter, searched: Parameter) -> list[tuple[float, float]]:

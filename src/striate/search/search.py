@@ -194,7 +194,8 @@ def _left(question: Question, folder: Path, problem: Problem, found: Explored) -
         winner = winner.replace(reason=f"{recipe.reason}; found by striate search: {said}")
         atomic_write(folder / "best.json", to_json(winner, indent=2) + b"\n")
         result = result.replace(recipe=str(folder / "best.json"))
-    pictures = paint(folder / "figures", folder.name, space, found.space, found.entries)
+    won = None if result.best is None else result.best.settings
+    pictures = paint(folder / "figures", folder.name, space, found.space, found.entries, won)
     result = result.replace(figures=pictures)
     atomic_write(folder / "results.json", to_json(result, indent=2) + b"\n")
     return result
