@@ -610,7 +610,7 @@ def main() -> int:
                 print(f"\r{len(judged)} of {len(work) + len(controls)}", end="", file=sys.stderr)
     seen = [each for each in judged if each.mutant]
     result = document(seen, len(possible), [each for each in judged if not each.mutant], given)
-    result["seconds"] = round(time.monotonic() - began)
+    result |= {"seconds": round(time.monotonic() - began), "computed": round(processor_seconds())}
     text = json.dumps(result, indent=1)
     if given.results:
         given.results.write_text(text + "\n", encoding="utf-8")

@@ -26,6 +26,7 @@ def test_a_window_spans_its_kernel_and_what_lies_between() -> None:
     assert [window_extent(3, dilation) for dilation in (1, 2, 4)] == [3, 5, 9]
     assert [same_padding(kernel) for kernel in (1, 4, 5)] == [(0, 0), (1, 2), (2, 2)]
     assert strided_same_padding(32, 5, 2) == (1, 2) and remainder(7, 3) == 0
+    assert strided_same_padding(32, 1, 2) == (0, 0)  # a pixel is left over already
     assert padding_by("full", 3) == (2, 2) and output_size(7, 3) == 5
 
 

@@ -6,10 +6,21 @@ from dataclasses import dataclass
 
 import pytest
 
-from striate.design import DesignError, init
+from striate.design import DesignError
 from striate.design.classical import Rbf
 from striate.design.elementwise import FUNCTIONS, Combine, Elementwise, Multiply
 from striate.design.grouping import GroupNorm, LayerNorm
+from striate.design.init import (
+    Codes,
+    Constant,
+    Fading,
+    FanInUniform,
+    He,
+    InverseFanIn,
+    Normal,
+    Uniform,
+    Xavier,
+)
 from striate.design.layer import Layer, Parameter
 from striate.design.linear import Linear
 from striate.design.moving import LinearLast, Permute, Reduce, Reshape, Resize, Slice
@@ -224,9 +235,9 @@ def test_the_second_multiplier_is_of_the_bias_or_the_shift() -> None:
         (layer("noise"), {"form": "gaussian", "amount": 0.5}),
         (layer("leaky_relu"), {"slope": 0.01}),
         (layer("tanh"), {"outer": 1.0, "inner": 1.0}),
-        (layer("prelu"), {"each": False, "weight_init": init.Constant(value=0.25)}),
+        (layer("prelu"), {"each": False, "weight_init": Constant(value=0.25)}),
         (layer("conv", **CONV), {"groups": 1, "bias": "channel", "connections": None}),
-        (layer("conv", **CONV), {"weight_init": init.FanInUniform(gain=1.0)}),
+        (layer("conv", **CONV), {"weight_init": FanInUniform(gain=1.0)}),
         (layer("linear", features=2), {"bias": True, "in_features": None}),
         (layer("linear_last", features=2), {"bias": True, "in_features": None}),
         (layer("local", kernel=(3, 3), features=2, **ONES), {"bias": True}),
@@ -237,25 +248,25 @@ def test_the_second_multiplier_is_of_the_bias_or_the_shift() -> None:
         (layer("reduce", function="mean", axes=(1,)), {"keep": True}),
         (layer("reshape", shape=(3,)), {"kept": 0}),
         (layer("combine", operation="add", shape=(3,)), {"constant": False, "seen": None}),
-        (layer("rbf", features=2), {"fixed": True, "weight_init": init.Codes(words=())}),
+        (layer("rbf", features=2), {"fixed": True, "weight_init": Codes(words=())}),
         (layer("c_cells", kernel=(3, 3), **ONES), {"saturation": 0.5}),
         (layer("s_cells", kernel=(3, 3), features=2, **ONES), {"selectivity": 1.5}),
         (
             layer("c_cells", kernel=(3, 3), **ONES),
-            {"fading": init.Fading(ratio=0.8, total=1.0)},
+            {"fading": Fading(ratio=0.8, total=1.0)},
         ),
         (layer("opaque", op="einsum", shape=(3,)), {"shapes": (), "cost": 0}),
         (
             layer("relu"),
             {"trainable": True, "rates": (1.0, 1.0), "decays": (1.0, 1.0), "note": ""},
         ),
-        (init.Constant(), {"value": 0.0}),
-        (init.Normal(), {"std": 0.01}),  # AlexNet's
-        (init.Uniform(), {"bound": 0.05}),
-        (init.FanInUniform(), {"gain": 1.0}),
-        (init.InverseFanIn(), {"gain": 2.4}),  # LeNet-5's
-        (init.He(), {"fan": "in"}),
-        (init.Xavier(), {"uniform": True}),
+        (Constant(), {"value": 0.0}),
+        (Normal(), {"std": 0.01}),  # AlexNet's
+        (Uniform(), {"bound": 0.05}),
+        (FanInUniform(), {"gain": 1.0}),
+        (InverseFanIn(), {"gain": 2.4}),  # LeNet-5's
+        (He(), {"fan": "in"}),
+        (Xavier(), {"uniform": True}),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, dict) else "",
 )
@@ -431,6 +442,23 @@ def test_what_just_can_be() -> None:
     layer("shortcut", features=3, stride=(1, 1, 1))
     layer("conv", **{**CONV, "features": 1, "kernel": (1, 1)})
     layer("local", **ONES, kernel=(1, 1), features=1)
+    for axes in (1, 2, 3):
+        window = {"kernel": (2,) * axes, "stride": (1,) * axes, "padding": ((0, 0),) * axes}
+        assert layer("local", features=2, **window).output((3, *[5] * axes)) == (2, *[4] * axes)
+        assert layer("max_pool", **window).output((3, *[5] * axes)) == (3, *[4] * axes)
+
+
+def test_what_needs_memory_of_its_own() -> None:
+    """An activation or a scale writes where its input was; a view and zeros around an image are not kept."""
+    counted = {tag for tag, kind in kinds(Layer).items() if kind.counted}
+    assert counted == {
+        *("conv", "conv_transpose", "linear", "linear_last", "local", "rbf", "s_cells", "c_cells"),
+        *("max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "subsample", "resize"),
+        *("batch_norm", "lrn", "group_norm", "layer_norm"),
+        *("add", "concat", "multiply", "opaque"),
+    }
+    assert not layer("adaptive_avg_pool", size=(9, 8)).stored(SHAPE)  # it changes nothing
+    assert layer("adaptive_avg_pool", size=(9, 4)).stored(SHAPE)
 
 
 # -- windows ---------------------------------------------------------------------------------------

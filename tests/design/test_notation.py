@@ -543,6 +543,7 @@ def test_round_trip_of_anything_that_reads(parts: list[str], size: int) -> None:
         ("conv3-64 covn3-64", 10, "a layer .* received 'covn3-64'. Did you mean conv3-64?"),
         ("[(CONV-RELU)*N-POOL?]*M", 14, "expected how many times, received 'N-POOL"),
         ("(conv-relu", 1, r"expected '\)' to close this group"),
+        ("conv $@;", 7, "a layer .* received '@'"),
         ("conv]", 5, "expected a layer, received ']'"),
         ("(conv]", 6, r"expected '\)' to close the group, received ']'"),
         ("conv ()", 6, "an empty one"),
@@ -625,6 +626,9 @@ def test_a_long_line_is_shown_around_the_place() -> None:
 
 def test_limits_are_reached_and_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     image = (4, 9, 9)
+    assert parse("conv1-4/1000000p0 relu", input=image).shapes()["conv1"] == (4, 1, 1)
+    with pytest.raises(NotationError, match=r"numbers up to 1,000,000, received 1000001\."):
+        parse("conv1-4/1000001p0 relu", input=image)
     assert len(parse("relu*2000", input=image).layers) == 2000
     with pytest.raises(NotationError, match="at most 2,000 layers, received 1 x 2,001"):
         parse("relu*2001", input=image)

@@ -527,6 +527,14 @@ def test_round_trip_keeps_names_and_counts(name: str) -> None:
     assert parse(to_prototxt(again)) == again
 
 
+def test_pooling_to_a_size_is_written_as_the_window_it_is() -> None:
+    net = Sketch("t", (3, 12, 8))
+    net.adaptive_max_pool("pool", (3, 4))
+    again = parse(to_prototxt(net.finish())).layer("pool")
+    assert isinstance(again, design.MaxPool) and not again.ceil
+    assert (again.kernel, again.stride) == ((4, 2), (4, 2))
+
+
 def test_every_field_survives() -> None:
     net = Sketch("all", (4, 13, 15), weight_init=design.Xavier(uniform=True))
     net.conv(

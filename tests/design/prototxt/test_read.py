@@ -238,6 +238,14 @@ def test_shapes_that_cannot_be(text: str, message: str) -> None:
         parse(text + dense("data", "a"))
 
 
+def test_tops_have_the_shapes_in_order_and_the_last_again() -> None:
+    shapes = "shape { dim: [1, 4, 6, 6] } shape { dim: [1, 2, 6, 6] }"
+    tops = 'top: "a" top: "b" top: "c"'
+    text = f'layer {{ name: "d" type: "Input" {tops} input_param {{ {shapes} }} }}\n'
+    network = parse(text + layer("Concat", "a b c", "all"))
+    assert [each.shape[0] for each in network.inputs] == [4, 2, 2]
+
+
 def test_several_inputs() -> None:
     dims = 'input: "a" input_dim: [1, 4, 6, 6] input: "b" input_dim: [1, 2, 6, 6] '
     network = parse(dims + layer("Concat", "a b", "c"))
