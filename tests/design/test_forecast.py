@@ -76,6 +76,19 @@ def test_a_sum_needs_no_gradient_of_its_own() -> None:
     assert (found.layer, found.phase, found.workspace) == ("right", "backward", 3 * 64 + 4)
 
 
+def test_a_mean_over_all_places_keeps_nothing_and_over_some_its_input() -> None:
+    def saved(size: int) -> int:
+        pen = Sketch("mean", (1, 4, 4))
+        pen.conv("conv", 2, 1)
+        pen.adaptive_avg_pool("pool", size)
+        pen.flatten()
+        pen.linear("fc", 3)
+        return saved_bytes(pen.finish(), batch=1)
+
+    assert saved(1) == 64 + 4 * 2  # the image, and what the linear layer reads
+    assert saved(2) == 64 + 4 * 2 * 16 + 4 * 2 * 4
+
+
 def test_images_are_copied_to_the_other_order() -> None:
     colour = zoo.network("allcnn_c", input=(3, 32, 32))
     last, first = (

@@ -449,7 +449,7 @@ def test_what_just_can_be() -> None:
 
 
 def test_what_needs_memory_of_its_own() -> None:
-    """An activation or a scale writes where its input was; a view and zeros around an image are not kept."""
+    """An activation or a scale writes where its input was; views and padding are not counted."""
     counted = {tag for tag, kind in kinds(Layer).items() if kind.counted}
     assert counted == {
         *("conv", "conv_transpose", "linear", "linear_last", "local", "rbf", "s_cells", "c_cells"),

@@ -246,6 +246,16 @@ def test_tops_have_the_shapes_in_order_and_the_last_again() -> None:
     assert [each.shape[0] for each in network.inputs] == [4, 2, 2]
 
 
+@pytest.mark.parametrize("dims", ["1, 1, 1, 1", "5", "5, 1, 1, 1"])
+def test_a_blob_of_one_number_an_image_holds_labels(dims: str) -> None:
+    text = f'input: "y" input_shape {{ dim: [{dims}] }} input: "data" input_shape '
+    text += "{ dim: [1, 4, 6, 6] }"
+    network = parse(text + dense("data", "a") + loss("a", "l").replace("label", "y"))
+    assert [each.name for each in network.inputs] == ["data"]
+    with pytest.raises(NotationError, match="layer 'b' reads 'y', of which the file does not say"):
+        parse(text + dense("y", "b"))
+
+
 def test_several_inputs() -> None:
     dims = 'input: "a" input_dim: [1, 4, 6, 6] input: "b" input_dim: [1, 2, 6, 6] '
     network = parse(dims + layer("Concat", "a b", "c"))
