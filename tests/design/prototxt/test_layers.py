@@ -7,6 +7,7 @@ import pytest
 from striate import design
 from striate.design import Layer, Network
 from striate.design.prototxt import parse
+from striate.design.transposed import ConvTranspose
 from striate.design.wiring import Opaque
 from striate.errors import NotationError
 
@@ -142,6 +143,28 @@ def test_types(kind: str, fields: str, record: type[Layer]) -> None:
 )
 def test_what_is_only_counted_has_caffes_parameters(kind: str, fields: str, count: int) -> None:
     assert read(layer(kind, fields)).parameter_count() == count
+
+
+@pytest.mark.parametrize("kind", ["Convolution", "Deconvolution", "Pooling"])
+def test_sizes_of_height_and_width(kind: str) -> None:
+    """Both for themselves, both at once, or one of them, the other then at its default."""
+    name = "pooling_param" if kind == "Pooling" else "convolution_param"
+    for fields, kernel, stride, pad in (
+        (
+            "kernel_h: 4 kernel_w: 2 stride_h: 2 stride_w: 3 pad_h: 2 pad_w: 1",
+            (4, 2),
+            (2, 3),
+            (2, 1),
+        ),
+        ("kernel_size: 4 stride: 2 pad: 1", (4, 4), (2, 2), (1, 1)),
+        ("kernel_size: 4 kernel_size: 2 stride: 3 pad: 1", (4, 2), (3, 3), (1, 1)),
+        ("kernel_size: 4 stride_w: 3 pad_h: 1", (4, 4), (1, 3), (1, 0)),
+    ):
+        more = "" if kind == "Pooling" else "num_output: 2"
+        found = made(kind, f"{name} {{ {fields} {more} }}")
+        assert isinstance(found, design.Conv | design.MaxPool | ConvTranspose)
+        assert (found.kernel, found.stride) == (kernel, stride)
+        assert found.padding == tuple((each, each) for each in pad)
 
 
 def test_defaults_are_caffe_protos() -> None:
