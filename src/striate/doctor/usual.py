@@ -21,7 +21,7 @@ from striate.doctor.subject import Check, Subject, Verdict, main_output
 
 _DRAWS, _FEW, _IMAGES = 16, 4, 128  # of a small network, of a large one
 _COST = 60e9  # multiply-adds of all draws: two seconds of two cores
-_USUAL, _WIDE = 3.0, 6.5  # times the median of those draws: luck, and beyond 99.6% of 448 starts
+_USUAL, _WIDE = 3.0, 6.5  # times the median of those draws: luck, and beyond 192 starts' luckiest
 
 
 def initial_loss(subject: Subject) -> Check:
