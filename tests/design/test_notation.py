@@ -416,8 +416,9 @@ def test_without_names_or_without_what_was_left_out() -> None:
     half = parse("input 8x8x3 conv FC")
     again = half.replace(layers=tuple(each.replace(note="") for each in half.layers))
     assert to_notation(again) == "input 8x8x3 conv3-32/1p1 relu FC-10"
-    frozen = named.replace(layers=tuple(each.replace(trainable=False) for each in named.layers))
-    assert to_notation(frozen) == to_notation(named)  # it has no word for that
+    for other in ({"trainable": False}, {"rates": (1.0, 2.0)}, {"decays": (1.0, 0.0)}):
+        changed = tuple(each.replace(**other) for each in named.layers)
+        assert to_notation(named.replace(layers=changed)) == to_notation(named)  # no word for it
 
 
 @pytest.mark.parametrize(
@@ -543,6 +544,7 @@ def test_round_trip_of_anything_that_reads(parts: list[str], size: int) -> None:
         ("conv3-64 covn3-64", 10, "a layer .* received 'covn3-64'. Did you mean conv3-64?"),
         ("[(CONV-RELU)*N-POOL?]*M", 14, "expected how many times, received 'N-POOL"),
         ("(conv-relu", 1, r"expected '\)' to close this group"),
+        ("conv3-64 rleu", 10, r"received 'rleu'. Did you mean relu\?"),
         ("conv $@;", 7, "a layer .* received '@'"),
         ("conv]", 5, "expected a layer, received ']'"),
         ("(conv]", 6, r"expected '\)' to close the group, received ']'"),

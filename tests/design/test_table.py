@@ -206,6 +206,14 @@ def test_what_a_folded_scope_holds() -> None:
     net.dropout("none.drop")
     found = {each.name: summary(each) for each in fold(sheet(net.finish()).layers, 1)}
     assert found == {"one": "conv 3x3 4", "none": "2 layers"}
+    head = Sketch("t", (3, 8, 8))
+    head.avg_pool("head.pool", 2)
+    head.flatten("head.flat")
+    head.linear("head.fc", 5)
+    head.put(Opaque(name="head.op", inputs=("head.fc",), op="einsum", shape=(5,)))
+    head.add("head.sum", "head.fc", "head.op")
+    (only,) = fold(sheet(head.finish()).layers, 1)
+    assert summary(only) == "1 fc, 1 pool, 1 add, 1 opaque"
 
 
 @pytest.mark.parametrize(

@@ -358,6 +358,15 @@ def test_a_name_is_a_variable_everywhere() -> None:
     assert code.splitlines()[0] == "x = InputLayer((None, 3, 8, 8))"
 
 
+def test_two_layers_begin_with_what_they_read_and_one_does_not() -> None:
+    net = Sketch("t", (3, 8, 8))
+    net.relu("a")
+    net.relu("b")
+    both = spell(net.finish(), "lasagne").code.splitlines()
+    assert [line.partition(" = ")[0] for line in both] == ["x", "a", "b"]
+    assert spell(net.finish(), "lasagne", "b").code.startswith("b = NonlinearityLayer(a,")
+
+
 def test_a_part_reads_from_outside_and_is_read_there() -> None:
     """Of a part of a graph, what others read or the network gives leaves it."""
     net = Sketch("t", (3, 8, 8))
