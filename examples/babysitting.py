@@ -46,7 +46,7 @@ class Course(NamedTuple):
     """What a training showed: loss of each step, update / weight now and then, accuracies."""
 
     losses: list[float]
-    ratios: list[float]
+    ratios: list[tuple[float, float]]
     validations: list[tuple[float, float]]
     train_accuracy: float
 
@@ -113,11 +113,15 @@ def fit(
             if not math.isfinite(course.losses[-1]) or course.losses[-1] > 3 * course.losses[0]:
                 return course
             loss.backward()
-            before = parameters[0].detach().clone() if len(course.losses) % 20 == 1 else None
+            looked_at = parameters[::2] if len(course.losses) % 20 == 1 else []
+            before = [each.detach().clone() for each in looked_at]
             optimiser.step()
-            if before is not None:
-                move = (parameters[0].detach() - before).norm() / before.norm()
-                course.ratios.append(float(move))
+            moves = [
+                float((each.detach() - old).norm() / old.norm())
+                for each, old in zip(looked_at, before, strict=True)
+            ]
+            if moves:
+                course.ratios.append((moves[0], moves[1]))
         with torch.no_grad():
             outputs = scores(images.x_val, parameters)
         figures = functional.cross_entropy(outputs, images.y_val), accuracy(outputs, images.y_val)
@@ -151,11 +155,14 @@ def verdicts(course: Course, rate: float, images: Images) -> str:
     finite = bool(np.isfinite(losses).all())
     probe = [
         {
-            "weights": {"fc1.weight": {"size": 1.0, "gradient": 1.0, "update": ratio}},
+            "weights": {
+                f"{name}.weight": {"size": 1.0, "gradient": 1.0, "update": ratio}
+                for name, ratio in zip(("fc1", "fc2"), ratios, strict=True)
+            },
             "values": {},
             "norms": {},
         }
-        for ratio in course.ratios
+        for ratios in course.ratios
     ]
     story = Story(
         recipe=recipe,
