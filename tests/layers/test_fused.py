@@ -133,3 +133,65 @@ def test_a_shared_value_is_not_taken_in() -> None:
     fuse(net)
     texts = [inspect.getsource(each.forward) for each in net.modules() if hasattr(each, "source")]
     assert sum(text.count("rectified(") for text in texts) == 120
+
+
+def slopes(net: Net, create_graph: bool) -> list[Tensor]:
+    scores = net(images())
+    assert isinstance(scores, Tensor)
+    loss = scores.square().sum()
+    return [*torch.autograd.grad(loss, [*net.parameters()], create_graph=create_graph)]
+
+
+def test_gradients_that_have_gradients_are_the_same() -> None:
+    """A block's input is its residual too: no way through the net may be counted twice."""
+    fused = resnet()
+    exact = build(zoo.network("resnet20", classes=10)).to(memory_format=torch.channels_last)
+    penalties = []
+    for net in (fused, exact):
+        first = slopes(net, create_graph=True)
+        for one, two in zip(first, slopes(copy.deepcopy(net), create_graph=False), strict=True):
+            off = (one.detach() - two).norm()
+            assert float(off) < 1e-3 * float(two.norm().clamp(min=1e-3))
+        penalty = sum((each.square().sum() for each in first), torch.zeros(()))
+        second = torch.autograd.grad(penalty, [*net.parameters()], allow_unused=True)
+        penalties.append([each for each in second if each is not None])
+    for one, two in zip(*penalties, strict=True):
+        assert float((one - two).norm()) < 2e-2 * float(two.norm().clamp(min=1.0))
+
+
+def test_what_is_replaced_afterwards_is_asked() -> None:
+    net = resnet()
+    plain = build(zoo.network("resnet20", classes=10)).to(memory_format=torch.channels_last)
+    called: list[str] = []
+
+    class Half(nn.Module):
+        def forward(self, one: Tensor, other: Tensor) -> Tensor:
+            called.append("sum")
+            return (one + other) / 2
+
+    for each in (net, plain):
+        block = each.get_submodule("layer2.1")
+        block.relu, block.add = nn.LeakyReLU(0.2), Half()
+        norm = each.get_submodule("layer1.0.bn1")
+        forward = norm.forward
+        norm.forward = lambda x, forward=forward: 2 * forward(x)  # type: ignore[method-assign]
+    torch.testing.assert_close(net(images()), plain(images()), rtol=1e-3, atol=1e-3)
+    assert len(called) == 2
+
+
+def test_hooks_see_what_goes_into_a_rectifier() -> None:
+    net = resnet()
+    least: list[float] = []
+    rectifier = net.get_submodule("layer1.0.relu")
+    rectifier.register_forward_pre_hook(
+        lambda module, given: least.append(float(given[0].detach().min()))
+    )
+    net(images())
+    assert least[0] < -0.5
+
+
+def test_a_norm_that_does_not_fit_is_torchs_to_refuse() -> None:
+    norm = BatchNorm(8)
+    norm.algorithm = "fused"
+    with pytest.raises(RuntimeError, match="running_mean should contain 12"):
+        norm(torch.randn(2, 12, 4, 4).contiguous(memory_format=torch.channels_last))

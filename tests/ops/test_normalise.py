@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from striate.errors import UsageError
 from striate.ops.native import available
 from striate.ops.normalise import normalise, possible
 
@@ -177,3 +178,69 @@ def test_nobody_looks_on_where_they_compute() -> None:
     assert not possible(x, torch.ones(3, dtype=torch.float64))
     with torch.autocast("cpu", torch.bfloat16):
         assert not possible(x, torch.ones(3))
+
+
+def test_a_dot_in_the_middle_takes_no_digits() -> None:
+    """A first guess of the mean that is far from all other values would."""
+    x = torch.randn(4, 8, 57, 57) * 1e-2
+    x[:, :, 28, 28] = 1
+    x = x.contiguous(memory_format=torch.channels_last)
+    weight, bias = torch.ones(8), torch.zeros(8)
+    exact = functional.batch_norm(x.double(), None, None, weight.double(), bias.double(), True)
+    own = normalise(x, weight, bias, estimates(8), momentum=0.1, eps=1e-5)
+    assert float((own - exact).norm() / exact.norm()) < 1e-5
+
+
+def test_a_gradient_whose_sign_is_only_noted() -> None:
+    case = drawn((2, 8, 4, 4))
+    own = asked(case)
+    y = ours(own, "summed", estimates(8))
+    gradient = torch.randn(y.shape).contiguous(memory_format=torch.channels_last)
+    (noted,) = torch.autograd.grad(y, own[0], torch._neg_view(gradient), retain_graph=True)
+    (plain,) = torch.autograd.grad(y, own[0], -gradient)
+    assert torch.equal(noted, plain)
+
+
+@pytest.mark.parametrize("form", ["rectified", "summed"])
+def test_what_is_kept_may_come_back_in_another_order(form: str) -> None:
+    found = []
+    for pack in (lambda x: x, lambda x: x.contiguous()):
+        own = asked(drawn((2, 8, 5, 5)))
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+            y = ours(own, form, estimates(8))
+        found.append(torch.autograd.grad(y.square().sum(), own[:3]))
+    assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("form", ["plain", "summed"])
+def test_many_gradients_at_a_time(form: str) -> None:
+    own = asked(drawn((2, 4, 3, 3)))
+    y = ours(own, form, estimates(4))
+    gradients = torch.randn(3, *y.shape)
+    (together,) = torch.autograd.grad(
+        y, own[0], gradients, is_grads_batched=True, retain_graph=True
+    )
+    for gradient, found in zip(gradients, together, strict=True):
+        (alone,) = torch.autograd.grad(y, own[0], gradient, retain_graph=True)
+        torch.testing.assert_close(found, alone, rtol=1e-3, atol=1e-4)
+
+
+def test_vectors_that_lie_otherwise_are_not_for_them() -> None:
+    x, vector = drawn((2, 8, 4, 4))[0], torch.ones(8)
+    assert possible(x, vector, vector)
+    for other in (
+        None,
+        torch.ones(12),
+        torch.ones(1).expand(8),
+        torch.ones(16)[::2],
+        torch.ones(8, dtype=torch.float64),
+        torch.ones(8, device="meta"),
+    ):
+        assert not possible(x, vector, other)
+
+
+def test_a_residual_of_another_shape_is_refused() -> None:
+    x, weight, bias, _ = drawn((2, 8, 4, 4))
+    given = [x, weight, bias, torch.randn(1, 8, 1, 1)]
+    with pytest.raises(UsageError, match="received \\(1, 8, 1, 1\\)"):
+        ours(given, "summed", estimates(8))

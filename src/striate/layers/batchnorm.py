@@ -80,10 +80,10 @@ class BatchNorm(_BatchNorm):
             self.algorithm == "fused"
             and self.training
             and self.track_running_stats
-            and self.affine
+            and self.num_batches_tracked is not None
             and not self.frozen
             and _processes() == 1
-            and possible(input, self.weight)
+            and possible(input, self.weight, self.bias, self.running_mean, self.running_var)
         )
 
     def together(

@@ -11,6 +11,8 @@ from torch.nn.modules.module import (
 )
 
 from striate.layers.batchnorm import BatchNorm
+from striate.layers.wiring import Add
+from striate.ops.normalise import addable
 
 
 def rectified(
@@ -22,8 +24,8 @@ def rectified(
 ) -> Tensor:
     """Return relu(norm(x)), or relu(add(norm(x), other)), in one where that can be.
 
-    Hooks on `relu` see what it gives; with hooks on the others each computes by itself, with the
-    same bits.
+    Where somebody watches one of them, or has replaced it, each computes by itself, with the same
+    bits.
 
     Args:
         norm: a BatchNorm.
@@ -32,15 +34,19 @@ def rectified(
         add: a sum of two.
         other: what is added, of x's shape.
     """
-    alone = any(map(_watched, (norm, add) if add is not None else (norm,)))
-    if alone or not isinstance(norm, BatchNorm) or not norm.fuses(x):
-        y: Tensor = norm(x)
-        result: Tensor = relu(y if add is None else add(y, other))
-        return result
-    y = norm.together(x, other, rectified=True)
-    if _watched(relu):
-        y = relu(y)
-    return y
+    as_built = _as_built(norm, BatchNorm) and _as_built(relu, nn.ReLU)
+    if add is not None:
+        as_built = as_built and _as_built(add, Add) and other is not None and addable(other, x)
+    if as_built and isinstance(norm, BatchNorm) and norm.fuses(x):
+        return norm.together(x, other, rectified=True)
+    y: Tensor = norm(x)
+    result: Tensor = relu(y if add is None else add(y, other))
+    return result
+
+
+def _as_built(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Say whether a module is of a kind, computes as that does, and nobody wants to know when."""
+    return type(module) is kind and "forward" not in module.__dict__ and not _watched(module)
 
 
 def _watched(module: nn.Module) -> bool:

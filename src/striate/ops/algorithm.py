@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._C import _functorch as functorch
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from striate.errors import UsageError
@@ -268,6 +269,8 @@ def plain(x: Tensor, weight: Tensor) -> bool:
         and torch._C._len_torch_function_stack() == 0
         and not torch._C._is_tracing()
         and not torch.is_autocast_enabled("cpu")
+        and forward_ad._current_level < 0
+        and not functorch.is_legacy_batchedtensor(x)
     )
 
 

@@ -19,35 +19,52 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from striate.errors import UsageError
 from striate.ops.algorithm import plain
-from striate.ops.images import constants, floats, scratch
+from striate.ops.images import as_it_lies, constants, floats, scratch
 from striate.ops.machine import registers
 from striate.ops.native import available
 from striate.ops.normalise_kernel import kernels
 from striate.ops.tape import Tapes
 from striate.ops.threads import cut
 
+_SAMPLE = 64  # pixels, at least, whose mean all others are summed around
 _PIECES, _SHORTEST, _LONGEST = 64, 16, 1024  # rows that are summed at a time: their number, length
 
 
-def possible(x: Tensor, weight: Tensor) -> bool:
+def possible(x: Tensor, *vectors: Tensor | None) -> bool:
     """Say whether these kernels are for such values: images of float32, channels innermost.
 
     They are not where anybody but autograd looks on.
+
+    Args:
+        x: the images.
+        vectors: one number a channel each: weight, bias, running estimates.
     """
     return (
         x.dim() == 4
         and x.dtype == torch.float32
-        and x.is_cpu
         and x.numel() > x.shape[1]
         and x.is_contiguous(memory_format=torch.channels_last)
-        and weight.dtype == torch.float32
         and not x.is_neg()
-        and plain(x, weight)
+        and all(each is not None and _side_by_side(each, x.shape[1]) for each in vectors)
+        and all(plain(x, each) for each in vectors if each is not None)
+        and x.is_cpu
         and available()
     )
+
+
+def addable(residual: Tensor, x: Tensor) -> bool:
+    """Say whether the kernels can add something to x's normalised values."""
+    alike = residual.shape == x.shape and residual.dtype == x.dtype
+    return alike and residual.is_cpu and type(residual) is Tensor
+
+
+def _side_by_side(x: Tensor, count: int) -> bool:
+    """Say whether a tensor is so many float32 numbers of a CPU's memory."""
+    kind = x.dtype == torch.float32 and x.is_cpu and not x.is_neg()
+    return kind and x.shape == (count,) and x.is_contiguous()
 
 
 def normalise(
@@ -64,15 +81,23 @@ def normalise(
     """Return the normalised values; running estimates move towards the batch's.
 
     Args:
-        x: (batch, channels, height, width) as `possible` has it.
+        x: (batch, channels, height, width), with the next four as `possible` has them.
         weight: (channels,).
         bias: (channels,).
         running: mean and variance, (channels,) each; they are changed.
         momentum: share of the batch's in the new estimates.
         eps: added to the variance.
-        residual: added to the normalised values, of x's shape.
+        residual: added to the normalised values, as `addable` has it.
         rectified: whether what is below zero becomes zero; with a residual it has to.
+
+    Raises:
+        UsageError: a residual that is not like x.
     """
+    if residual is not None and not addable(residual, x):
+        raise UsageError(
+            f"Expected a residual of {tuple(x.shape)}, {x.dtype} on {x.device}, received "
+            f"{tuple(residual.shape)} of {residual.dtype} on {residual.device}: add it afterwards."
+        )
     run: Callable[..., Tensor] = _Normalise.apply
     return run(x, weight, bias, residual, running, momentum, eps, rectified)
 
@@ -180,53 +205,70 @@ class _Normalise(torch.autograd.Function):
     ) -> Tensor:
         batch, channels, high, wide = x.shape
         known = floats(4, _rows(batch * high * wide, channels, registers()[0]).width)
-        known[0].view(-1, channels).copy_(x[:, :, high // 2, wide // 2].mean(0))
+        known[0].view(-1, channels).copy_(_near(x))
         y = torch.empty_like(x)
         told = (x, known, weight, bias, *running, y)
         added = []
         if residual is not None:
-            residual = residual.contiguous(memory_format=torch.channels_last)
+            residual = _laid(residual)
             added.append(residual)
         _tapes.play(
             ("forward", x.shape, momentum, eps, rectified, len(added)),
             lambda: _forward(told, residual, momentum, eps, rectified),
             *(*told, *added),
         )
-        summed = residual is not None
-        ctx.save_for_backward(x, weight, bias, known, residual, y if summed else None)
+        ctx.save_for_backward(x, weight, known, y if added else None)
         ctx.rectified, ctx.eps = rectified, eps
         return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, known, residual, y = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a gradient of this gradient is wanted
-            return _differentiable(gradient, x, weight, bias, residual, ctx)
+        x, weight, known, y = ctx.saved_tensors
+        if torch.is_grad_enabled() or not plain(gradient, x):  # or many gradients at a time
+            return _differentiable(gradient, x, weight, known, y, ctx)
         channels = x.shape[1]
         gate = "_result" if y is not None else "_value" if ctx.rectified else ""
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        x, gradient, known = _laid(x), _laid(gradient), known.contiguous()
         by_x, used = torch.empty_like(x), floats(2, known.shape[1])
         by_weight, by_bias = floats(channels), floats(channels)
         told: tuple[Tensor, ...] = (x, known, gradient, by_x, used, by_weight, by_bias)
         through = None
         if y is not None:
             through = torch.empty_like(x)
-            told = (*told, y, through)
+            told = (*told, _laid(y), through)
         _tapes.play(("backward", x.shape, gate), lambda: _backward(told, gate), *told)
         return by_x, by_weight, by_bias, through, *[None] * 4
 
 
+def _laid(x: Tensor) -> Tensor:
+    """Return images as kernels read them; what was kept for the way back may lie otherwise."""
+    return as_it_lies(x).contiguous(memory_format=torch.channels_last)
+
+
+def _near(x: Tensor) -> Tensor:
+    """Return a number for each channel that its values lie around: the mean of some pixels.
+
+    A single pixel may be far from all others, and squares of large numbers lose what is small.
+    """
+    pixels = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    return pixels[:: len(pixels) // _SAMPLE | 1].mean(0)
+
+
 def _differentiable(
-    gradient: Tensor, x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None, ctx: Any
+    gradient: Tensor, x: Tensor, weight: Tensor, known: Tensor, y: Tensor | None, ctx: Any
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients by operators of torch, which have gradients of their own."""
-    y = functional.batch_norm(x, None, None, weight, bias, True, 0.0, ctx.eps)
-    y = y if residual is None else y + residual
-    y = y.relu() if ctx.rectified else y
-    inputs = {
-        place: each for place, each in enumerate((x, weight, bias, residual)) if each is not None
-    }
-    asked = {place: each for place, each in inputs.items() if ctx.needs_input_grad[place]}
-    found = torch.autograd.grad(y, list(asked.values()), gradient, create_graph=True)
-    given = dict(zip(asked, found, strict=True))
-    return (*(given.get(place) for place in range(4)), *[None] * 4)
+    channels, axes = x.shape[1], (0, 2, 3)
+    variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
+    inverse = (variance + ctx.eps).rsqrt()
+    normal = (x - mean) * inverse
+    slope = weight[:, None, None]
+    if ctx.rectified:
+        bias = known[2, :channels][:, None, None]
+        result = y if y is not None else (normal * slope + bias)
+        gradient = torch.where(result.detach() <= 0, 0.0, gradient)
+    product = gradient * normal
+    inner = gradient - gradient.mean(axes, keepdim=True) - normal * product.mean(axes, keepdim=True)
+    by_x = inner * inverse * slope
+    through = None if y is None else gradient
+    return by_x, product.sum(axes), gradient.sum(axes), through, *[None] * 4
