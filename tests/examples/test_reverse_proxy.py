@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from tests.serve.conftest import bundle as bundle
@@ -167,6 +167,18 @@ def test_the_page_works_under_a_prefix(behind: Behind) -> None:
     assert "fetch('predict'" in page  # from PREFIX/docs that is PREFIX/predict
 
 
+def noted(log: Path, name: str) -> dict[str, Any]:
+    """Return what the log says of a request; it is written once the answer is out."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        lines = [json.loads(line) for line in log.read_text().splitlines() if line[:1] == "{"]
+        found = [line for line in lines if line.get("id") == name]
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError(f"{name} is not in the log")
+
+
 def test_request_ids_tie_the_logs_and_nobody_lies_about_who_asks(behind: Behind) -> None:
     answer = httpx.post(
         f"{behind.public}/predict",
@@ -175,8 +187,7 @@ def test_request_ids_tie_the_logs_and_nobody_lies_about_who_asks(behind: Behind)
     )
     name = answer.headers["x-request-id"]
     assert re.fullmatch("[0-9a-f]{32}", name)
-    lines = [json.loads(line) for line in behind.log.read_text().splitlines() if line[:1] == "{"]
-    (entry,) = [line for line in lines if line.get("id") == name]
+    entry = noted(behind.log, name)
     assert entry["client"] == "127.0.0.1" and entry["status"] == 200 and entry["path"] == "/predict"
 
 
