@@ -27,12 +27,28 @@ def _columns(code: Function) -> Iterator[list[tuple[Word, str | None]]]:
         yield [((whole + column) * 4, mask)]
 
 
+def _piece(code: Function) -> tuple[Word, Word]:
+    """Return the first row of a piece, and that after its last."""
+    first = code.piece * code.length
+    return first, (first + code.length).least(code.rows)
+
+
+def _rows_of(
+    code: Function, at: Word, count: int, columns: list[tuple[Word, str | None]]
+) -> list[list[Lanes]]:
+    """Read so many rows of numbers for some vectors of columns."""
+    step = code.width * 4
+    return [
+        [code.part(at + step * row + offset, mask) for row in range(count)]
+        for offset, mask in columns
+    ]
+
+
 def moments(lanes: int) -> Function:
     """Sum x - centre and its squares over rows; the centre is any number near the values."""
     names = "x centre width rows length sums room"
     code = Function("moments", names, lanes, pieces="piece")
-    first = code.piece * code.length
-    last = (first + code.length).least(code.rows)
+    first, last = _piece(code)
     step, out = code.width * 4, code.sums + code.piece * code.width * 8
     totals = [(code.variable(), code.variable()) for _ in range(_TOGETHER)]
     for columns in _columns(code):
@@ -110,13 +126,9 @@ def normalised(lanes: int, *, residual: bool) -> Function:
     name = "normalised_result" if residual else "normalised"
     code = Function(name, names, lanes, pieces="piece")
     floor, step = code.spread(code.floor), code.width * 4
-    first = code.piece * code.length
-    last = (first + code.length).least(code.rows)
+    first, last = _piece(code)
     for columns in _columns(code):
-        known = [
-            [code.part(code.known + step * each + at, mask) for each in range(3)]
-            for at, mask in columns
-        ]
+        known = _rows_of(code, code.known, 3, columns)
         with code.loop(last, 1, first) as row:
             for (at, mask), (mean, slope, bias) in zip(columns, known, strict=True):
                 place = row * step + at
@@ -138,15 +150,11 @@ def gradients(lanes: int, *, gate: str) -> Function:
     """
     names = "gradient x known result passed width rows length sums room"
     code = Function(f"gradients{gate}", names, lanes, pieces="piece")
-    first = code.piece * code.length
-    last = (first + code.length).least(code.rows)
+    first, last = _piece(code)
     step, out = code.width * 4, code.sums + code.piece * code.width * 8
     totals = [(code.variable(), code.variable()) for _ in range(_TOGETHER)]
     for columns in _columns(code):
-        known = [
-            [code.part(code.known + step * each + at, mask) for each in range(3)]
-            for at, mask in columns
-        ]
+        known = _rows_of(code, code.known, 3, columns)
         for once, twice in totals[: len(columns)]:
             once.set(code.constant(0.0))
             twice.set(code.constant(0.0))
@@ -196,18 +204,11 @@ def returned(lanes: int, *, gated: bool) -> Function:
     """The gradient by x: g * slope + (x - mean) * by_value + by_one."""
     names = "gradient x known used width rows length out room"
     code = Function("returned_value" if gated else "returned", names, lanes, pieces="piece")
-    first = code.piece * code.length
-    last = (first + code.length).least(code.rows)
+    first, last = _piece(code)
     step = code.width * 4
     for columns in _columns(code):
-        known = [
-            [code.part(code.known + step * each + at, mask) for each in range(3)]
-            for at, mask in columns
-        ]
-        used = [
-            [code.part(code.used + step * each + at, mask) for each in range(2)]
-            for at, mask in columns
-        ]
+        known = _rows_of(code, code.known, 3, columns)
+        used = _rows_of(code, code.used, 2, columns)
         with code.loop(last, 1, first) as row:
             for (at, mask), (mean, slope, bias), (by_value, by_one) in zip(
                 columns, known, used, strict=True
