@@ -184,6 +184,17 @@ def test_what_is_kept_is_what_autograd_keeps(name: str, size: int) -> None:
     assert saved_bytes(network, batch=2) == pytest.approx(saved_by_autograd(network, 2), rel=0.005)
 
 
+@pytest.mark.parametrize("padding", [((1, 2), (0, 1)), ((0, 1), (3, 0))])
+def test_a_copy_padded_unevenly_is_kept_in_place_of_what_was_read(
+    padding: tuple[tuple[int, int], ...],
+) -> None:
+    pen = Sketch("uneven", (3, 9, 7))
+    pen.conv("first", 5, 3)
+    pen.conv("uneven", 4, 3, padding=padding)
+    network = pen.finish()
+    assert saved_bytes(network, batch=2) == saved_by_autograd(network, 2)
+
+
 def test_a_frozen_front_keeps_nothing() -> None:
     network = zoo.network("resnet18", input=(3, 64, 64))
     frozen = network.replace(

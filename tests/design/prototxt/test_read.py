@@ -214,6 +214,21 @@ def test_shapes_of_data(text: str, shape: tuple[int, ...]) -> None:
     assert taken == (shape[0] == 3 and text.startswith(('"Data"', '"ImageData"')))
 
 
+def test_each_blob_of_a_data_layer_has_its_own_shape_and_the_last_one_serves_the_rest() -> None:
+    for shapes in (
+        'type: "Input" input_param { shape { dim: [1, 3, 5, 7] } shape { dim: [1, 2, 4, 4] } }',
+        'type: "DummyData" dummy_data_param { num: [1, 1] channels: [3, 2] height: [5, 4] '
+        "width: [7, 4] }",
+    ):
+        top = f'layer {{ name: "d" top: "one" top: "two" top: "three" {shapes} }}\n'
+        network = parse(top + dense("one", "a") + dense("two", "b") + dense("three", "c"))
+        assert {each.name: each.shape for each in network.inputs} == {
+            "one": (3, 5, 7),
+            "two": (2, 4, 4),
+            "three": (2, 4, 4),
+        }
+
+
 @pytest.mark.parametrize("kind", ["Data", "ImageData", "HDF5Data", "WindowData", "Input"])
 def test_data_whose_shape_the_file_does_not_say(kind: str) -> None:
     top = f'layer {{ name: "d" top: "data" top: "label" type: "{kind}" }}\n'
