@@ -65,6 +65,13 @@ def test_several_are_compared(run: Run) -> None:
     assert [each["network"] for each in both] == ["lenet", "vgg16"]
 
 
+def test_networks_of_one_name_are_numbered_as_they_were_given(run: Run) -> None:
+    two = ("conv3-16 relu FC-10", "conv5-16 relu FC-10", "lenet")
+    shown = run("design", *two, "--input", "1x28x28").out.splitlines()
+    assert shown[0].split() == ["notation", "1", "notation", "2", "lenet"]
+    assert shown[3].split()[:3] == ["parameters", "125,610", "125,866"]
+
+
 def test_plot(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "zoo.png"
     assert run("design", "--plot", path).out == f"Wrote {path}.\n"

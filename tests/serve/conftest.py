@@ -156,7 +156,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         line = process.stdout.readline()
         assert line, log.read_text()
         port = int(json.loads(line)["url"].rpartition(":")[2])
-        until_ready(port, process, log)
         return Server(process, port, log, time.monotonic() - began)
 
     yield start

@@ -312,6 +312,14 @@ def test_a_stop_under_load_loses_nobody(start: Start, slow_bundle: Path, workers
         say(server.port, request("/health", method="GET"))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_its_address_is_said_once_it_can_answer(start: Start, bundle: Path, workers: int) -> None:
+    server = start(bundle, "--workers", workers)
+    assert say(server.port, request("/ready", method="GET")).status == 200
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0, server.log.read_text()
+
+
 def test_killed_and_started_again_it_is_ready_at_once(start: Start, bundle: Path) -> None:
     """Counted in processor time, which other work on this machine does not lengthen."""
     first = start(bundle)

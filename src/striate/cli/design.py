@@ -123,11 +123,15 @@ def design(  # long by its options
     if layer is not None:
         sheets = [part(each, layer) for each in sheets]
     documents: list[dict[str, Any]] = [each.document() for each in sheets]
-    text = _rendered(sheets[0], form, depth, every) if len(sheets) == 1 else _compared(sheets, form)
+    headings = _headings(networks)
+    if len(sheets) == 1:
+        text = _rendered(sheets[0], form, depth, every)
+    else:
+        text = _compared(sheets, headings, form)
     if wish is not None:
-        for network, document in zip(networks, documents, strict=True):
+        for network, heading, document in zip(networks, headings, documents, strict=True):
             document["training"], said = wish.estimate(network)
-            said = f"{network.name}: {said}" if len(networks) > 1 else said
+            said = f"{heading}: {said}" if len(networks) > 1 else said
             text += f"\n\n```\n{said}\n```" if form == "markdown" else f"\n\n{said}"
     _deliver(documents[0] if len(sheets) == 1 else documents, text, form, out)
 
@@ -193,7 +197,16 @@ def _rendered(sheet: Sheet, form: str, depth: int | None, every: bool) -> str:
     return table.text(sheet, depth=depth, every=every, width=width)
 
 
-def _compared(sheets: list[Sheet], form: str) -> str:
+def _headings(networks: list[Network]) -> list[str]:
+    """Return the networks' names, those alike numbered in the order they were given."""
+    names = [network.name for network in networks]
+    return [
+        f"{name} {names[: at + 1].count(name)}" if names.count(name) > 1 else name
+        for at, name in enumerate(names)
+    ]
+
+
+def _compared(sheets: list[Sheet], headings: list[str], form: str) -> str:
     from striate.design import compare
     from striate.zoo.plot import published
 
@@ -202,7 +215,8 @@ def _compared(sheets: list[Sheet], form: str) -> str:
             f"Expected one network for --{form}, received {len(sheets)}: --markdown sets several "
             "beside each other."
         )
-    table = compare.comparison(sheets, [published(sheet.network) for sheet in sheets])
+    known = [published(sheet.network) for sheet in sheets]
+    table = compare.comparison(sheets, known, headings)
     return compare.markdown(table) if form == "markdown" else compare.text(table)
 
 

@@ -29,13 +29,9 @@ def view(
     as_json: Json = False,
 ) -> None:
     """Runs, networks, images and designs on a local page."""
-    from striate.errors import MissingExtra
+    from striate.serve import door
 
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("The page", "Starlette and uvicorn", "serve") from error
+    door.require("The page")
     from striate import web
     from striate.files import reporting
 

@@ -13,14 +13,17 @@ Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 _BESIDE = 5  # networks that stand in columns; more stand in rows
 
 
-def comparison(sheets: Sequence[Sheet], published: Sequence[str] = ()) -> Table:
+def comparison(
+    sheets: Sequence[Sheet], published: Sequence[str] = (), headings: Sequence[str] = ()
+) -> Table:
     """Return a header and rows: a column for each network, or a row where they are many.
 
     Args:
         sheets: of the networks.
         published: the accuracy of each, where one is known; empty otherwise.
+        headings: what each is called; its network's name unless given.
     """
-    names = ("", *(sheet.network for sheet in sheets))
+    names = ("", *(headings or (sheet.network for sheet in sheets)))
     rows = [(name, *values) for name, values in _quantities(sheets)]
     if any(published):
         rows.append(("published", *published))

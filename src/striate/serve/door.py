@@ -12,7 +12,7 @@ import ipaddress
 import socket
 import time
 
-from striate.errors import UsageError
+from striate.errors import MissingExtra, UsageError
 
 BACKLOG = 1024
 _LEAST_KEY = 8
@@ -20,6 +20,23 @@ _ALONE = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
 """What keeps a port ours: the latter would let two programs have one port on Windows."""
 
 _PATIENCE = 3.0  # seconds that the port of a server just killed may still be held
+
+
+def require(what: str) -> None:
+    """Refuse to go on without what serving HTTP needs beyond striate itself.
+
+    Args:
+        what: wants to serve, as a sentence begins with it.
+
+    Raises:
+        MissingExtra: names the package.
+    """
+    try:
+        import python_multipart  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(what, error.name or "uvicorn", "serve") from error
 
 
 def check(host: str, key: str | None) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import h11
@@ -23,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from striate.serve.app import Service
 from striate.serve.door import BACKLOG
+from striate.serve.stopping import Stoppable
 
 _LINGER = 1.0  # seconds for clients to end the connections that they keep open
 _HEAD = 10.0  # seconds at most for the head of a request
@@ -60,15 +60,25 @@ class Protocol(H11Protocol):
         self.transport.close()
 
 
-class Server(uvicorn.Server):
+class Server(Stoppable):
     """A server of one service on one socket.
 
     Args:
         service: answers.
         listening: the socket; several processes may share it.
+        ready: called once it can answer.
+        watcher: a pipe that ends with the process that watches over this one; None for a server
+            of one process.
     """
 
-    def __init__(self, service: Service, listening: socket.socket) -> None:
+    def __init__(
+        self,
+        service: Service,
+        listening: socket.socket,
+        *,
+        ready: Callable[[], None],
+        watcher: int | None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 service,
@@ -85,7 +95,7 @@ class Server(uvicorn.Server):
             )
         )
         self.service, self.listening = service, listening
-        self.alone: int | None = None  # readable once nobody watches over this process any more
+        self.ready, self.watcher = ready, watcher
 
     async def work(self) -> None:
         """Serve until asked to stop.
@@ -95,11 +105,11 @@ class Server(uvicorn.Server):
         """
         with suppress(OSError):  # left by a worker that stopped on its own
             self.listening.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
-        if self.alone is not None:
-            asyncio.get_running_loop().add_reader(self.alone, self._abandoned)
+        if self.watcher is not None:
+            asyncio.get_running_loop().add_reader(self.watcher, self._abandoned, self.watcher)
         starting = asyncio.ensure_future(self._start())
         with self.capture_signals():
-            if self.alone is not None:  # one of several: the others answer until it can
+            if self.watcher is not None:  # one of several: the others answer until it can
                 await asyncio.wait([starting])
             await self.serve(sockets=[self.listening])
         if not starting.done():
@@ -111,28 +121,13 @@ class Server(uvicorn.Server):
     async def _start(self) -> None:
         try:
             await self.service.start()
+            self.ready()
         except BaseException:
             self.should_exit = True
             raise
 
-    def _abandoned(self) -> None:
-        asyncio.get_running_loop().remove_reader(self.alone or 0)
-        self.should_exit = True
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop at SIGTERM and ctrl-C; at a second one, without waiting."""
-        kinds = (signal.SIGTERM, signal.SIGINT)
-        before = {kind: signal.signal(kind, self.handle_exit) for kind in kinds}
-        try:
-            yield
-        finally:
-            for kind, handler in before.items():
-                signal.signal(kind, handler)
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        """Note that it is time to stop."""
-        self.force_exit = self.should_exit
+    def _abandoned(self, watcher: int) -> None:
+        asyncio.get_running_loop().remove_reader(watcher)
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from striate import inference
-from striate.errors import MissingExtra, UsageError
+from striate.errors import UsageError
 from striate.inference import Model
 from striate.ops import choose_device, usable_cores
 from striate.records import Record
@@ -23,7 +23,7 @@ from striate.serve.workers import Crew, in_a_child
 
 
 class Serving(Record, frozen=True, kw_only=True):
-    """A server that listens.
+    """A server that can answer.
 
     Args:
         url: where.
@@ -67,14 +67,14 @@ def serve(
         device: auto, cpu, cuda or cuda:N.
         limits: what it takes upon itself.
         quiet: log warnings and errors only.
-        announce: told once it listens.
+        announce: told once it can answer.
 
     Raises:
         UsageError: an address that is taken or open to all without a key.
         RunError: the run has no weights yet.
         MissingExtra: Starlette, uvicorn or python-multipart is not installed.
     """
-    require()
+    door.require("Serving")
     limits = limits or Limits()
     door.check(host, key)
     if workers > 1 and not hasattr(os, "fork"):
@@ -96,7 +96,7 @@ def serve(
     )
     meter = Meter(workers)
 
-    def work(worker: int, alone: int | None) -> None:
+    def work(worker: int, watcher: int | None) -> None:
         from striate.serve.app import Service
         from striate.serve.server import Server
 
@@ -106,30 +106,19 @@ def serve(
         torch.set_num_threads(cores)
         mine = answerer or Answerer(opened, chosen, {})
         service = Service(mine, limits, key=key, cores=cores, journal=journal, meter=meter)
-        server = Server(service, listening)
-        server.alone = alone
-        asyncio.run(server.work())
+
+        def ready() -> None:
+            if watcher is None:  # else the watcher says it
+                announce(serving)
+
+        asyncio.run(Server(service, listening, ready=ready, watcher=watcher).work())
         journal("stopped")
 
-    announce(serving)
     if workers == 1:
         work(0, None)
     else:
-        Crew(workers, work, Journal(quiet)).run()
-
-
-def require() -> None:
-    """Refuse to go on without what the room needs beyond striate itself.
-
-    Raises:
-        MissingExtra: names the package.
-    """
-    try:
-        import python_multipart  # noqa: F401
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("Serving", error.name or "uvicorn", "serve") from error
+        crew = Crew(workers, work, Journal(quiet))
+        crew.run(ready=lambda: meter.total("ready") > 0, announce=lambda: announce(serving))
 
 
 def _answerer(

@@ -20,6 +20,7 @@ from striate.serve.journal import Journal
 
 Work = Callable[[int, int | None], None]
 
+_OFTEN = 0.02  # seconds between two looks at workers that are starting
 _SOON = 1.0  # seconds: a worker that lives shorter is replaced only after as long
 
 
@@ -28,7 +29,7 @@ class Crew:
 
     Args:
         count: of them.
-        work: what each does: given its place, and what ends when the watcher is gone.
+        work: what each does: given its place, and a pipe that ends with the watcher.
         journal: where deaths are noted.
     """
 
@@ -40,8 +41,12 @@ class Crew:
         self._open, self._kept = os.pipe()
         self._count = count
 
-    def run(self) -> None:
+    def run(self, ready: Callable[[], bool], announce: Callable[[], None]) -> None:
         """Keep the workers going until asked to stop.
+
+        Args:
+            ready: whether one of them can answer.
+            announce: called once one can.
 
         Raises:
             StriateError: a worker cannot start.
@@ -51,8 +56,13 @@ class Crew:
         try:
             for place in range(self._count):
                 self._fork(place)
+            while self._places and not ready():
+                self._see_to_the_dead(os.WNOHANG)
+                time.sleep(_OFTEN)
+            if self._places:
+                announce()
             while self._places:
-                self._wait()
+                self._see_to_the_dead(0)
         finally:
             for kind, handler in before.items():
                 signal.signal(kind, handler)
@@ -71,8 +81,9 @@ class Crew:
             _leave_with(lambda: self._work(place, self._open), self._journal)
         self._places[process], self._born[process] = place, time.monotonic()
 
-    def _wait(self) -> None:
-        process, status = os.wait()
+    def _see_to_the_dead(self, options: int) -> None:
+        """Replace a worker that has died; waits for one unless told not to."""
+        process, status = os.waitpid(-1, options)
         place = self._places.pop(process, None)
         if place is None or self._stopping:
             return

@@ -10,6 +10,7 @@ import uvicorn
 
 from striate.records import Record
 from striate.serve import door
+from striate.serve.stopping import Stoppable
 from striate.web.app import Page
 from striate.web.shelf import Shelf, check_places
 
@@ -62,9 +63,9 @@ def view(
         listening.close()
 
 
-def server(page: Page) -> uvicorn.Server:
+def server(page: Page) -> Stoppable:
     """Return the HTTP server around a page."""
-    return uvicorn.Server(
+    return Stoppable(
         uvicorn.Config(
             page.app,
             http="h11",
