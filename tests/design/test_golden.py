@@ -202,27 +202,30 @@ def at_its_edges(kind: str) -> str:
     return "\n".join(lines)
 
 
-def held(name: str, text: str) -> None:
-    """Compare a text with the one that is kept, or keep it."""
+def golden(name: str, written: str) -> str:
+    """Return the text that is kept under a name; the one just written where that is wanted."""
     path = PLACE / f"{name}.txt"
     if os.environ.get("STRIATE_GOLDEN") == "write":
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
-    assert path.read_text(encoding="utf-8") == text + "\n", f"{path} has changed; see above"
+        path.write_text(written + "\n", encoding="utf-8")
+    return path.read_text(encoding="utf-8").removesuffix("\n")
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_written_is_what_was_read(name: str, form: str) -> None:
-    held(f"{name}.{form}", FORMS[form](NETWORKS[name]()))
+    written = FORMS[form](NETWORKS[name]())
+    assert written == golden(f"{name}.{form}", written)
 
 
 def test_what_is_said_of_each_kind_is_what_was_read() -> None:
-    held("kinds", one_of_each())
+    written = one_of_each()
+    assert written == golden("kinds", written)
 
 
 def test_what_a_kind_takes_and_refuses_is_what_was_read() -> None:
-    held("edges", "\n\n".join(at_its_edges(kind) for kind in EXAMPLES))
+    written = "\n\n".join(at_its_edges(kind) for kind in EXAMPLES)
+    assert written == golden("edges", written)
 
 
 def test_questions_are_answered_as_they_were() -> None:
@@ -230,4 +233,6 @@ def test_questions_are_answered_as_they_were() -> None:
         said(lambda w=words: question.answer(question.read_question(w.split())).text)
         for words in QUESTIONS
     ]
-    held("questions", "\n\n".join(f"-- {q}\n{a}" for q, a in zip(QUESTIONS, answers, strict=True)))
+    both = zip(QUESTIONS, answers, strict=True)
+    written = "\n\n".join(f"-- {asked}\n{answer}" for asked, answer in both)
+    assert written == golden("questions", written)

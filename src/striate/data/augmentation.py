@@ -55,7 +55,7 @@ class Geometric(Augmentation, frozen=True, kw_only=True):
         Returns:
             (samples, 2, 3).
         """
-        raise NotImplementedError
+        raise NotImplementedError("left to each geometric change")
 
 
 class Flip(Geometric, frozen=True, kw_only=True):
@@ -156,7 +156,7 @@ class Crop(Augmentation, frozen=True, kw_only=True):
 
     def boxes(self, stream: Stream) -> Floats:
         """Draw candidate boxes, which do not depend on the image: (samples, count, numbers)."""
-        raise NotImplementedError
+        raise NotImplementedError("left to each kind of crop")
 
     def box(self, candidates: Floats, sizes: npt.NDArray[np.int64], size: Size) -> Floats:
         """Return a box of each image: (samples, 4): left, top, width and height, in pixels.
@@ -166,7 +166,7 @@ class Crop(Augmentation, frozen=True, kw_only=True):
             sizes: height and width of the images, (samples, 2).
             size: height and width of the network's input.
         """
-        raise NotImplementedError
+        raise NotImplementedError("left to each kind of crop")
 
 
 class RandomResizedCrop(Crop, frozen=True, kw_only=True):
@@ -277,7 +277,7 @@ class Erasing(Augmentation, frozen=True, kw_only=True):
         Returns:
             (samples, 4): top, left, bottom and right in pixels, the latter two exclusive.
         """
-        raise NotImplementedError
+        raise NotImplementedError("left to each kind of erasing")
 
 
 class Erase(Erasing, frozen=True, kw_only=True):

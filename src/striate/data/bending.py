@@ -47,7 +47,7 @@ class Bending(Augmentation, frozen=True, kw_only=True):
 
     def steps(self, stream: Stream, size: Size) -> Floats:
         """Draw projective matrices (samples, 3, 3) or lenses (samples, STEP)."""
-        raise NotImplementedError
+        raise NotImplementedError("left to each kind of bending")
 
 
 class Perspective(Bending, frozen=True, kw_only=True):

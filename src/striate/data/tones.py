@@ -96,11 +96,11 @@ class Policy(Geometric, frozen=True, kw_only=True):
 
     def drawn(self, stream: Stream) -> tuple[npt.NDArray[np.int64], Floats]:
         """Draw which changes and how strong: each (samples, count), strength 0 to 1, signed."""
-        raise NotImplementedError
+        raise NotImplementedError("left to each policy")
 
     def wide(self) -> bool:
         """Whether places move as far as TrivialAugment has it."""
-        raise NotImplementedError
+        raise NotImplementedError("left to each policy")
 
     def maps(self, stream: Stream, size: Size) -> Floats:
         """Return the maps of what is drawn: (samples, 2, 3)."""

@@ -53,7 +53,7 @@ class Net(Scope):
 
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
         """Run the network; every built class has its own."""
-        raise NotImplementedError("built by layers.build")
+        raise NotImplementedError("a Net is made by layers.build, which writes its forward")
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False

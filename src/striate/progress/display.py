@@ -72,7 +72,7 @@ class Counted:
 
     def show(self) -> None:
         """Show how far it is."""
-        raise NotImplementedError
+        raise NotImplementedError("left to each way of showing")
 
     @property
     def rate(self) -> float:

@@ -94,7 +94,7 @@ class Objective(Family, frozen=True, kw_only=True):
             network: its record, which holds the loss weight of each output.
             rows: images and labels.
         """
-        raise NotImplementedError
+        raise NotImplementedError("left to each kind of objective")
 
     @property
     def probe_images(self) -> int:
@@ -106,7 +106,7 @@ class Objective(Family, frozen=True, kw_only=True):
 
         Only asked of an objective that wants `probe_images`.
         """
-        raise NotImplementedError
+        raise NotImplementedError("left to each objective that wants `probe_images`")
 
 
 class Softmax(Objective, frozen=True, kw_only=True):
@@ -202,7 +202,7 @@ class Mixing(Softmax, frozen=True, kw_only=True):
 
     def mix(self, rows: Rows) -> Mixed:
         """Return the rows, each with its partner mixed in."""
-        raise NotImplementedError
+        raise NotImplementedError("left to each kind of mixing")
 
     def loss(self, forward: Forward, network: Network, rows: Rows) -> Tensor:
         """Return the mixed cross-entropy summed over the rows."""

@@ -42,7 +42,7 @@ class Optimiser(Family, frozen=True, kw_only=True):
 
     def build(self, groups: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
         """Return torch's optimiser over parameter groups that carry their own decay."""
-        raise NotImplementedError
+        raise NotImplementedError("left to each kind of optimiser")
 
 
 class SGD(Optimiser, frozen=True, kw_only=True):

@@ -35,7 +35,7 @@ class Schedule(Family, frozen=True, kw_only=True):
 
     def factor(self, moment: Moment) -> float:
         """Return what the optimiser's rate is multiplied by, usually from 1 down to 0."""
-        raise NotImplementedError
+        raise NotImplementedError("left to each kind of schedule")
 
 
 class Constant(Schedule, frozen=True, kw_only=True):
