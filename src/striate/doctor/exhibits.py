@@ -10,7 +10,7 @@ from striate.contract import Contract
 from striate.design.pointwise import Dropout
 from striate.doctor.begun import start_sizes
 from striate.doctor.story import Finding
-from striate.doctor.told import Shown, Told, finite, numbered
+from striate.doctor.told import Drawer, Shown, Told, finite, numbered
 from striate.draw import Bands, Bars, Chart, Table
 from striate.draw.axes import Axis, linear_axis, loss_axis
 from striate.draw.figure import Point
@@ -46,43 +46,41 @@ def _shared(finding: Finding, what: str) -> Bars:
     return Bars("Images in two parts", {what: share})
 
 
-def parts(told: Told, finding: Finding) -> Shown | None:
-    """Draw the accuracy of validation and test."""
-    named = {"validation": "validation_accuracy", "test": "test_accuracy"}
-    return _bars("Accuracy of the parts", finding, named)
+def _evidence(title: str, named: dict[str, str]) -> Drawer:
+    """Return what draws numbers of the evidence as bars, by the words that they go under."""
+
+    def draw(told: Told, finding: Finding) -> Shown | None:
+        return Bars(title, {word: float(finding.evidence[key]) for word, key in named.items()})
+
+    return draw
 
 
-def luck(told: Told, finding: Finding) -> Shown | None:
-    """Draw the best accuracy beside that of guessing with luck."""
-    named = {
+parts = _evidence(
+    "Accuracy of the parts", {"validation": "validation_accuracy", "test": "test_accuracy"}
+)
+luck = _evidence(
+    "Accuracy against guessing",
+    {
         "best on validation images": "validation_accuracy",
         "guessing, and three standard errors": "guessing",
-    }
-    return _bars("Accuracy against guessing", finding, named)
-
-
-def bad_luck(told: Told, finding: Finding) -> Shown | None:
-    """Draw the late accuracy beside that of guessing without luck."""
-    named = {
+    },
+)
+bad_luck = _evidence(
+    "Accuracy against guessing",
+    {
         "later validations": "validation_accuracy",
         "guessing": "guessing",
         "guessing, three standard errors less": "least_by_luck",
-    }
-    return _bars("Accuracy against guessing", finding, named)
-
-
-def promise(told: Told, finding: Finding) -> Shown | None:
-    """Draw the validation accuracy beside what images seen for the first time promise."""
-    named = {
+    },
+)
+promise = _evidence(
+    "Accuracy against what training promises",
+    {
         "right of validation images": "validation_accuracy",
         "promised by the first epoch's loss, at least": "promised_accuracy",
-    }
-    return _bars("Accuracy against what training promises", finding, named)
-
-
-def _bars(title: str, finding: Finding, named: dict[str, str]) -> Bars:
-    """Draw numbers of the evidence, by the words that they go under."""
-    return Bars(title, {word: float(finding.evidence[key]) for word, key in named.items()})
+    },
+)
+left_to_learn = _evidence("Part of the guessing loss that can be learnt", {"here": "left"})
 
 
 # -- what the run was made of
@@ -108,11 +106,6 @@ def dropped(told: Told, finding: Finding) -> Shown | None:
     layers = [e for e in told.story.recipe.network.layers if isinstance(e, Dropout)]
     worst = sorted(layers, key=lambda each: -each.p)[:_MOST_CHECKS]
     return Bars("Features dropped", {each.name: each.p for each in worst}) if worst else None
-
-
-def left_to_learn(told: Told, finding: Finding) -> Shown | None:
-    """Draw how much of the loss of guessing smoothed labels leave to be learnt."""
-    return _bars("Part of the guessing loss that can be learnt", finding, {"here": "left"})
 
 
 def memory(told: Told, finding: Finding) -> Shown | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,6 +12,7 @@ from striate.doctor import exhibits
 from striate.doctor.story import Finding, Story
 from striate.doctor.told import (
     LEAST,
+    Drawer,
     Line,
     Shown,
     Told,
@@ -26,8 +27,6 @@ from striate.doctor.told import (
 )
 from striate.draw import Chart, Figure, charts
 from striate.draw.axes import linear_axis, logarithmic_axis, loss_axis
-
-Drawer = Callable[[Told, Finding], Shown | None]
 
 _USUAL = 1e-3  # update / weight
 

@@ -147,13 +147,7 @@ def _among(drawn: Tensor, evaluated: Tensor, scale: float) -> bool:
 class _Undrawn(TorchFunctionMode):
     """Leaves out dropout that keeps the spread: its mean is not what it was given."""
 
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Return what such a function was given."""
         kwargs = kwargs or {}
         if getattr(func, "__name__", "").rstrip("_") in ("alpha_dropout", "feature_alpha_dropout"):
@@ -164,13 +158,7 @@ class _Undrawn(TorchFunctionMode):
 class _Averaged(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Replaces draws of zeros and ones by their mean, whatever function asked for them."""
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Fill with the probability what would have been drawn with it."""
         kwargs = kwargs or {}
         aten = torch.ops.aten

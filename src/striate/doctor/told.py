@@ -8,7 +8,7 @@ from typing import Any, Final, TypeGuard
 
 import numpy as np
 
-from striate.doctor.story import Story
+from striate.doctor.story import Finding, Story
 from striate.draw import Bands, Bars, Chart, Table
 from striate.draw.axes import Axis, linear_axis, logarithmic_axis
 from striate.draw.figure import Point
@@ -16,6 +16,8 @@ from striate.train.objective import Softmax
 
 Shown = Chart | Bars | Bands | Table
 Line = Mapping[str, Any]
+Drawer = Callable[["Told", Finding], Shown | None]
+"""Draws a finding's evidence; None where the history does not hold it."""
 
 LEAST: Final = 1e-12  # that a logarithmic axis shows
 _NAMED = 4  # layers of a chart; the others are grey
