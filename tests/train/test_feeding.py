@@ -9,8 +9,7 @@ import torch
 
 from striate.data import Sampling
 from striate.train import Recipe
-from striate.train.feeding import last_batch
-from striate.train.loading import loaders
+from striate.train.feeding import last_batch, loaders
 from striate.train.prepare import prepare
 from striate.train.processes import Processes
 

@@ -25,7 +25,7 @@ from striate.doctor.subject import Check, Subject
 from striate.errors import StriateError
 from striate.layers import build
 from striate.train import Recipe
-from striate.train.loading import loaders
+from striate.train.feeding import loaders
 from striate.train.prepare import Prepared, prepare
 from striate.train.processes import Processes
 from striate.train.start import begin

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from striate import __version__, inference, progress, runs
 from striate import data as sources
@@ -24,6 +24,7 @@ from striate.layers import Net
 from striate.records import Record, from_json, to_json
 from striate.runs import BundleInfo
 from striate.weights import fit
+from striate.weights.checkpoint import read_safetensors
 from striate.wording import quoted
 
 Form = Literal["onnx", "torch", "safetensors"]
@@ -144,7 +145,7 @@ def _reopened(folder: Path) -> Exported:
     """Return a bundle's own weights, network and contract, read from their files, as a function."""
     paper = from_json(Network, (folder / "network.json").read_bytes(), "network.json")
     contract = from_json(Contract, (folder / "contract.json").read_bytes(), "contract.json")
-    again = fit(paper, load_file(folder / "model.safetensors"), "model.safetensors")
+    again = fit(paper, read_safetensors(folder / "model.safetensors"), "model.safetensors")
     return lambda pixels: answer_of(again, contract, to_channels(pixels, contract.channels))
 
 

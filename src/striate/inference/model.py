@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import safetensors
-from safetensors.torch import load_file
-
 from striate import runs, weights
-from striate.errors import RunError, WeightsError
+from striate.errors import RunError
 from striate.records import nearest
 from striate.weights import Weights
+from striate.weights.checkpoint import read_safetensors
 
 Model = runs.Run | Weights | runs.Bundle
 
@@ -42,10 +40,7 @@ def _checkpoint(path: Path) -> Weights:
     """Open a checkpoint of a run, RUN/checkpoints/STEP: its average weights, where it has some."""
     run = runs.open(path.resolve().parent.parent)
     file = path / "tensors.safetensors"
-    try:
-        saved = load_file(file)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{file} is no whole safetensors file ({error}).") from error
+    saved = read_safetensors(file)
     kind = "average/" if any(name.startswith("average/") for name in saved) else "net/"
     tensors = {n.removeprefix(kind): value for n, value in saved.items() if n.startswith(kind)}
     return Weights(file, run.network(), tensors, run.contract())

@@ -28,10 +28,9 @@ from striate.records import Record
 from striate.wording import spelled
 
 Pixels = npt.NDArray[np.float32]
+Likely = npt.NDArray[np.float64]
 
 _BATCH = 32
-
-Likely = npt.NDArray[np.float64]
 
 
 class Guess(Record, frozen=True, kw_only=True):
@@ -216,8 +215,7 @@ def _sure(net: nn.Module, contract: Contract, device: torch.device) -> Ask:
     def ask(images: Tensor) -> tuple[Likely, list[Doubts | None]]:
         with torch.inference_mode():
             outputs = net(images.to(device)).float().cpu().numpy()
-        if not np.isfinite(outputs).all():
-            raise RunError("The network's outputs are not finite: its weights are damaged.")
+        _check_finite(outputs)
         return metrics.probabilities(outputs, contract.output), [None] * len(images)
 
     return ask
@@ -230,8 +228,7 @@ def _doubting(
 
     def ask(images: Tensor) -> tuple[Likely, list[Doubts | None]]:
         found = draw(net, [images], draws=draws, seed=seed, meaning=contract.output, device=device)
-        if not np.isfinite(found.probabilities).all():
-            raise RunError("The network's outputs are not finite: its weights are damaged.")
+        _check_finite(found.probabilities)
         columns = zip(found.entropy, found.disagreement, found.deviation, strict=True)
         return found.probabilities, [
             Doubts(draws=draws, entropy=float(e), disagreement=float(d), deviation=float(s))
@@ -239,6 +236,11 @@ def _doubting(
         ]
 
     return ask
+
+
+def _check_finite(answers: npt.NDArray[np.floating[Any]]) -> None:
+    if not np.isfinite(answers).all():
+        raise RunError("The network's outputs are not finite: its weights are damaged.")
 
 
 def prediction(

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import safetensors
 import torch
-from safetensors.torch import load_file
 
 from striate import runs
 from striate.design import Network
@@ -19,6 +18,7 @@ from striate.errors import RunError, WeightsError
 from striate.inference.model import Model
 from striate.layers import Net, build
 from striate.weights import Weights
+from striate.weights.checkpoint import read_safetensors
 from striate.wording import quoted
 
 _NAMED = 4
@@ -75,10 +75,7 @@ def load_weights(network: Network, path: Path) -> Net:
     Raises:
         WeightsError: the file is damaged, or its tensors are not the network's; names them.
     """
-    try:
-        tensors = load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is no whole safetensors file ({error}).") from error
+    tensors = read_safetensors(path)
     net = build(network, seed=None)
     expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     _check(expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)

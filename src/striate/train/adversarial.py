@@ -117,7 +117,7 @@ class Adversarial(Softmax, frozen=True, kw_only=True):
 
 
 class Robustness(NamedTuple):
-    """What a probe at an epoch's end found.
+    """How a net withstood attacks at an epoch's end.
 
     Args:
         clean, one_step, more_steps: accuracy on images as they are, and attacked.
@@ -128,12 +128,12 @@ class Robustness(NamedTuple):
     more_steps: float
 
 
-def probe(step: Step, net: Net, loader: Loader) -> Robustness | None:
+def measure_robustness(step: Step, net: Net, loader: Loader) -> Robustness | None:
     """Attack the first images of the validation part; the same in all processes.
 
     Args:
         step: which knows the objective and how images are normalised.
-        net: the net to probe.
+        net: the net to attack.
         loader: of the validation part.
 
     Returns:
@@ -155,8 +155,8 @@ def probe(step: Step, net: Net, loader: Loader) -> Robustness | None:
     return Robustness(clean / total, one / total, more / total)
 
 
-def collapsed(probes: Sequence[Robustness]) -> bool:
-    """Tell whether the last probe shows catastrophic overfitting.
+def collapsed(epochs: Sequence[Robustness]) -> bool:
+    """Tell whether the last epoch shows catastrophic overfitting.
 
     One step is survived and more steps are not: the gap between them is over 20 points, and
     accuracy under more steps has fallen by half from its best, or has been next to nothing for
@@ -165,7 +165,7 @@ def collapsed(probes: Sequence[Robustness]) -> bool:
     Source: Wong, Rice, Kolter, ICLR 2020, section 5.4 (they stop where accuracy under a few steps
     falls by 20 points).
     """
-    best, last = max(each.more_steps for each in probes), probes[-1]
+    best, last = max(each.more_steps for each in epochs), epochs[-1]
     fallen = best >= _ROBUST and last.more_steps < 0.5 * best
-    never = best < _ROBUST and len(probes) >= _PATIENCE
+    never = best < _ROBUST and len(epochs) >= _PATIENCE
     return last.one_step - last.more_steps > 0.2 and (fallen or never)

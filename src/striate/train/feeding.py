@@ -1,4 +1,4 @@
-"""How a training is fed: its micro-batches, and what is to be said of classes and waiting."""
+"""How a training is fed: its loaders, its micro-batches, and what is to be said of both."""
 
 from __future__ import annotations
 
@@ -10,9 +10,56 @@ from striate.data import Batch, FileSamples, Loader
 from striate.data.pace import Pace
 from striate.ops import usable_cores
 from striate.train.losses import Uneven
+from striate.train.prepare import Prepared
+from striate.train.processes import Processes
 from striate.train.recipe import Recipe
 
 _UNEVEN = 3  # times as many training images of one class as of another are worth a word
+
+
+def loaders(
+    recipe: Recipe, prepared: Prepared, together: Processes
+) -> tuple[dict[tuple[int, int], Loader], Loader]:
+    """Return the loaders of the training part, by image size, and that of the validation part."""
+    training = {
+        size: Loader(
+            prepared.split.train,
+            prepared.contract.with_size(size),
+            batch=recipe.batch // recipe.accumulate,
+            seed=recipe.seed,
+            augmentation=recipe.augmentation,
+            shuffle=True,
+            rank=together.rank,
+            world=together.world,
+            workers=recipe.workers,
+            sampling=recipe.sampling,
+            pin=together.device.type == "cuda",
+        )
+        for size in {recipe.size_at(epoch) for epoch in range(recipe.epochs)}
+    }
+    validation = Loader(
+        prepared.split.validation,
+        prepared.contract,
+        batch=recipe.batch,
+        seed=0,
+        shuffle=False,
+        rank=together.rank,
+        world=together.world,
+        workers=recipe.workers,
+    )
+    return training, validation
+
+
+def grouped(parts: Iterator[Batch], count: int) -> Iterator[list[Batch]]:
+    """Yield a step's micro-batches together, `count` of them or what is left."""
+    group: list[Batch] = []
+    for part in parts:
+        group.append(part)
+        if len(group) == count:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def proposal(recipe: Recipe, loader: Loader) -> str | None:
@@ -61,15 +108,3 @@ def advice(pace: Pace, loader: Loader) -> str | None:
         if isinstance(samples, FileSamples)
         else None,
     )
-
-
-def grouped(parts: Iterator[Batch], count: int) -> Iterator[list[Batch]]:
-    """Yield a step's micro-batches together, `count` of them or what is left."""
-    group: list[Batch] = []
-    for part in parts:
-        group.append(part)
-        if len(group) == count:
-            yield group
-            group = []
-    if group:
-        yield group

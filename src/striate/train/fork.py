@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from striate import runs
 from striate.errors import RunError, UsageError
 from striate.records import decode, with_settings
 from striate.runs import Run
 from striate.train import checkpoint
 from striate.train.recipe import Recipe
+from striate.weights.checkpoint import read_safetensors
 
 
 def fork(run: Run | Path | str, out: Path | str, settings: Sequence[str]) -> Run:
@@ -64,7 +63,7 @@ def fork(run: Run | Path | str, out: Path | str, settings: Sequence[str]) -> Run
         new.append({**note, "settings": list(settings)})
         best = place / "model.safetensors"
         if best.exists():
-            checkpoint.save_weights(new, load_file(best))
+            checkpoint.save_weights(new, read_safetensors(best))
         checkpoint.save(new, state, tensors)
         new.set_state("interrupted")
     return new

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from striate.train.training import Training, Wish
+from striate.train.training import Due, Training
 
 
 def fit(training: Training) -> Literal["finished", "interrupted"]:
@@ -17,13 +17,15 @@ def fit(training: Training) -> Literal["finished", "interrupted"]:
     while training.epoch < training.recipe.epochs and not training.stops_early():
         for parts in training.batches():
             training.take_step(parts)
-            wish = training.wish()
-            if wish and not training.at_epoch_end:
+            if training.at_epoch_end:
+                continue  # validated before it is saved
+            due = training.due()
+            if due:
                 training.save()
-            if wish is Wish.STOP and not training.at_epoch_end:
+            if due is Due.STOP:
                 return "interrupted"
         training.validate()
         training.save()
-        if training.wish() is Wish.STOP:
+        if training.due() is Due.STOP:
             return "interrupted"
     return "finished"

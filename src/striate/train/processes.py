@@ -76,13 +76,13 @@ class Processes(NamedTuple):
         self.decide(lambda: made.append(make()))
         return made[0] if made else make()
 
-    def most(self, wish: int) -> int:
-        """Return the greatest wish of all processes."""
+    def most(self, number: int) -> int:
+        """Return the greatest number of all processes."""
         if self.world == 1:
-            return wish
-        wishes = torch.tensor([wish], device=self.device)
-        dist.all_reduce(wishes, dist.ReduceOp.MAX)
-        return int(wishes)
+            return number
+        greatest = torch.tensor([number], device=self.device)
+        dist.all_reduce(greatest, dist.ReduceOp.MAX)
+        return int(greatest)
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum of a tensor over all processes; the argument may be overwritten."""

@@ -1,10 +1,13 @@
-"""What `train` returns and prints."""
+"""What `train` returns and prints, and how it is read from the folder of a finished run."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from striate.records import Record
+from striate.records import Record, decode
+from striate.runs import Run
+from striate.train.recipe import Recipe
+from striate.train.validation import Validation, best, from_history
 
 
 class Figures(Record, frozen=True, kw_only=True):
@@ -44,3 +47,35 @@ class TrainResult(Record, frozen=True, kw_only=True):
     test: HeldOut | None = None
     state: Literal["finished", "interrupted"] = "finished"
     notes: tuple[str, ...] = ()
+
+
+def recorded(run: Run) -> TrainResult:
+    """Return the result of a finished run, read from its folder."""
+    recipe = decode(Recipe, run.recipe_document())
+    validations = from_history(run.history("validation"))
+    endings = [line for line in run.history("event") if line["event"] == "finished"]
+    ending = endings[-1] if endings else {}
+    lost = () if endings else ("The history has lost its end.",)
+    test = (run.results() or {}).get("test", {})
+    return TrainResult(
+        run=str(run.path),
+        network=recipe.network.name,
+        epochs=ending.get("epoch", max((each.epoch for each in validations), default=0)),
+        seconds=ending.get("seconds", 0.0),
+        validation=figures(best(validations, recipe.choose_by)),
+        test=HeldOut(**{name: test[name] for name in HeldOut.__struct_fields__}) if test else None,
+        notes=(*notes(run), *lost),
+    )
+
+
+def figures(validation: Validation | None) -> Figures | None:
+    """Return what a result says of a validation."""
+    if validation is None:
+        return None
+    return Figures(accuracy=validation.accuracy, loss=validation.loss)
+
+
+def notes(run: Run) -> tuple[str, ...]:
+    """Return what was noted of a run's data and training."""
+    said = (line["text"] for line in run.history("event") if line["event"] == "note")
+    return (*run.data_document().get("notes", ()), *said)

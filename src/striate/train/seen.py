@@ -10,7 +10,7 @@ import torch
 
 from striate.data import Loader
 from striate.data.batch import Share
-from striate.train.loading import loaders
+from striate.train.feeding import loaders
 from striate.train.objective import Mixing, Rows
 from striate.train.prepare import Prepared
 from striate.train.processes import Processes

@@ -23,9 +23,9 @@ from striate.train.plan import Choice, Plan, follow, make_plan, obeying
 from striate.train.prepare import Prepared, lit, prepare, prepare_again
 from striate.train.processes import Processes, processes
 from striate.train.recipe import Recipe
-from striate.train.result import Figures, HeldOut, TrainResult
+from striate.train.result import TrainResult, figures, notes, recorded
 from striate.train.training import Observer, Training
-from striate.train.validation import Validation, best, from_history
+from striate.train.validation import best
 
 
 def train(
@@ -136,25 +136,6 @@ def resume(
             return session.carry_on(prepared, resumed=True)
 
 
-def recorded(run: Run) -> TrainResult:
-    """Return the result of a finished run, read from its folder."""
-    recipe = decode(Recipe, run.recipe_document())
-    validations = from_history(run.history("validation"))
-    endings = [line for line in run.history("event") if line["event"] == "finished"]
-    ending = endings[-1] if endings else {}
-    lost = () if endings else ("The history has lost its end.",)
-    test = (run.results() or {}).get("test", {})
-    return TrainResult(
-        run=str(run.path),
-        network=recipe.network.name,
-        epochs=ending.get("epoch", max((each.epoch for each in validations), default=0)),
-        seconds=ending.get("seconds", 0.0),
-        validation=_figures(best(validations, recipe.choose_by)),
-        test=HeldOut(**{name: test[name] for name in HeldOut.__struct_fields__}) if test else None,
-        notes=(*_notes(run), *lost),
-    )
-
-
 def _bring_back(run: Run) -> None:
     """Bring a finished run's weights back from its newest checkpoint, where they are not as then.
 
@@ -173,12 +154,6 @@ def _bring_back(run: Run) -> None:
         )
 
 
-def _notes(run: Run) -> tuple[str, ...]:
-    """Return what was noted of a run's data and training."""
-    said = (line["text"] for line in run.history("event") if line["event"] == "note")
-    return (*run.data_document().get("notes", ()), *said)
-
-
 class _Session(NamedTuple):
     """A run folder being written by the processes that train it together."""
 
@@ -187,7 +162,7 @@ class _Session(NamedTuple):
     plan: Plan
     together: Processes
     observers: Sequence[Observer]
-    wish: Interrupt | None = None
+    interrupt: Interrupt | None = None
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
@@ -208,7 +183,7 @@ class _Session(NamedTuple):
         meter = Meter(self.together.device)
         meter.start()
         before = meter.held()
-        with interruptible(self.wish) as interrupt:
+        with interruptible(self.interrupt) as interrupt:
             training = Training(
                 self.recipe,
                 prepared,
@@ -227,7 +202,9 @@ class _Session(NamedTuple):
                 self._set_state("running")
                 ending = fit(training)
                 self._note_memory(training, meter.peak() - before)
-                return (self._finish if ending == "finished" else self._pause)(training, prepared)
+                if ending == "interrupted":
+                    return self._pause(training)
+                return self._finish(training, prepared)
             except NotFiniteError as error:
                 raise self._with_remedy(error) from error
             except RunError as error:
@@ -312,18 +289,18 @@ class _Session(NamedTuple):
         self._set_state("finished")
         return self.together.decide(lambda: recorded(self.run))
 
-    def _pause(self, training: Training, prepared: Prepared) -> TrainResult:
+    def _pause(self, training: Training) -> TrainResult:
         """Leave the run so that it can be gone on with."""
         self._set_state("interrupted")
         self.say(f"Saved after step {training.done}.")
         return TrainResult(
             run=str(self.run.path),
             network=self.recipe.network.name,
-            epochs=-(-training.done // training.steps_per_epoch),
+            epochs=training.epochs_begun,
             seconds=training.elapsed,
-            validation=_figures(best(training.validations, self.recipe.choose_by)),
+            validation=figures(best(training.validations, self.recipe.choose_by)),
             state="interrupted",
-            notes=_notes(self.run),
+            notes=notes(self.run),
         )
 
     def _with_remedy(self, error: NotFiniteError) -> NotFiniteError:
@@ -350,9 +327,3 @@ class _Session(NamedTuple):
         """Say a line of text, in the first process."""
         if self.together.first:
             progress.say(text)
-
-
-def _figures(validation: Validation | None) -> Figures | None:
-    if validation is None:
-        return None
-    return Figures(accuracy=validation.accuracy, loss=validation.loss)

@@ -125,11 +125,8 @@ class Step:
             )
 
     def _loss(self, part: Batch, address: tuple[int, int]) -> Tensor:
-        channels_last = self.recipe.layout == "channels_last"
         images = part.images.to(
-            self.together.device,
-            non_blocking=True,
-            memory_format=torch.channels_last if channels_last else torch.contiguous_format,
+            self.together.device, non_blocking=True, memory_format=_memory_order(self.recipe)
         )
         rows = self.rows(part._replace(images=images), address)
         with self._precision():
@@ -181,6 +178,9 @@ class Step:
 
 def place(net: Net, recipe: Recipe, device: torch.device) -> Net:
     """Put a net on a device, its weights in the memory order that the recipe names."""
-    channels_last = recipe.layout == "channels_last"
-    order = torch.channels_last if channels_last else torch.contiguous_format
+    order = _memory_order(recipe)
     return net.to(device=device, memory_format=order)  # type: ignore[call-overload, no-any-return]
+
+
+def _memory_order(recipe: Recipe) -> torch.memory_format:
+    return torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format

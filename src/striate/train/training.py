@@ -21,11 +21,10 @@ from striate.ops import load_per_core
 from striate.records import to_builtins
 from striate.runs import Run
 from striate.train import checkpoint
-from striate.train.adversarial import Robustness, collapsed, probe
+from striate.train.adversarial import Robustness, collapsed, measure_robustness
 from striate.train.average import Average
-from striate.train.feeding import advice, grouped, last_batch, proposal
+from striate.train.feeding import advice, grouped, last_batch, loaders, proposal
 from striate.train.interrupt import Interrupt
-from striate.train.loading import loaders
 from striate.train.optimiser import Stepper
 from striate.train.prepare import Prepared
 from striate.train.probes import Probes, beginning
@@ -48,8 +47,8 @@ class Observer(Protocol):
         """
 
 
-class Wish(enum.IntEnum):
-    """What a process would like to happen between two steps; the greatest one does."""
+class Due(enum.IntEnum):
+    """What is due between two steps; of what several processes find, the greatest is."""
 
     NOTHING = 0
     SAVE = 1
@@ -102,10 +101,10 @@ class Training:
             recipe.optimiser, recipe.network, self.net, recipe.decay_on_norms_and_biases
         )
         self.step = Step(recipe, self.net, self.stepper, together, prepared.contract.forward)
-        self.watch = Probes(
+        self.probes = Probes(
             self.net, self.stepper.parameters, on=run is not None and not recipe.compile
         )
-        self.probes: list[Robustness] = []
+        self.robustness: list[Robustness] = []
         self._began = self._saved = time.monotonic()
         self._paced: tuple[float, int] | None = None  # when a step was last counted from, and which
         self._losses: list[float] = []
@@ -117,6 +116,11 @@ class Training:
     def epoch(self) -> int:
         """The epoch of the next step, from 0."""
         return self.done // self.steps_per_epoch
+
+    @property
+    def epochs_begun(self) -> int:
+        """How many epochs the steps done lie in."""
+        return -(-self.done // self.steps_per_epoch)
 
     @property
     def at_epoch_end(self) -> bool:
@@ -133,14 +137,14 @@ class Training:
         rule = self.recipe.early_stop
         return rule is not None and rule.says_stop(self.validations, self.recipe.choose_by)
 
-    def wish(self) -> Wish:
-        """Return what should happen now, the same in all processes."""
-        own = Wish.STOP if self.interrupt.asked else Wish.NOTHING
-        if self.together.first and own is Wish.NOTHING:
+    def due(self) -> Due:
+        """Return what is due now, the same in all processes."""
+        own = Due.STOP if self.interrupt.asked else Due.NOTHING
+        if self.together.first and own is Due.NOTHING:
             every = self.recipe.checkpoint_steps
             late = time.monotonic() - self._saved > 60 * self.recipe.checkpoint_minutes
-            own = Wish.SAVE if late or (every and self.done % every == 0) else Wish.NOTHING
-        return Wish(self.together.most(own))
+            own = Due.SAVE if late or (every and self.done % every == 0) else Due.NOTHING
+        return Due(self.together.most(own))
 
     # -- what the loop does
 
@@ -169,10 +173,10 @@ class Training:
             self._note({"epoch": epoch, **beginning(self.labels, parts[0].indices)})
         number, factor = self.done + 1, self.course.factor(self.done, self.validations)
         try:
-            with self.watch.over(number):
+            with self.probes.over(number):
                 taken = self.step(parts, number, factor)
         except NotFiniteError as error:
-            layer = self.watch.blame(parts[0].images.to(self.together.device))
+            layer = self.probes.blame(parts[0].images.to(self.together.device))
             self.note_event("not finite", at=number, layer=layer, text=str(error))
             raise
         self.done += 1
@@ -182,7 +186,7 @@ class Training:
         if self._paced is None:  # the first step compiles and plans: it says nothing of the others
             self._paced = time.monotonic(), self.done
         self._note({"kind": "step", "epoch": epoch, **taken._asdict()})
-        if seen := self.watch.seen():
+        if seen := self.probes.seen():
             self._note({"kind": "probe", "probe": "layers", "epoch": epoch, **seen})
         return taken
 
@@ -204,7 +208,7 @@ class Training:
         if not np.isfinite(outcome.outputs).all() or not math.isfinite(outcome.loss):
             raise self._not_finite("the outputs on the validation part are")
         self._note_pace()
-        robust = self._probe()
+        robust = self._measure_robustness()
         validation = Validation(
             epoch=self.epoch,
             step=self.done,
@@ -235,16 +239,17 @@ class Training:
             if self.together.first:
                 progress.say(f"Note: {text}")
 
-    def _probe(self) -> float | None:
+    def _measure_robustness(self) -> float | None:
         """Attack some of the validation part, where the objective wants it; say a collapse."""
-        found = probe(self.step, self.net_to_keep, self.validation_loader)
+        found = measure_robustness(self.step, self.net_to_keep, self.validation_loader)
         if found is None:
             return None
-        self.probes.append(found)
+        self.robustness.append(found)
         self._note({"kind": "probe", "probe": "robustness", "epoch": self.epoch, **found._asdict()})
-        if collapsed(self.probes):
+        if collapsed(self.robustness):
             self.note_event("catastrophic overfitting", **found._asdict())
-            if self.together.first and not (self.probes[:-1] and collapsed(self.probes[:-1])):
+            before = self.robustness[:-1]
+            if self.together.first and not (before and collapsed(before)):
                 progress.say(
                     f"Catastrophic overfitting: one step is survived by "
                     f"{100 * found.one_step:.0f}%, ten steps by {100 * found.more_steps:.0f}%. "
@@ -307,7 +312,7 @@ class Training:
         self.step.loss_scale = state.loss_scale
         self.done, self.seconds = state.step, state.seconds
         self.validations = list(state.validations)
-        self.probes = [
+        self.robustness = [
             Robustness(*(line[name] for name in Robustness._fields))
             for line in run.history("probe")
             if line["step"] <= self.done and line.get("probe") == "robustness"
@@ -315,8 +320,7 @@ class Training:
 
     def note_event(self, event: str, **more: Any) -> None:
         """Write an event into the history."""
-        epoch = -(-self.done // self.steps_per_epoch)
-        self._note({"kind": "event", "event": event, "epoch": epoch, **more})
+        self._note({"kind": "event", "event": event, "epoch": self.epochs_begun, **more})
 
     # --
 
@@ -334,9 +338,8 @@ class Training:
                 raise self._not_finite(f"{name.removeprefix('net/')} is")
 
     def _not_finite(self, what: str) -> NotFiniteError:
-        epoch = -(-self.done // self.steps_per_epoch)
         return NotFiniteError(
-            f"After step {self.done} (epoch {epoch}): {what} not finite.", self.done
+            f"After step {self.done} (epoch {self.epochs_begun}): {what} not finite.", self.done
         )
 
     def _note(self, entry: Mapping[str, Any]) -> None:
@@ -351,21 +354,24 @@ class Training:
         now = time.monotonic()
         began, counted = self._paced or (now, self.done)
         self._paced = now, self.done
-        pace = (now - began) / max(self.done - counted, 1)
-        left = pace * self.steps_per_epoch * (self.recipe.epochs - validation.epoch)
-        robust = validation.robust
-        kind = type(self.recipe.objective).__struct_config__.tag
-        unit = "" if "entropy" in str(kind) else f" ({str(kind).replace('_', ' ')})"
-        if self.together.first:
-            progress.say(
-                f"epoch {validation.epoch}/{self.recipe.epochs}  "
-                f"training loss {sum(losses) / max(len(losses), 1):.4f}{unit}  "
-                f"validation loss {validation.loss:.4f}  "
-                f"accuracy {100 * validation.accuracy:.2f}%"
-                + ("" if robust is None else f"  under attack {100 * robust:.2f}%")
-                + ("  best" if chosen else "      ")
-                + (f"  {_spell(left)} left" if left else "")
-            )
+        if not self.together.first:
+            return
+        left = (self.recipe.epochs - validation.epoch) * self.steps_per_epoch
+        seconds = left * (now - began) / max(self.done - counted, 1)
+        kind = str(type(self.recipe.objective).__struct_config__.tag)
+        unit = "" if "entropy" in kind else f" ({kind.replace('_', ' ')})"
+        columns = [
+            f"epoch {validation.epoch}/{self.recipe.epochs}",
+            f"training loss {sum(losses) / max(len(losses), 1):.4f}{unit}",
+            f"validation loss {validation.loss:.4f}",
+            f"accuracy {100 * validation.accuracy:.2f}%",
+        ]
+        if validation.robust is not None:
+            columns.append(f"under attack {100 * validation.robust:.2f}%")
+        columns.append("best" if chosen else "    ")
+        if seconds:
+            columns.append(f"{_spell(seconds)} left")
+        progress.say("  ".join(columns))
 
 
 def _spell(seconds: float) -> str:

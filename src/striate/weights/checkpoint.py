@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, serialization
 
@@ -44,10 +45,22 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return renamed(_state(_read(path), path))
 
 
-def _read(path: Path) -> Any:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file, as they are named there.
+
+    Raises:
+        WeightsError: it is damaged, or is none.
+    """
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is no whole safetensors file ({error}).") from error
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    try:
         if _program(path):
             raise WeightsError(
                 f"{path} is a TorchScript program, not tensors: save its state dict, "
