@@ -21,6 +21,7 @@ from striate.engine.lower import kernel
 from striate.engine.node import Node
 from striate.engine.race import Run, Times, Traffic, race
 from striate.ops.images import floats
+from striate.ops.padding import ends, one_sided, uneven
 from striate.ops.tape import taped
 
 _CONTROL = "default, again"
@@ -211,11 +212,10 @@ def _convolve(
         functional.conv2d,
         functional.conv3d,
     )
-    if all(before == after for before, after in record.padding):
-        padding = tuple(before for before, _ in record.padding)
+    if uneven(record.padding):
+        x, padding = functional.pad(x, ends(record.padding)), (0,) * axes
     else:
-        x = functional.pad(x, [end for pair in reversed(record.padding) for end in pair])
-        padding = (0,) * axes
+        padding = one_sided(record.padding)
     settings = (record.stride, padding, record.dilation, record.groups)
     return functions[axes - 1](x, weight, bias, *settings)
 

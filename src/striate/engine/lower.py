@@ -22,6 +22,7 @@ from striate.engine.activation import in_place
 from striate.engine.kernel import Kernel, Plain, channels_last
 from striate.engine.node import Node
 from striate.ops.images import scratch
+from striate.ops.padding import Padding, ends, one_sided, uneven
 
 
 @singledispatch
@@ -57,8 +58,9 @@ class Convolution(Plain):
     def __init__(self, record: design.Conv, node: Node) -> None:
         axes = len(record.kernel)
         self.convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[axes - 1]
-        self.ends = _ends(record.padding)
-        self.padding = _before(record.padding) if self.ends is None else (0,) * axes
+        apart = uneven(record.padding)
+        self.ends = ends(record.padding) if apart else None
+        self.padding = (0,) * axes if apart else one_sided(record.padding)
         if node.weight is None:
             raise TypeError(f"{node.name} has no weight")
         self.weight, self.bias = node.weight, node.bias
@@ -79,8 +81,8 @@ class Convolution(Plain):
 class Padded(Plain):
     """A convolution whose padding differs before and after: padded first."""
 
-    def __init__(self, ends: list[int], inner: Kernel) -> None:
-        self.ends, self.inner, self.over = ends, inner, inner.over
+    def __init__(self, padding: Padding, inner: Kernel) -> None:
+        self.ends, self.inner, self.over = ends(padding), inner, inner.over
 
     def __call__(self, values: list[Tensor], out: Tensor | None) -> Tensor:
         """Pad and convolve: (batch, channels, *space) -> (batch, features, *out_space)."""
@@ -170,11 +172,10 @@ def _(record: design.Conv, node: Node, batch: int, algorithm: str = "default") -
     if len(record.kernel) != 2 or not onednn.fits(node):
         return Convolution(record, node)
     record, node = _even(record, node)
-    ends = _ends(record.padding)
-    if ends is None:
+    if not uneven(record.padding):
         return onednn.Convolution(record, node, batch)
     inside = record.replace(padding=((0, 0), (0, 0)))
-    return Padded(ends, onednn.Convolution(inside, node, batch))
+    return Padded(record.padding, onednn.Convolution(inside, node, batch))
 
 
 @kernel.register
@@ -243,14 +244,3 @@ def _even(record: design.Conv, node: Node) -> tuple[design.Conv, Node]:
 
 def _same_memory(one: Tensor, other: Tensor) -> bool:
     return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
-
-
-def _before(padding: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
-    return tuple(before for before, _ in padding)
-
-
-def _ends(padding: tuple[tuple[int, int], ...]) -> list[int] | None:
-    """Return the padding as functional.pad takes it where it differs before and after."""
-    if all(before == after for before, after in padding):
-        return None
-    return [end for pair in reversed(padding) for end in pair]

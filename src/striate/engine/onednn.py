@@ -16,6 +16,7 @@ from striate import design
 from striate.engine.activation import PostOp, post_op
 from striate.engine.kernel import Plain
 from striate.engine.node import Node
+from striate.ops.padding import one_sided
 
 
 @cache
@@ -50,7 +51,7 @@ class Convolution(Plain):
         self.over = node.residual is not None
         self.bias = node.bias
         self.window: tuple[Any, ...] = (
-            [before for before, _ in record.padding],
+            list(one_sided(record.padding)),
             list(record.stride),
             list(record.dilation),
             record.groups,

@@ -9,6 +9,7 @@ from torch.nn import functional
 from striate import design
 from striate.design import Shape
 from striate.design.classical import Cells
+from striate.ops.padding import ends
 
 _SMALL = 1e-8  # under the square root, whose slope at nothing is infinite
 
@@ -73,10 +74,8 @@ class _Cells(nn.Module):
 
     def see(self, x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
         """Return the windows' weighted sums."""
-        padding = [end for pair in reversed(self.record.padding) for end in pair]
-        return functional.conv2d(
-            functional.pad(x, padding), weight, stride=self.record.stride, groups=groups
-        )
+        padded = functional.pad(x, ends(self.record.padding))
+        return functional.conv2d(padded, weight, stride=self.record.stride, groups=groups)
 
 
 class SCells(_Cells):

@@ -9,6 +9,7 @@ from torch.nn import functional
 from striate import design
 from striate.design import Shape
 from striate.ops import conv2d
+from striate.ops.padding import ends
 
 
 class Conv2d(nn.Conv2d):
@@ -58,9 +59,8 @@ class Convolution(nn.Module):
         """Return the convolution: (batch, channels, *space) -> (batch, features, *out_space)."""
         record, axes = self.record, len(self.record.kernel)
         convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[axes - 1]
-        ends = [end for pair in reversed(record.padding) for end in pair]
         y = convolve(
-            functional.pad(x, ends),
+            functional.pad(x, ends(record.padding)),
             self.dense(),
             self.bias if record.bias == "channel" else None,
             record.stride,

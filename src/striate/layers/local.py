@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from striate import design
 from striate.design import Shape
+from striate.ops.padding import ends
 
 
 class Local(nn.Module):
@@ -33,7 +34,7 @@ class Local(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Filter each place: (batch, channels, *space) -> (batch, features, *out_space)."""
         record, axes = self.record, len(self.record.kernel)
-        x = functional.pad(x, [end for pair in reversed(record.padding) for end in pair])
+        x = functional.pad(x, ends(record.padding))
         for axis, (kernel, stride) in enumerate(zip(record.kernel, record.stride, strict=True)):
             x = x.unfold(axis + 2, kernel, stride)
         places = x.shape[2 : 2 + axes]

@@ -26,6 +26,25 @@ from striate.layers.local import Local
 from striate.layers.moving import Permute, Reduce, Reshape, Resize, Slice
 from striate.layers.pointwise import Affine, ScaledTanh
 from striate.layers.wiring import Add, Concat, Pad, PaddedPool, Shortcut
+from striate.ops.padding import one_sided, uneven
+
+Kinds = dict[int, Callable[..., nn.Module]]
+"""torch's modules of one kind, by the number of axes."""
+
+_CONV: Kinds = {1: nn.Conv1d, 2: Conv2d, 3: nn.Conv3d}
+_CONV_TRANSPOSE: Kinds = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_MAX_POOL: Kinds = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
+_AVG_POOL: Kinds = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+_ADAPTIVE_AVG_POOL: Kinds = {
+    1: nn.AdaptiveAvgPool1d,
+    2: nn.AdaptiveAvgPool2d,
+    3: nn.AdaptiveAvgPool3d,
+}
+_ADAPTIVE_MAX_POOL: Kinds = {
+    1: nn.AdaptiveMaxPool1d,
+    2: nn.AdaptiveMaxPool2d,
+    3: nn.AdaptiveMaxPool3d,
+}
 
 
 @singledispatch
@@ -48,36 +67,34 @@ def module(record: design.Layer, *shapes: Shape) -> nn.Module:
 
 @module.register
 def _(record: design.Conv, *shapes: Shape) -> nn.Module:
-    symmetric = all(before == after for before, after in record.padding)
-    if not symmetric or record.bias == "position" or record.connections is not None:
+    if uneven(record.padding) or record.bias == "position" or record.connections is not None:
         return Convolution(record.replace(shares=None), shapes[0])
-    return _by_axes(nn.Conv1d, Conv2d, nn.Conv3d, len(record.kernel))(
-        shapes[0][0],
-        record.features,
-        record.kernel,
-        record.stride,
-        tuple(before for before, _ in record.padding),
-        record.dilation,
-        record.groups,
-        record.bias == "channel",
+    return _CONV[len(record.kernel)](
+        in_channels=shapes[0][0],
+        out_channels=record.features,
+        kernel_size=record.kernel,
+        stride=record.stride,
+        padding=one_sided(record.padding),
+        dilation=record.dilation,
+        groups=record.groups,
+        bias=record.bias == "channel",
     )
 
 
 @module.register
 def _(record: design.ConvTranspose, *shapes: Shape) -> nn.Module:
-    if any(before != after for before, after in record.padding):
+    if uneven(record.padding):
         raise record.refuse("uneven padding of a transposed convolution cannot be built")
-    kinds = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-    return _by_axes(*kinds, len(record.kernel))(
-        shapes[0][0],
-        record.features,
-        record.kernel,
-        record.stride,
-        tuple(before for before, _ in record.padding),
-        record.extra,
-        record.groups,
-        record.bias,
-        record.dilation,
+    return _CONV_TRANSPOSE[len(record.kernel)](
+        in_channels=shapes[0][0],
+        out_channels=record.features,
+        kernel_size=record.kernel,
+        stride=record.stride,
+        padding=one_sided(record.padding),
+        output_padding=record.extra,
+        dilation=record.dilation,
+        groups=record.groups,
+        bias=record.bias,
     )
 
 
@@ -88,7 +105,13 @@ def _(record: design.Linear, *shapes: Shape) -> nn.Module:
 
 @module.register
 def _(record: design.BatchNorm, *shapes: Shape) -> nn.Module:
-    made = BatchNorm(shapes[0][0], record.eps, record.momentum, record.affine, record.running)
+    made = BatchNorm(
+        shapes[0][0],
+        eps=record.eps,
+        momentum=record.momentum,
+        affine=record.affine,
+        track_running_stats=record.running,
+    )
     made.frozen = not record.trainable and record.running
     return made
 
@@ -127,23 +150,30 @@ def _(record: design.LRN, *shapes: Shape) -> nn.Module:
 
 @module.register
 def _(record: design.MaxPool, *shapes: Shape) -> nn.Module:
-    kind = _by_axes(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, len(record.kernel))
-    if (ends := _uneven(record)) is not None:
+    kind = _MAX_POOL[len(record.kernel)]
+    if uneven(record.padding):
         pool = kind(record.kernel, record.stride, ceil_mode=record.ceil)
-        return PaddedPool(pool, ends, -torch.inf)
-    return kind(record.kernel, record.stride, _before(record), ceil_mode=record.ceil)
+        return PaddedPool(pool, record.padding, -torch.inf)
+    return kind(record.kernel, record.stride, one_sided(record.padding), ceil_mode=record.ceil)
 
 
 @module.register
 def _(record: design.AvgPool, *shapes: Shape) -> nn.Module:
-    kind = _by_axes(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, len(record.kernel))
-    if (ends := _uneven(record)) is not None:
+    kind = _AVG_POOL[len(record.kernel)]
+    if uneven(record.padding):
         if not record.count_padding:
             raise record.refuse(
                 "uneven padding that does not count cannot be built yet: put a Pad before it"
             )
-        return PaddedPool(kind(record.kernel, record.stride, ceil_mode=record.ceil), ends, 0.0)
-    return kind(record.kernel, record.stride, _before(record), record.ceil, record.count_padding)
+        pool = kind(record.kernel, record.stride, ceil_mode=record.ceil)
+        return PaddedPool(pool, record.padding, 0.0)
+    return kind(
+        record.kernel,
+        record.stride,
+        one_sided(record.padding),
+        ceil_mode=record.ceil,
+        count_include_pad=record.count_padding,
+    )
 
 
 @module.register
@@ -181,14 +211,12 @@ def _(record: design.Local, *shapes: Shape) -> nn.Module:
 
 @module.register
 def _(record: design.AdaptiveAvgPool, *shapes: Shape) -> nn.Module:
-    kinds = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-    return _by_axes(*kinds, len(record.size))(record.size)
+    return _ADAPTIVE_AVG_POOL[len(record.size)](record.size)
 
 
 @module.register
 def _(record: design.AdaptiveMaxPool, *shapes: Shape) -> nn.Module:
-    kinds = (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
-    return _by_axes(*kinds, len(record.size))(record.size)
+    return _ADAPTIVE_MAX_POOL[len(record.size)](record.size)
 
 
 @module.register
@@ -279,20 +307,3 @@ _register_plain(design.Identity, nn.Identity)
 _register_plain(design.Flatten, nn.Flatten)
 _register_plain(design.Add, Add)
 _register_plain(design.Concat, Concat)
-
-
-def _by_axes(
-    one: type[nn.Module], two: type[nn.Module], three: type[nn.Module], axes: int
-) -> Callable[..., nn.Module]:
-    return (one, two, three)[axes - 1]
-
-
-def _before(record: design.Pool) -> tuple[int, ...]:
-    return tuple(before for before, _ in record.padding)
-
-
-def _uneven(record: design.Pool) -> list[int] | None:
-    """Return the padding as functional.pad takes it where it differs before and after."""
-    if all(before == after for before, after in record.padding):
-        return None
-    return [end for pair in reversed(record.padding) for end in pair]

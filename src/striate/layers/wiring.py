@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from striate.ops.padding import Padding, ends
+
 
 class Add(nn.Module):
     """Sum of two or more tensors of one shape."""
@@ -72,10 +74,9 @@ class Pad(nn.Module):
     Output shape: (batch, channels, *padded_space)
     """
 
-    def __init__(self, padding: tuple[tuple[int, int], ...], mode: str) -> None:
+    def __init__(self, padding: Padding, mode: str) -> None:
         super().__init__()
-        self.ends = [end for pair in reversed(padding) for end in pair]
-        self.mode = mode
+        self.ends, self.mode = ends(padding), mode
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad: (batch, channels, *space) -> (batch, channels, *padded_space)."""
@@ -87,13 +88,13 @@ class PaddedPool(nn.Module):
 
     Args:
         pool: the pooling, without padding.
-        ends: as functional.pad takes them.
+        padding: (before, after) on each axis.
         value: what to pad with; minus infinity never wins a maximum.
     """
 
-    def __init__(self, pool: nn.Module, ends: list[int], value: float) -> None:
+    def __init__(self, pool: nn.Module, padding: Padding, value: float) -> None:
         super().__init__()
-        self.pool, self.ends, self.value = pool, ends, value
+        self.pool, self.ends, self.value = pool, ends(padding), value
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad and pool: (batch, channels, *space) -> (batch, channels, *out_space)."""
