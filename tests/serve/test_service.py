@@ -221,7 +221,7 @@ def test_what_waits_is_computed_together_and_what_would_wait_too_long_is_sent_aw
                 asyncio.create_task(client.post("/predict", content=picture(each)))
                 for each in range(20)
             ]
-            while service._pending > 8 or sum(each.done() for each in asked) < 12:
+            while service.room.images > 8 or sum(each.done() for each in asked) < 12:
                 await asyncio.sleep(0.01)
             assert (await client.get("/health")).status_code == 200
             net.gate.set()
@@ -232,7 +232,7 @@ def test_what_waits_is_computed_together_and_what_would_wait_too_long_is_sent_aw
             assert int(late.headers["retry-after"]) >= 1 and "busy" in late.text
             assert sum(net.sizes) == 8 and max(net.sizes) == 4
             assert (await client.post("/predict", content=picture())).status_code == 200
-            assert service._pending == 0 and service._held == 0
+            assert service.room.images == 0 and service.room.held_bytes == 0
             page = (await client.get("/metrics")).text
             assert 'striate_requests_total{code="503"} 12' in page
             assert "striate_pending_images 0" in page

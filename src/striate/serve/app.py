@@ -32,11 +32,11 @@ from striate.serve.meter import IMAGES, SECONDS, Meter, resident
 from striate.serve.openapi import openapi
 from striate.serve.page import page
 from striate.serve.refusal import Refusal
+from striate.serve.room import Room, Share
 
 TOP = 5
 _OPEN = ("/health", "/ready", "/docs", "/openapi.json")  # to whoever has no key
 _NO_KEY = Refusal(401, "Expected the API key, as Authorization: Bearer KEY or X-API-Key: KEY.")
-_ALWAYS = 2  # batches that are admitted however slow the network is
 
 
 class Service:
@@ -68,7 +68,7 @@ class Service:
         self.journal = journal or Journal()
         self.meter = meter or Meter()
         self.ready = self.draining = False
-        self._pending = self._held = 0
+        self.room = Room(limits, self.meter)
         self._pool = ThreadPoolExecutor(cores, thread_name_prefix="decode")
         self.batcher: Batcher | None = None
         self.app = Starlette(
@@ -183,58 +183,44 @@ class Service:
 
     async def _predict(self, request: Request) -> Response:
         until = time.monotonic() + self.limits.seconds
-        seen = request.scope["striate"]
-        pending, held = 1, 0
-        self._admit(pending)
-        try:
-            try:
-                self._room(0)
-            except Refusal:
-                await bodies.discard(request.receive)
-                raise
-            length = request.headers.get("content-length", "")
-            declared = int(length) if length.isdecimal() and len(length) < 20 else 0
-            limits = (self.limits.body_bytes, self.limits.seconds, declared)
-            body = await bodies.read(request.receive, *limits)
-            held, seen["bytes"] = len(body), len(body)
-            self._held += held
-            self.meter.set("held_bytes", self._held)
-            order = bodies.understand(body, request.headers.get("content-type", ""))
-            del body
-            count = seen["images"] = len(order.pictures)
-            if count > self.limits.images:
-                said = f"Expected at most {self.limits.images} images, received {count}."
-                raise Refusal(413, said)
-            self._admit(count - pending)
-            pending = count
-            self._room(count)
-            top = bodies.number(text) if (text := request.query_params.get("top")) else order.top
+        with self.room.share() as share:
+            order = await self._order(request, share)
+            asked = request.query_params.get("top")
+            top = bodies.number(asked) if asked else order.top
             likely = await self._answered(request, order, until)
-            self.meter.add("images_total", count)
+            self.meter.add("images_total", len(order.pictures))
             return self._document(order, likely, top or TOP)
-        finally:
-            self._admit(-pending)
-            self._held -= held
-            self.meter.set("held_bytes", self._held)
 
-    def _admit(self, images: int) -> None:
-        self._pending += images
-        self.meter.set("pending_images", self._pending)
+    async def _order(self, request: Request, share: Share) -> Order:
+        """Return what a request asks for, admitted before its body is read and again after."""
+        try:
+            self._admit(share)
+        except Refusal:
+            await bodies.discard(request.receive)
+            raise
+        seen, limits = request.scope["striate"], self.limits
+        declared = bodies.declared(request.headers.get("content-length", ""))
+        body = await bodies.read(request.receive, limits.body_bytes, limits.seconds, declared)
+        seen["bytes"] = len(body)
+        share.take(held_bytes=len(body))
+        order = bodies.understand(body, request.headers.get("content-type", ""))
+        count = seen["images"] = len(order.pictures)
+        if count > limits.images:
+            said = f"Expected at most {limits.images} images, received {count}."
+            raise Refusal(413, said)
+        share.take(images=count)
+        self._admit(share)
+        return order
 
-    def _room(self, own: int) -> None:
-        """Send away what would have to wait too long, itself (so many images) apart.
+    def _admit(self, share: Share) -> None:
+        """Send away what cannot be answered now or soon.
 
         Raises:
             Refusal: 503.
         """
         if not self.ready or self.batcher is None:
             raise Refusal(503, "The server is not ready yet.", retry_after=1)
-        ahead = self._pending - max(own, 1)
-        wait = ahead * self.batcher.pace
-        crowded = ahead >= _ALWAYS * self.limits.batch and wait > self.limits.wait
-        if crowded or self._held > self.limits.held_bytes:
-            said = f"The server is busy: {ahead} images are waiting. Come again later."
-            raise Refusal(503, said, retry_after=wait)
+        self.room.check(share, self.batcher.pace)
 
     async def _answered(self, request: Request, order: Order, until: float) -> list[Likely]:
         """Return the probabilities of all images, unless the client leaves or time is up."""

@@ -77,6 +77,11 @@ async def read(receive: Receive, limit: int, seconds: float, declared: int = 0) 
     return b"".join(parts)
 
 
+def declared(length: str) -> int:
+    """Return the bytes that a Content-Length declares; 0 where it says nothing of use."""
+    return int(length) if length.isdecimal() and len(length) < 20 else 0
+
+
 async def discard(receive: Receive) -> None:
     """Read what is still coming, for a moment."""
     try:
