@@ -69,9 +69,9 @@ def main(out: Path) -> list[str]:
     Image.fromarray(levels[0, 0]).save(out / "digit.png")
     names = tuple(Class(id=str(k), label=str(k)) for k in range(10))
     contract = Contract(classes=names, channels="grey", size=(8, 8), mean=(0.3,), std=(0.37,))
-    wish = explain.Wish(parts=("maps",), methods=("saliency", "integrated_gradients"))
+    look = explain.Look(parts=("maps",), methods=("saliency", "integrated_gradients"))
     model = Weights.of(net, contract)
-    print(f"inside: {explain.look_inside(model, [out / 'digit.png'], out=out, wish=wish).page}")
+    print(f"inside: {explain.look_inside(model, [out / 'digit.png'], out=out, look=look).page}")
     return wrong
 
 

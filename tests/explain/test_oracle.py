@@ -176,8 +176,8 @@ def test_a_module_of_ones_own_is_looked_into_like_a_run(tmp_path: Path) -> None:
     Image.fromarray(to_picture(image, contract)).save(file)
     module = Modules("reused").train()
     model = Weights.of(module, contract)
-    wish = explain.Wish(parts=("maps", "activations"), methods=("grad_cam", "guided_backprop"))
-    report = explain.look_inside(model, [file], out=tmp_path / "explained", wish=wish)
+    look = explain.Look(parts=("maps", "activations"), methods=("grad_cam", "guided_backprop"))
+    report = explain.look_inside(model, [file], out=tmp_path / "explained", look=look)
     assert "grad cam at relu" in " ".join(each.title for each in report.sections[0].pictures)
     assert module.training and (tmp_path / "explained" / "index.html").is_file()
     with torch.no_grad():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from striate.cli import output
-from striate.cli.estimate import Wish
+from striate.cli.estimate import AboutTraining
 from striate.cli.options import Device, Json, input_shape
 from striate.errors import UsageError
 
@@ -114,7 +114,7 @@ def design(  # long by its options
         "images": images,
         "device": None if device == "auto" else device,
     }
-    wish = _wish(training or find_batch, find_batch, batch, about_training, form)
+    asked = _about_training(training or find_batch, find_batch, batch, about_training, form)
     networks = [_read(word, classes, size) for word in words]
     if dialect is not None:
         _spell(networks, dialect, layer, out, as_json)
@@ -128,24 +128,24 @@ def design(  # long by its options
         text = _rendered(sheets[0], form, depth, every)
     else:
         text = _compared(sheets, headings, form)
-    if wish is not None:
+    if asked is not None:
         for network, heading, document in zip(networks, headings, documents, strict=True):
-            document["training"], said = wish.estimate(network)
+            document["training"], said = asked.estimate(network)
             said = f"{heading}: {said}" if len(networks) > 1 else said
             text += f"\n\n```\n{said}\n```" if form == "markdown" else f"\n\n{said}"
     _deliver(documents[0] if len(sheets) == 1 else documents, text, form, out)
 
 
-def _wish(
+def _about_training(
     training: bool, find: bool, batch: int, options: dict[str, Any], form: str
-) -> Wish | None:
+) -> AboutTraining | None:
     """Return what was asked for about training; an option that would do nothing is refused."""
     given = {name: value for name, value in options.items() if value is not None}
     if not training and given:
         raise UsageError(f"--{next(iter(given))} is about training: add --train or --find-batch.")
     if training and form in ("html", "svg"):
         raise UsageError(f"--{form} has no place for a forecast: use text, --markdown or --json.")
-    return Wish(batch=batch, find=find, **given) if training else None
+    return AboutTraining(batch=batch, find=find, **given) if training else None
 
 
 def _read(net: str, classes: int | None, size: str | None) -> Network:

@@ -16,7 +16,7 @@ _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
-class Wish(NamedTuple):
+class AboutTraining(NamedTuple):
     """What was asked for about training: the options of `striate design --train`."""
 
     batch: int

@@ -74,8 +74,7 @@ def evaluate(
     """
     from striate import inference
 
-    sides = _sides(scales)
-
+    sides = _read_scales(scales)
     others = [each for each in more or () if _is_member(Path(each))]
     sets = [each for each in more or () if each not in others]
     if len(sets) > 1:
@@ -109,7 +108,7 @@ def _is_member(path: Path) -> bool:
     return (path / "run.json").is_file() or (path / "tensors.safetensors").is_file()
 
 
-def _sides(text: str | None) -> tuple[int, ...]:
+def _read_scales(text: str | None) -> tuple[int, ...]:
     """Read --scales."""
     if text is None:
         return ()

@@ -66,7 +66,7 @@ def explain(
     """
     from striate import explain as looking
 
-    wish = looking.Wish(
+    look = looking.Look(
         parts=tuple(part or looking.PARTS),
         methods=tuple(method or looking.METHODS),
         target=target,
@@ -77,7 +77,7 @@ def explain(
         search=search,
         seed=seed,
     )
-    report = looking.look_inside(run, images, out=out, wish=wish, device=device)
+    report = looking.look_inside(run, images, out=out, look=look, device=device)
     output.show(report, _text(report), as_json)
 
 

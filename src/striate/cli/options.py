@@ -39,7 +39,7 @@ Strict = Annotated[
 ]
 
 
-def alone(context: typer.Context, allowed: Collection[str], what: str) -> None:
+def only_with_resume(context: typer.Context, allowed: Collection[str], what: str) -> None:
     """Refuse whatever was said on the command line besides --resume and what goes with it.
 
     Args:

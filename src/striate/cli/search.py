@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from striate.cli import output
-from striate.cli.options import Data, Device, Json, RecipeName, Settings, alone, changed
+from striate.cli.options import Data, Device, Json, RecipeName, Settings, changed, only_with_resume
 from striate.wording import quoted
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def search(  # long by its options
     from striate import search as room
 
     if resume is not None:
-        alone(context, {"resume", "storage", "as_json"}, "the search as it was asked")
+        only_with_resume(context, {"resume", "storage", "as_json"}, "the search as it was asked")
         _end(room.resume(resume, storage=storage), as_json)
         return
     from striate import data as sources

@@ -19,8 +19,8 @@ from striate.cli.options import (
     Settings,
     Size,
     Strict,
-    alone,
     changed,
+    only_with_resume,
     sides,
 )
 from striate.errors import UsageError
@@ -99,7 +99,7 @@ def train(  # long by its options
     optimiser.rate=0.01 or schedule=cosine. The run's recipe.json has all of it.
     """
     if resume is not None:
-        alone(context, {"resume", "workers", "check", "as_json"}, "the run's own recipe")
+        only_with_resume(context, {"resume", "workers", "check", "as_json"}, "the run's own recipe")
         from striate import train as training
 
         _end(training.resume(resume, workers=workers), None, as_json)

@@ -11,7 +11,7 @@ from striate.explain.embedding import Embedding, embed
 from striate.explain.filters import Filters, GaborFit, filters
 from striate.explain.grad_cam import grad_cam
 from striate.explain.input_x_gradient import input_x_gradient
-from striate.explain.inside import PARTS, Wish, look_inside
+from striate.explain.inside import PARTS, Look, look_inside
 from striate.explain.integrated_gradients import integrated_gradients
 from striate.explain.invert import Inversion, invert
 from striate.explain.methods import METHODS, method
@@ -40,6 +40,7 @@ __all__ = [
     "Filters",
     "GaborFit",
     "Inversion",
+    "Look",
     "Method",
     "Patch",
     "Report",
@@ -48,7 +49,6 @@ __all__ = [
     "Unit",
     "Validity",
     "Visualisation",
-    "Wish",
     "activations",
     "class_goal",
     "deconvolution",

@@ -45,7 +45,7 @@ _LAYERS, _CHANNELS, _PLACED, _COMPARED = 3, 3, 400, 200
 
 
 @dataclass(frozen=True)
-class Wish:
+class Look:
     """What to look at.
 
     Args:
@@ -98,7 +98,7 @@ def look_inside(
     files: Iterable[Path | str],
     *,
     out: Path | str | None = None,
-    wish: Wish | None = None,
+    look: Look | None = None,
     device: str = "auto",
 ) -> Report:
     """Write a folder of pictures, and one page, about a run's network and some images.
@@ -107,7 +107,7 @@ def look_inside(
         run: a run folder, or published weights.
         files: images, folders and globs, as `predict` takes them; at least one.
         out: the folder; `explain` in the run's `figures` unless given, or here for weights.
-        wish: what to look at.
+        look: what to look at.
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
@@ -116,21 +116,21 @@ def look_inside(
             there.
         RunError, WeightsError: as of `predict`.
     """
-    wish = wish or Wish()
-    wish.check()
+    look = look or Look()
+    look.check()
     opened = inference.open_model(run)
     contract, chosen = opened.contract(), choose_device(device)
     paths = inference.find(files)
-    target = None if wish.target is None else contract.index(wish.target)
+    target = None if look.target is None else contract.index(look.target)
     net = inference.load(opened, chosen)
-    for unit in wish.units:
+    for unit in look.units:
         _unit(unit).check(net)
-    for layer in wish.layers:
+    for layer in look.layers:
         Unit(layer=layer, channel=0).check(net)
     images = [read_pixels(path, contract).to(chosen) for path in paths]
     own = opened.figures / "explain" if isinstance(opened, runs.Run) else Path("explain")
     album = Album(Path(out) if out is not None else own)
-    sections = tuple(_sections(opened, net, contract, paths, images, target, album, wish))
+    sections = tuple(_sections(opened, net, contract, paths, images, target, album, look))
     report = Report(
         run=str(opened.path),
         network=net.network.name,
@@ -154,9 +154,9 @@ def _sections(
     images: Sequence[Tensor],
     target: int | None,
     album: Album,
-    wish: Wish,
+    look: Look,
 ) -> Iterator[Section]:
-    if "maps" in wish.parts:
+    if "maps" in look.parts:
         for number, (path, image) in enumerate(zip(paths, images, strict=True), 1):
             yield map_section(
                 net,
@@ -165,64 +165,64 @@ def _sections(
                 album,
                 name=f"image{number}",
                 title=path.name,
-                methods=wish.methods,
+                methods=look.methods,
                 target=target,
-                layer=placed(net, wish.layers),
-                seed=wish.seed,
+                layer=placed(net, look.layers),
+                seed=look.seed,
             )
-    layers = tuple(wish.layers) or spread_layers(net, _LAYERS)
+    layers = tuple(look.layers) or spread_layers(net, _LAYERS)
     simple: dict[str, Callable[[], Section | None]] = {
-        "filters": lambda: gallery.filter_section(net, contract, images[0], album, wish.layers),
+        "filters": lambda: gallery.filter_section(net, contract, images[0], album, look.layers),
         "activations": lambda: gallery.activation_section(
             net, contract, images[0], album, layers, "activations"
         ),
         "classes": lambda: gallery.class_section(
-            net, contract, album, style=wish.style, seed=wish.seed
+            net, contract, album, style=look.style, seed=look.seed
         ),
         "inversion": lambda: remade.inversion_section(
-            net, contract, images[0], album, layers, seed=wish.seed
+            net, contract, images[0], album, layers, seed=look.seed
         ),
         "dream": lambda: remade.dream_section(
-            net, contract, images[0], album, layers, seed=wish.seed
+            net, contract, images[0], album, layers, seed=look.seed
         ),
     }
-    samples = _samples(run, wish)
+    samples = _samples(run, look)
     if samples is not None:
-        some = _some(samples[1].samples, contract, _COMPARED, wish.seed).to(images[0].device)
+        some = _some(samples[1].samples, contract, _COMPARED, look.seed).to(images[0].device)
         simple["units"] = lambda: gallery.unit_section(
             net,
             contract,
             samples[0].samples,
-            _units(net, contract, images[0], wish),
+            _units(net, contract, images[0], look),
             album,
-            style=wish.style,
-            seed=wish.seed,
+            style=look.style,
+            seed=look.seed,
         )
         simple["layers"] = lambda: gallery.layer_section(
             net, contract, some, album, (*spread_layers(net, 8), last_features(net))
         )
         simple["shift"] = lambda: gallery.shift_section(net, contract, some, album)
-        simple["neighbours"] = lambda: _neighbours(net, contract, samples[1], album, wish)
+        simple["neighbours"] = lambda: _neighbours(net, contract, samples[1], album, look)
     for part in PARTS:
-        if part in wish.parts and part in simple:
+        if part in look.parts and part in simple:
             section = simple[part]()
             if section is not None:
                 yield section
 
 
-def _samples(run: inference.Model, wish: Wish) -> tuple[inference.Images, ...] | None:
+def _samples(run: inference.Model, look: Look) -> tuple[inference.Images, ...] | None:
     """Return images to search, of the training part, and held-out ones, where they are there."""
-    if not _OF_DATA & set(wish.parts):
+    if not _OF_DATA & set(look.parts):
         return None
     try:
-        searched = inference.find_images(run, wish.data, "train")
-        others = inference.find_images(run, wish.data, "test")
+        searched = inference.find_images(run, look.data, "train")
+        others = inference.find_images(run, look.data, "test")
     except DataError as error:
-        if wish.data is not None:
+        if look.data is not None:
             raise
         progress.say(f"Note: there are no patches, layers, shifts and neighbours: {error}")
         return None
-    few = _thinned(searched.samples, wish.search, wish.seed)
+    few = _thinned(searched.samples, look.search, look.seed)
     return searched._replace(samples=few), others
 
 
@@ -244,19 +244,19 @@ def _some(samples: Samples, contract: Contract, most: int, seed: int) -> Tensor:
 
 
 def _neighbours(
-    net: Net, contract: Contract, found: inference.Images, album: Album, wish: Wish
+    net: Net, contract: Contract, found: inference.Images, album: Album, look: Look
 ) -> Section | None:
-    few = _thinned(found.samples, _PLACED, wish.seed)
+    few = _thinned(found.samples, _PLACED, look.seed)
     if len(few) < 4:
         return None
-    images = _some(few, contract, _PLACED, wish.seed).to(next(net.parameters()).device)
+    images = _some(few, contract, _PLACED, look.seed).to(next(net.parameters()).device)
     names = [each.label for each in found.classes]
     return gallery.neighbour_section(net, contract, images, few.labels.tolist(), names, album)
 
 
-def _units(net: Net, contract: Contract, image: Tensor, wish: Wish) -> tuple[Unit, ...]:
-    if wish.units:
-        return tuple(_unit(each) for each in wish.units)
+def _units(net: Net, contract: Contract, image: Tensor, look: Look) -> tuple[Unit, ...]:
+    if look.units:
+        return tuple(_unit(each) for each in look.units)
     layers = spread_layers(net, _LAYERS)
     return tuple(
         unit
