@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.doctor.test_diagnose import STORIES, chance, flat, own, probe, recipe, story
+from tests.doctor.test_diagnose import STORIES, chance, flat, network, own, probe, recipe, story
 
 from striate import doctor, train
 from striate.doctor.diagnose import diagnose_story
@@ -164,6 +164,23 @@ def test_losses_that_no_cross_entropy_can_be() -> None:
     mean_squares = np.stack([np.full(10, 0.01), np.full(10, 0.9)], 1)  # undeclared, but it learns
     quiet = told(recipe=own, losses=story().losses / 20, validations=mean_squares)
     assert quiet["impossible_loss"].confidence < doctor.SURE
+
+
+@pytest.mark.parametrize(
+    ("momentum", "drift", "name"), [(0.001, 0.05, "norms_lag"), (0.1, 0.0, "norms_stand_still")]
+)
+def test_norms_that_lag_are_why_what_is_learnt_does_not_carry_over(
+    momentum: float, drift: float, name: str
+) -> None:
+    """A Caffe file's momentum of 0.001 for three epochs: learnt by heart, it seems, and no more."""
+    found = told(
+        recipe=recipe(network=network(True, momentum=momentum)),
+        losses=np.maximum(2.3 - np.arange(400) / 300, 1.2),
+        validations=chance,
+        probes=(probe(norms={"norm1": drift}),) * 6,
+    )
+    assert next(iter(found)) == name
+    assert f"see to {name.replace('_', ' ')} first" in found["labels_look_shuffled"].remedy
 
 
 def test_validation_prepared_otherwise_is_no_overfitting() -> None:

@@ -13,17 +13,17 @@ import pytest
 from striate import doctor, runs, train
 from striate.contract import Contract
 from striate.data.dataset import classes_of
-from striate.design import Network, Sketch
+from striate.design import BatchNorm, Network, Sketch
 from striate.doctor.diagnose import RULES, diagnose_story
 from striate.doctor.story import Story, of_check
 from striate.errors import NotFiniteError
 
 
-def network(norm: bool = False) -> Network:
+def network(norm: bool = False, momentum: float = 0.1) -> Network:
     pen = Sketch("small", (1, 8, 8))
     pen.conv("conv1", 8, 3, padding=1)
     if norm:
-        pen.batch_norm("norm1")
+        pen.put(BatchNorm(name="norm1", inputs=(pen.last,), momentum=momentum))
     pen.relu("relu1")
     pen.max_pool("pool1", 2)
     pen.flatten()
@@ -213,6 +213,10 @@ STORIES: dict[str, dict[str, Any]] = {
     "weights_stand_still": {"probes": (probe(0.0),) * 4, "losses": flat},
     "no_gradient": {"probes": (silent,) * 4},
     "features_alike": {"probes": (alike,) * 4},
+    "norms_lag": {
+        "recipe": recipe(network=network(True, momentum=0.001)),
+        "validations": chance,
+    },
     "norms_stand_still": {
         "recipe": recipe(network=network(True)),
         "probes": (probe(norms={"norm1": 0.0}),) * 4,
@@ -301,6 +305,18 @@ def test_a_rule_sees_a_faint_trace(name: str) -> None:
 
 
 UNSAID: dict[str, dict[str, Any]] = {
+    "norms_lag": {"recipe": recipe(network=network(True, momentum=0.001))},  # it does no harm
+    "norms_lag ": {"recipe": recipe(network=network(True)), "validations": chance},
+    "norms_lag  ": {  # weights of another training brought their own
+        "recipe": recipe(
+            network=network(True, momentum=0.001), start=train.Start(path="there", identity="0")
+        ),
+        "validations": chance,
+    },
+    "softmax_twice": {  # a slow start passes by the law once
+        "losses": np.linspace(2.3, 1.75, 400),
+        "validations": np.array([[2.3, 0.1], [2.08, 0.38]]),
+    },
     "class_order": {"results": shifted, "losses": flat},  # it has learnt nothing to be right in
     "rate_too_low": {  # fine-tuning: what it could learn it knows
         "losses": np.linspace(0.6, 0.61, 400),

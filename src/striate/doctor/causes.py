@@ -36,7 +36,11 @@ APART: Final = {  # what a loss that will not fall is no symptom of; all else is
     "test_differs",
     "validation_leak",
 }
-_BY_ITS_UNITS: Final = {"labels_look_shuffled", "not_finite"}  # how a loss in others looks
+_LOOKS: Final = {  # cause -> what it looks like, surer though that may be
+    "impossible_loss": {"labels_look_shuffled", "not_finite"},
+    "norms_lag": {"labels_look_shuffled", "one_answer", "validation_differs"},
+    "norms_stand_still": {"labels_look_shuffled", "one_answer", "validation_differs"},
+}
 _RATE: Final = ("not_finite", "exploding", "rate_too_high")  # of which one is why weights were lost
 _CERTAIN = 0.7  # of a cause, before what may be its symptoms is left alone
 _THROWN = 0.1  # of the weights' size at the first step
@@ -91,9 +95,9 @@ def _cause_of(
     each: Finding, causes: Sequence[Finding], rate: Finding | None, later: set[str]
 ) -> Finding | None:
     """Return the surest cause of a finding other than itself; None where it has none."""
-    units = next((cause for cause in causes if cause.finding == "impossible_loss"), None)
-    if units is not None and each.finding in _BY_ITS_UNITS:
-        return units
+    for cause in causes:
+        if each.finding in _LOOKS.get(cause.finding, ()):
+            return cause
     if each.finding in SYMPTOMS:
         surest = next((cause for cause in causes if cause.finding != each.finding), None)
         if surest is not None and not _cause(each):

@@ -7,6 +7,7 @@ says (its first loss, the loss of guessing), so none depends on the size of a da
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -18,11 +19,12 @@ _EXPLODED = 3.0  # times the first loss: the lectures' rule for stopping early
 _LEAPT = 10.0  # times the first loss, once
 _BARELY = 0.97  # of the loss of the start that is left: nothing has happened
 _STEPS = 10  # fewer say nothing
-_CROSS_ENTROPY = (Softmax, WeightedCrossEntropy)  # objectives in the units of validation's loss
+CROSS_ENTROPY: Final = (Softmax, WeightedCrossEntropy)  # in the units of validation's loss
 _THROWN = 0.03  # of the weights' size a step: they go nowhere
 _UNSTEADY = 0.005  # likewise, of a training that comes apart late
 _BETTER = 1.3  # times its least value, beyond which a loss has been better than it is
 _SMOOTHED = 0.1
+_HALF = 0.5
 _MOST_DECAY = 0.1  # beyond which decay is what holds a network back
 
 
@@ -203,7 +205,7 @@ def overfitting(story: Story) -> Finding | None:
     train = float(story.smoothed()[-1])
     risen = tail > 1.2 * float(losses[best]) and tail - float(losses[best]) > 0.05
     gap = tail - train
-    alike = isinstance(story.recipe.objective, _CROSS_ENTROPY)  # else in different units
+    alike = isinstance(story.recipe.objective, CROSS_ENTROPY)  # else in different units
     then = _training_loss_at(story, best)
     fell, learnt = train < then, train < 0.8 * max(float(story.losses[0]), story.chance)
     rises = risen and best < 0.7 * len(losses) and (gap > 0.3 * tail or not alike)
@@ -254,7 +256,7 @@ def _smoother(story: Story, loss: float) -> tuple[str, ...]:
 def underfitting(story: Story) -> Finding | None:
     """Training and validation alike, both poor, and no faster progress to be had."""
     begun = story.recipe.start is not None  # what it could learn, it may know already
-    alike = isinstance(story.recipe.objective, _CROSS_ENTROPY)
+    alike = isinstance(story.recipe.objective, CROSS_ENTROPY)
     if len(story.validations) < 3 or len(story.losses) < 100 or begun or not alike:
         return None
     curve, ratio = story.smoothed(), story.update_ratio()
@@ -335,6 +337,8 @@ def softmax_twice(story: Story) -> Finding | None:
     floor = math.log(math.e + story.classes - 1) - 1
     late = story.validations[len(story.validations) // 2 :]
     loss, accuracy = map(float, late[-1])
+    if len(late) < 3 and accuracy < _HALF:
+        return None  # what learns passes there by chance
     near = bool((np.abs(late[:, 0] - (floor + 1 - late[:, 1])) < 0.1).all())
     above = floor - 0.01 < float(np.nanmin(story.losses)) < floor + 0.35
     if story.classes < 3 or accuracy < max(0.3, story.guessing) or not (near and above):

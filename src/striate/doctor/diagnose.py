@@ -50,6 +50,7 @@ LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     curves.overfitting,
     curves.underfitting,
     motion.clipped,
+    motion.norms_lag,
     motion.too_much_decay,
     motion.too_much_dropout,
     fed.labels_look_shuffled,

@@ -7,12 +7,14 @@ import numpy as np
 from striate.design import BatchNorm, Conv, Linear
 from striate.design.centred import WHITENING
 from striate.design.pointwise import Dropout
+from striate.doctor.curves import CROSS_ENTROPY
 from striate.doctor.layers import dead_share
 from striate.doctor.story import Finding, Story
 
 _SHORT = 20.0  # gradient / clip beyond which clipping is all that a step is
 _SHRUNK = 0.3  # of the weights' first size
 _DROPPED = 0.75
+_LEFT = 0.2  # of what running statistics began with
 _ALIKE = 1e-3  # of the weights' size, that features are apart
 _JUMP = 0.03  # of the first loss: a rise from one epoch to the next that is no accident
 
@@ -218,6 +220,48 @@ def norms_stand_still(story: Story) -> Finding | None:
         meaning=f"the running mean of {len(trained)} batch-norm layers never moved, so evaluation "
         "normalises by what they began with",
         remedy="give batch-norm a momentum above 0, and see that it is in training mode",
+    )
+
+
+def norms_lag(story: Story) -> Finding | None:
+    """Batch-norm whose running statistics are still much of what they began with.
+
+    After t steps (1 - momentum)^t of it is left; batches are normalised by their own statistics, so
+    that training does not show it and evaluation does.
+    """
+    steps = len(story.losses)
+    slow = {
+        layer.name: layer.momentum
+        for layer in story.recipe.network.layers
+        if isinstance(layer, BatchNorm) and layer.trainable and layer.running
+        if layer.momentum > 0 and (1 - layer.momentum) ** steps > _LEFT
+    }
+    if steps < 20 or not slow or not len(story.validations) or story.recipe.start is not None:
+        return None
+    training, validated = float(story.smoothed()[-1]), float(story.validations[-1, 0])
+    alike = isinstance(story.recipe.objective, CROSS_ENTROPY)  # else in different units
+    apart = alike and validated > max(1.5 * training, training + 0.1 * story.chance)
+    if not apart and float(story.validations[-1, 1]) > story.guessing:
+        return None
+    momentum = min(slow.values())
+    left = (1 - momentum) ** steps
+    return Finding(
+        finding="norms_lag",
+        confidence=0.95,
+        evidence={
+            "momentum": momentum,
+            "left": left,
+            "steps": steps,
+            "layers": len(slow),
+            "training_loss": training,
+            "validation_loss": validated,
+        },
+        meaning=f"with a momentum of {momentum:g}, {left:.0%} of the running statistics of "
+        f"{len(slow)} batch-norm layers are, after {steps} steps, still those they began with: "
+        f"the loss is {training:.2f} in training, and {validated:.2f} in evaluation, where they "
+        "count",
+        remedy="give batch-norm a momentum of 0.1 (the share of the new batch; some libraries "
+        "count the share of the old ones, 0.9), or train for longer",
     )
 
 

@@ -212,6 +212,7 @@ _EVIDENCE: Final[dict[str, tuple[Drawer, ...]]] = {
     "loaded_in_part": (exhibits.norms,),
     "momentum_too_long": (exhibits.memory, _updates),
     "no_gradient": (_depth,),
+    "norms_lag": (exhibits.gap, _drift),
     "norms_stand_still": (_drift,),
     "not_finite": (_gradient, _updates),
     "not_shuffled": (_classes, exhibits.beginnings),
