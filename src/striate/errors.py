@@ -36,8 +36,8 @@ class UnknownName(UsageError):
 
     def __init__(self, what: str, name: str, nearest: tuple[str, ...] = (), hint: str = "") -> None:
         self.what, self.name, self.nearest = what, name, nearest
-        meant = f" Did you mean {_either(nearest)}?" if nearest else ""
-        super().__init__(f"There is no {what} named {name!r}.{meant}{' ' + hint if hint else ''}")
+        hint = f" {hint}" if hint else ""
+        super().__init__(f"There is no {what} named {name!r}.{did_you_mean(nearest)}{hint}")
 
 
 class MissingExtra(UsageError):
@@ -132,6 +132,16 @@ class NotFiniteError(TrainingError):
     def __init__(self, message: str, step: int) -> None:
         self.step = step
         super().__init__(message)
+
+
+def did_you_mean(names: tuple[str, ...]) -> str:
+    """Return what to say after a sentence on a name that is none: a space and a question, or "".
+
+    Example:
+        >>> "There is no network 'vgg'." + did_you_mean(("vgg11", "vgg16"))
+        "There is no network 'vgg'. Did you mean vgg11 or vgg16?"
+    """
+    return f" Did you mean {_either(names)}?" if names else ""
 
 
 def _either(names: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from striate.errors import RecordError, UnknownName
+from striate.errors import RecordError, UnknownName, did_you_mean
 
 R = TypeVar("R", bound="Record")
 
@@ -248,9 +248,8 @@ def _decode_record(type_: type[Record], value: Any, where: str) -> Record:
     hints = field_hints(concrete)
     for name in fields:
         if name not in hints:
-            close = nearest(name, hints)
-            hint = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(hints)}."
-            raise RecordError(f"{where}: {_spell(concrete)} has no field {name!r}. {hint}")
+            hint = did_you_mean(nearest(name, hints)) or f" Known: {', '.join(hints)}."
+            raise RecordError(f"{where}: {_spell(concrete)} has no field {name!r}.{hint}")
     missing = required(concrete) - fields.keys()
     if missing:
         raise RecordError(f"{where}: {_spell(concrete)} lacks {', '.join(sorted(missing))}.")

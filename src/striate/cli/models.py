@@ -19,17 +19,15 @@ def models(
 ) -> None:
     """Registered networks: parameters, MACs, input and source."""
     from striate import zoo
-    from striate.errors import UsageError
+    from striate.errors import UsageError, did_you_mean
     from striate.records import nearest
 
     entries = [zoo.entry(each) for each in zoo.names()]
     found = [each for each in entries if word.lower() in f"{each.name} {each.summary}".lower()]
     if not found:
-        near = nearest(word, zoo.names())
         raise UsageError(
-            f"No network has {word!r} in its name or summary. "
-            + (f"Did you mean {' or '.join(near)}? " if near else "")
-            + "`striate models` lists all."
+            f"No network has {word!r} in its name or summary."
+            f"{did_you_mean(nearest(word, zoo.names()))} `striate models` lists all."
         )
     documents, rows = [], []
     for entry in found:

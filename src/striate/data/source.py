@@ -18,7 +18,7 @@ from striate.data.npz import read_npz
 from striate.data.packed import is_packed, open_packed
 from striate.data.samples import Samples
 from striate.data.verify import verify
-from striate.errors import DataError
+from striate.errors import DataError, did_you_mean
 from striate.records import nearest
 
 _SAID = 5  # files left out that are named one by one
@@ -53,9 +53,8 @@ def open(spec: str | Path, *, strict: bool = False, unsorted: bool = False) -> D
             f"{wording.spelled(path)}: rename the folder or file (below it any name will do)."
         )
     if not path.exists():
-        close = nearest(str(spec), NAMES)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"Named: {', '.join(NAMES)}."
-        raise DataError(f"There is no file or folder {spec}, and no data set of that name. {hint}")
+        hint = did_you_mean(nearest(str(spec), NAMES)) or f" Named: {', '.join(NAMES)}."
+        raise DataError(f"There is no file or folder {spec}, and no data set of that name.{hint}")
     if not (path.is_file() or path.is_dir()):
         raise DataError(f"{path} is neither a file nor a folder; expected one of them.")
     if is_packed(path):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from striate.design.layer import Layer
-from striate.errors import DesignError, UsageError
+from striate.errors import DesignError, UsageError, did_you_mean
 from striate.records import nearest
 
 if TYPE_CHECKING:
@@ -73,15 +73,12 @@ def no_such_part(network: str, name: str, layers: Iterable[str]) -> UsageError:
     parts = (each.split(".") for each in own)
     scopes = (".".join(part[:depth]) for part in parts for depth in range(1, len(part)))
     close = nearest(name, list(dict.fromkeys([*scopes, *own])))
-    fix = (
-        f"Did you mean {' or '.join(close)}?" if close else f"`striate design {network}` lists all."
-    )
-    return UsageError(f"{network} has no layer or scope {name!r}. {fix}")
+    fix = did_you_mean(close) or f" `striate design {network}` lists all."
+    return UsageError(f"{network} has no layer or scope {name!r}.{fix}")
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    close = nearest(name, known)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
+    return did_you_mean(nearest(name, known))
 
 
 def _check_reads(network: Network, layer: Layer, known: set[str]) -> None:

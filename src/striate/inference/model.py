@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from striate import runs, weights
-from striate.errors import RunError
+from striate.errors import RunError, did_you_mean
 from striate.records import nearest
 from striate.weights import Weights
 from striate.weights.checkpoint import read_safetensors
@@ -30,8 +30,8 @@ def open_model(model: Model | Path | str) -> Model:
         return weights.open(model)
     if not path.exists() and (close := nearest(str(model), weights.names())):
         raise RunError(
-            f"There is no run folder {path}, and there are no weights of that name. "
-            f"Did you mean {' or '.join(close)}?"
+            f"There is no run folder {path}, and there are no weights of that name."
+            + did_you_mean(close)
         )
     return runs.open_bundle(path) if runs.is_bundle(path) else runs.open(path)
 

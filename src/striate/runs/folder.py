@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from striate.contract import Contract
-from striate.errors import RunError
+from striate.errors import RunError, did_you_mean
 from striate.files import Lock, atomic_folder
 from striate.records import Record, digest, from_json, nearest, to_json
 from striate.runs.run import VERSION, Run, RunInfo
@@ -111,7 +111,7 @@ def _meant(path: Path) -> str:
     above = path.parent
     beside = sorted(each.parent.name for each in above.glob("*/run.json")) if path.name else []
     near = nearest(path.name, beside)
-    return f" Did you mean {' or '.join(str(above / name) for name in near)}?" if near else ""
+    return did_you_mean(tuple(str(above / name) for name in near))
 
 
 def _held(path: Path) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from striate.errors import did_you_mean
 from striate.records import nearest
 from striate.serve.refusal import Refusal
 
@@ -171,8 +172,7 @@ def _entry(entry: object, name: str) -> Picture:
 def _known(document: dict[Any, Any], fields: tuple[str, ...], where: str) -> None:
     for field in document:
         if field not in fields:
-            near = nearest(str(field), fields)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(nearest(str(field), fields, 1))
             raise Refusal(
                 400,
                 f"Expected {', '.join(fields)} in {where}, received {str(field)[:40]!r}.{hint}",

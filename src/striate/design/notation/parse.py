@@ -16,7 +16,7 @@ from striate.design.notation.items import (
     Value,
 )
 from striate.design.pointing import Text
-from striate.errors import NotationError
+from striate.errors import NotationError, did_you_mean
 from striate.records import nearest
 
 _PROSE_SIZES = {"slash": ["stride"], "more features": ["features"]}
@@ -215,8 +215,7 @@ class _Parser:
         if found:
             return str(found.lastgroup)
         rest = self.rest()
-        near = nearest(rest.strip("'"), words.KNOWN)
-        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        meant = did_you_mean(nearest(rest.strip("'"), words.KNOWN))
         raise self.error(
             f"expected a layer (conv3-64, maxpool, FC-4096, relu, LRN, soft-max ...), received "
             f"{rest}.{meant}"

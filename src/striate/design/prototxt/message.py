@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from striate.design.pointing import Text
-from striate.errors import NotationError
+from striate.errors import NotationError, did_you_mean
 from striate.records import nearest
 
 _MOST_DEPTH = 40  # of messages in messages
@@ -64,9 +64,8 @@ class Message:
         """Refuse fields that are not known, which would otherwise be missed in silence."""
         for field in self.fields:
             if field.name not in known:
-                close = nearest(field.name, known)
-                meant = f"Did you mean {' or '.join(close)}?" if close else ""
-                raise self.error(field.position, f"{what} has no field {field.name!r}. {meant}")
+                meant = did_you_mean(nearest(field.name, known))
+                raise self.error(field.position, f"{what} has no field {field.name!r}.{meant}")
 
     def all(self, name: str) -> list[Scalar]:
         """Return every plain value of a name, in order."""

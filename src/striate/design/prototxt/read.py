@@ -16,7 +16,7 @@ from striate.design.prototxt.layers import NO_FILLER, READERS, Made
 from striate.design.prototxt.message import Message
 from striate.design.prototxt.sources import SOURCES, Source, declared, provided
 from striate.design.wiring import Flatten
-from striate.errors import DesignError
+from striate.errors import DesignError, did_you_mean
 from striate.records import nearest
 
 _MEASURES = ("Accuracy", "Silence", "ArgMax", "HDF5Output")
@@ -100,8 +100,8 @@ class Reading:
         if entry.type in _LOSSES or entry.type == "Split":
             return False
         if entry.type not in READERS:
-            close = nearest(entry.type, (*READERS, *_LOSSES, *_MEASURES, *SOURCES))
-            meant = f" Did you mean {' or '.join(close)}?" if close else ""
+            known = (*READERS, *_LOSSES, *_MEASURES, *SOURCES)
+            meant = did_you_mean(nearest(entry.type, known))
             raise entry.error(
                 f"layers of this type cannot be read.{meant} What can: {', '.join(READERS)}."
             )

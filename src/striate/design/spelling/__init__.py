@@ -21,7 +21,7 @@ from striate.design.names import no_such_part
 from striate.design.network import Network
 from striate.design.spelling import caffe, lasagne, pytorch, torch7
 from striate.design.spelling.said import Said
-from striate.errors import UsageError
+from striate.errors import UsageError, did_you_mean
 from striate.records import Record, kind_of, nearest
 
 DIALECTS = ("torch", "lasagne", "caffe", "pytorch")
@@ -66,8 +66,7 @@ def spell(network: Network, dialect: str, layer: str | None = None) -> Spelling:
         UsageError: an unknown dialect or layer; carries the nearest.
     """
     if dialect not in _WRITERS:
-        close = nearest(dialect, DIALECTS)
-        meant = f" Did you mean {' or '.join(close)}?" if close else ""
+        meant = did_you_mean(nearest(dialect, DIALECTS))
         raise UsageError(f"Expected --as {', '.join(DIALECTS)}, received {dialect!r}.{meant}")
     chosen = tuple(
         each
