@@ -9,12 +9,13 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 
 from striate import design, zoo
 from striate.design import Network, Sketch, receptive_fields
 from striate.design.layer import Window
 from striate.design.receptive import Axis, Field, _upsampled, last_with_places, union
-from striate.layers import build
+from striate.layers import build, describe
 from striate.records import kinds
 
 
@@ -212,13 +213,15 @@ def test_which_kinds_look_at_more_than_their_own_pixel() -> None:
     pixelwise = {
         tag
         for tag, kind in kinds(design.Layer).items()
-        if kind.window is design.Layer.window and kind.whole is design.Layer.whole
+        if kind.window is design.Layer.window
+        and kind.whole is design.Layer.whole
+        and kind.carried is design.Layer.carried
     }
     assert pixelwise == {
         *("relu", "relu6", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "softmax"),
         *("dropout", "noise", "batch_norm", "affine", "lrn", "identity", "add", "concat"),
         *("elementwise", "prelu", "log_softmax", "channel_dropout", "multiply", "combine"),
-        *("group_norm", "layer_norm", "permute", "linear_last"),
+        *("group_norm", "layer_norm"),
     }
 
 
@@ -288,6 +291,98 @@ def test_a_branch_that_sees_everything_hides_where_others_end() -> None:
     fields = receptive_fields(net.finish())
     for name in ("gate", "gated", "after"):
         assert fields[name].whole and [axis.size for axis in fields[name].axes] == [9, 9]
+
+
+class Gate(nn.Module):
+    """Squeeze and excitation, by parts or by a vector that is put back into its places."""
+
+    def __init__(self, channels: int, vector: bool) -> None:
+        super().__init__()
+        kind = nn.Linear if vector else lambda a, b: nn.Conv2d(a, b, 1)
+        self.vector, self.down, self.up = vector, kind(channels, 2), kind(2, channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        squeezed = x.mean((2, 3)) if self.vector else functional.adaptive_avg_pool2d(x, 1)
+        gate = torch.sigmoid(self.up(torch.relu(self.down(squeezed))))
+        return x * (gate[:, :, None, None] if self.vector else gate)
+
+
+class Shuffle(nn.Module):
+    """The channels of each group spread over all: ShuffleNet's."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, channels, height, width = x.shape
+        apart = x.view(n, 2, channels // 2, height, width).transpose(1, 2).contiguous()
+        return apart.view(n, channels, height, width)
+
+
+class ChannelsLast(nn.Module):
+    """A fully connected layer at each place, as ConvNeXt has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Turned(nn.Module):
+    """Rows and columns exchanged, a window of 1x3, and back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(8, 8, (1, 3), padding=(0, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x.transpose(2, 3)).transpose(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("part", "size"),
+    [
+        (Gate(8, vector=False), "whole"),
+        (Gate(8, vector=True), "whole"),
+        (Shuffle(), (7, 7)),
+        (nn.ChannelShuffle(2), (7, 7)),
+        (ChannelsLast(), (7, 7)),
+        (Turned(), (11, 7)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_moved_or_repeated_sees_what_has_a_gradient(
+    part: nn.Module, size: tuple[int, int] | str
+) -> None:
+    """A window of 3 with stride 2, the part, and a window of 3: a module read off torch."""
+    first, last = nn.Conv2d(1, 8, 3, 2, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+    module = nn.Sequential(first, part, last)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(0.01)
+    network = describe(module, (1, 20, 20))
+    value = network.outputs[0].source
+    image = torch.ones(1, 1, 20, 20, requires_grad=True)
+    (slope,) = torch.autograd.grad(module(image)[0, :, 5, 5].sum(), image)
+    seen = slope[0, 0].nonzero()
+    box = tuple(zip(seen.amin(0).tolist(), (seen.amax(0) + 1).tolist(), strict=True))
+    field = receptive_fields(network)[value]
+    assert design.crop(network, value, (5, 5)) == box
+    assert [axis.stride for axis in field.axes] == [2, 2]
+    if size == "whole":
+        assert field.whole and box == ((0, 20), (0, 20))
+    else:
+        edges = [(a.offset + 5 * a.stride, a.offset + 5 * a.stride + a.size) for a in field.axes]
+        assert not field.whole and field.aligned and tuple(edges) == box
+        assert tuple(axis.size for axis in field.axes) == size
+
+
+def test_a_layer_along_the_columns_leaves_no_place() -> None:
+    """MLP-Mixer's: a fully connected layer whose features happen to be as many as the columns."""
+    net = Sketch("t", (2, 6, 6))
+    net.put(design.LinearLast(name="mixed", inputs=("x",), features=6))
+    network = net.finish()
+    assert receptive_fields(network)["mixed"].whole
+    assert design.crop(network, "mixed", (3, 3)) == ((0, 6), (0, 6))
 
 
 def test_the_last_value_with_places_comes_before_what_pools_them_all() -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from striate.design.arithmetic import adaptive_windows
-from striate.design.layer import Layer, Shape, Window
+from striate.design.layer import Layer, Window
 from striate.design.names import no_such_part
 from striate.design.network import Network
+from striate.design.places import Axes, places
 from striate.design.pooling import AdaptivePool
 from striate.errors import DesignError
 
@@ -48,32 +49,41 @@ def crop(network: Network, layer: str, place: Sequence[int]) -> Box:
         not 0 <= at < size for at, size in zip(place, space, strict=True)
     ):
         raise DesignError(f"{layer}: expected a place within {space}, received {tuple(place)}.")
-    boxes: dict[str, Box] = {layer: tuple((at, at + 1) for at in place)}
+    axes = places(network)
+    inside = ((0, shapes[layer][0]), *((at, at + 1) for at in place))
+    boxes: dict[str, Box] = {layer: tuple(inside[axis] for axis in axes[layer])}
     for record in reversed(network.layers):
         if record.name in boxes:
-            box, read = boxes[record.name], network.input_shapes(record)
-            for name, shape in zip(record.inputs, read, strict=True):
-                before = _before(record, box, shape, read, shapes[record.name])
+            for name in record.inputs:
+                before = _before(record, boxes[record.name], name, network, axes)
                 boxes[name] = _cover(boxes[name], before) if name in boxes else before
     first = network.inputs[0]
     return boxes.get(first.name, tuple((0, 0) for _ in first.shape[1:]))
 
 
-def _before(record: Layer, box: Box, shape: Shape, inputs: tuple[Shape, ...], output: Shape) -> Box:
+def _before(record: Layer, box: Box, name: str, network: Network, axes: dict[str, Axes]) -> Box:
     """Return the box of an input that a box of a layer's output depends on."""
-    space = shape[1:]
-    if record.whole or len(box) != len(space):
-        return tuple((0, size) for size in space)
+    shapes, of, to = network.shapes(), axes[name], axes[record.name]
+    sizes = tuple(shapes[name][axis] for axis in of)
+    if record.whole or not to:
+        return tuple((0, size) for size in sizes)
+    after = tuple(shapes[record.name][axis] for axis in to)
     if isinstance(record, AdaptivePool):
-        windows = [adaptive_windows(*axis) for axis in zip(space, output[1:], strict=True)]
+        windows = [adaptive_windows(*axis) for axis in zip(sizes, after, strict=True)]
         return tuple(
             (axis[start][0], axis[end - 1][1])
             for axis, (start, end) in zip(windows, box, strict=True)
         )
-    window = record.window(*inputs)
-    if window is None:
-        return box if output[1:] == space else tuple((0, size) for size in space)
-    return tuple(_through(window, axis, box[axis], space[axis]) for axis in range(len(space)))
+    window = record.window(*network.input_shapes(record))
+    if window is None:  # another size is one place repeated, or resized by no whole factor
+        return tuple(
+            span if size == now else (0, size)
+            for span, size, now in zip(box, sizes, after, strict=False)
+        )
+    return tuple(
+        _through(window, axis - 1, span, size)
+        for axis, span, size in zip(of, box, sizes, strict=False)
+    )
 
 
 def _through(window: Window, axis: int, span: Span, size: int) -> Span:

@@ -136,6 +136,10 @@ class Layer(Family, frozen=True, kw_only=True):
         """Whether every output sees the whole input."""
         return False
 
+    def carried(self, axis: int, *inputs: Shape) -> int | None:
+        """Return where an axis of the input is in the output; None where it is not kept apart."""
+        return axis
+
     def refuse(
         self, problem: str, *, fixes: tuple[str, ...] = (), expects: int | None = None
     ) -> DesignError:

@@ -40,10 +40,18 @@ class Reshape(Layer, frozen=True, kw_only=True):
             )
         return shape
 
-    @property
-    def whole(self) -> bool:
-        """Where no place stays, an element may come from anywhere."""
-        return self.kept == 0
+    def carried(self, axis: int, *inputs: Shape) -> int | None:
+        """Return the axis of the same size before as many elements; None where there is none."""
+        before, after = inputs[0], self.output(*inputs)
+        inner = volume(before[axis + 1 :])
+        return next(
+            (
+                place
+                for place, size in enumerate(after)
+                if size == before[axis] and volume(after[place + 1 :]) == inner
+            ),
+            None,
+        )
 
 
 class Permute(Layer, frozen=True, kw_only=True):
@@ -58,6 +66,10 @@ class Permute(Layer, frozen=True, kw_only=True):
                 f"expected an order of {len(inputs[0])} axes, received order={self.order}"
             )
         return tuple(inputs[0][axis] for axis in self.order)
+
+    def carried(self, axis: int, *inputs: Shape) -> int | None:
+        """Return where the order puts the axis."""
+        return self.order.index(axis)
 
 
 class Slice(Layer, frozen=True, kw_only=True):
@@ -183,6 +195,12 @@ class Reduce(Layer, frozen=True, kw_only=True):
         """Along space, every output sees all of it."""
         return max(self.axes) > 0
 
+    def carried(self, axis: int, *inputs: Shape) -> int | None:
+        """Return the axis, less those in front of it that are gone."""
+        if self.keep:
+            return axis
+        return None if axis in self.axes else axis - sum(each < axis for each in self.axes)
+
 
 class LinearLast(Layer, frozen=True, kw_only=True):
     """One fully connected layer for the last axis of a value: the same at every place.
@@ -225,3 +243,7 @@ class LinearLast(Layer, frozen=True, kw_only=True):
     def macs(self, *inputs: Shape) -> int:
         """Return elements x features."""
         return volume(inputs[0]) * self.features
+
+    def carried(self, axis: int, *inputs: Shape) -> int | None:
+        """Return the axis; the last one goes into every feature."""
+        return None if axis == len(inputs[0]) - 1 else axis

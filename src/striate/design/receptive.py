@@ -4,7 +4,9 @@ Per axis a value has a field size r, a stride j (input pixels between neighbouri
 offset (where the first unit's field starts, in pixels, negative inside the padding). A window of
 extent k, stride s and padding p turns (r, j, o) into (r + (k - 1) j, j s, o - p j). Where branches
 meet, the field is the union; branches whose fields are not concentric are reported as unaligned
-with both values, and of branches with different strides the coarsest counts.
+with both values, and of branches with different strides the coarsest counts. What is repeated from
+one place (the gates of squeeze-and-excitation) looks at the same pixels wherever the unit stands:
+the field is the whole image from there on, and the stride goes on as that of the map.
 
 Source: Araujo, Norris, Sim, "Computing Receptive Fields of Convolutional Neural Networks",
 Distill 2019.
@@ -13,10 +15,13 @@ Distill 2019.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from striate.design.arithmetic import adaptive_windows
 from striate.design.layer import Layer, Shape, Window
+from striate.design.moving import Resize
 from striate.design.network import Network
+from striate.design.places import Axes, places, repeated
 from striate.design.pooling import AdaptivePool, Pool
 from striate.records import Record
 
@@ -36,7 +41,8 @@ class Field(Record, frozen=True, kw_only=True):
         axes: one for each spatial axis.
         aligned: whether all branches that lead here are concentric and of one stride.
         alternatives: the different fields of the branches, where they are not.
-        whole: every unit depends on the whole input.
+        whole: every unit depends on the whole input; the stride is the input's size where units
+            have no place in it any more.
     """
 
     axes: tuple[Axis, ...]
@@ -47,20 +53,31 @@ class Field(Record, frozen=True, kw_only=True):
 
 def receptive_fields(network: Network) -> dict[str, Field]:
     """Return the field of every value by name, for the first input."""
-    shapes = network.shapes()
+    shapes, axes = network.shapes(), places(network)
     first = network.inputs[0]
     space = first.shape[1:]
     start = Field(axes=tuple(Axis(size=1, stride=1, offset=0) for _ in space))
     fields = {each.name: start for each in network.inputs}
     for layer in network.layers:
-        field = union([fields[name] for name in layer.inputs])
         window = layer.window(*network.input_shapes(layer))
-        if layer.whole or len(shapes[layer.name]) == 1:
+        to = axes[layer.name]
+        steady = [
+            fields[name]
+            for name in layer.inputs
+            if not (window is None or isinstance(layer, Resize))
+            or not repeated(shapes[name], axes[name], shapes[layer.name], to)
+        ]
+        field = union(steady) if steady else _everything(space)
+        if layer.whole or not to:
             field = _everything(space)
-        elif window is not None and not field.whole:
+        elif len(steady) < len(layer.inputs):
+            field = _everything(space, steady)
+        elif window is not None:
+            window = _turned(window, axes[layer.inputs[0]])
             field = _upsampled(field, window) if window.up else _through(field, window)
             if isinstance(layer, AdaptivePool):
-                field = _uneven(field, layer, shapes[layer.inputs[0]][1:])
+                read = shapes[layer.inputs[0]]
+                field = _uneven(field, [(read[a], shapes[layer.name][a]) for a in to])
         fields[layer.name] = field
     return fields
 
@@ -91,8 +108,9 @@ def _collapses(layer: Layer, before: Shape, after: Shape) -> bool:
 def union(fields: Sequence[Field]) -> Field:
     """Return the smallest field that covers all; says where they are not aligned."""
     distinct = list(dict.fromkeys(field.axes for field in fields))
-    if any(field.whole for field in fields):
-        return next(field for field in fields if field.whole)
+    whole = next((field for field in fields if field.whole), None)
+    if whole is not None:
+        return _everything(tuple(axis.size for axis in whole.axes), fields)
     if len(distinct) == 1:
         return next((field for field in fields if not field.aligned), fields[0])
     aligned = all(field.aligned for field in fields) and _concentric(distinct)
@@ -105,6 +123,8 @@ def union(fields: Sequence[Field]) -> Field:
 
 def _through(field: Field, window: Window) -> Field:
     """Return the field behind windows that slide over the input."""
+    if field.whole:
+        return _coarser(field, window.stride)
 
     def step(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
         return tuple(
@@ -127,6 +147,8 @@ def _upsampled(field: Field, window: Window) -> Field:
     Phase o sees the pixels i with 0 <= o + before - i up < kernel. Where phases see differently
     many, or the stride does not divide, they are not aligned; the field covers them all.
     """
+    if field.whole:
+        return _coarser(field, tuple(Fraction(1, up) for up in window.up))
     phases = [
         tuple(
             _phase(axis, k, up, p, min(phase, up - 1))
@@ -160,9 +182,9 @@ def _phase(axis: Axis, kernel: int, up: int, before: int, phase: int) -> Axis:
     )
 
 
-def _uneven(field: Field, layer: AdaptivePool, space: Shape) -> Field:
+def _uneven(field: Field, sizes_between: Sequence[tuple[int, int]]) -> Field:
     """Say where adaptive windows differ in size; the field is that of the widest."""
-    windows = [adaptive_windows(*axis) for axis in zip(space, layer.size, strict=True)]
+    windows = [adaptive_windows(*axis) for axis in sizes_between]
     sizes = [sorted({end - start for start, end in axis}) for axis in windows]
     if all(len(each) == 1 for each in sizes):
         return field
@@ -194,5 +216,31 @@ def _concentric(branches: Sequence[tuple[Axis, ...]]) -> bool:
     )
 
 
-def _everything(space: Shape) -> Field:
-    return Field(axes=tuple(Axis(size=s, stride=s, offset=0) for s in space), whole=True)
+def _everything(space: Shape, fields: Sequence[Field] = ()) -> Field:
+    """Return the field of units that see all of the input, with the stride of those that stand."""
+    strides = [[field.axes[at].stride for field in fields] for at in range(len(space))]
+    return Field(
+        axes=tuple(
+            Axis(size=size, stride=max((j for j in each if j < size), default=size), offset=0)
+            for size, each in zip(space, strides, strict=True)
+        ),
+        whole=True,
+    )
+
+
+def _coarser(field: Field, factors: Sequence[Fraction | int]) -> Field:
+    """Return a field that is whole, with its units so many times further apart."""
+    return field.replace(
+        axes=tuple(
+            axis.replace(stride=min(axis.size, max(1, int(axis.stride * factor))))
+            if axis.stride < axis.size
+            else axis
+            for axis, factor in zip(field.axes, factors, strict=True)
+        )
+    )
+
+
+def _turned(window: Window, axes: Axes) -> Window:
+    """Return a window with its axes in the order of the image's."""
+    parts = (window.kernel, window.stride, window.before, window.up)
+    return Window(*(tuple(each[axis - 1] for axis in axes) if each else () for each in parts))

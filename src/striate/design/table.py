@@ -136,7 +136,7 @@ def _rounded(count: int) -> str:
 
 def _field(field: Field) -> tuple[str, str]:
     if field.whole:
-        return "all", ""
+        return "all", _stride_of_all(field)
     mark = "" if field.aligned else "*"
     return (
         _sizes([axis.size for axis in field.axes]) + mark,
@@ -144,9 +144,16 @@ def _field(field: Field) -> tuple[str, str]:
     )
 
 
+def _stride_of_all(field: Field) -> str:
+    """Return how far units stand apart that see everything; empty where they have no place."""
+    placed = any(axis.stride < axis.size for axis in field.axes)
+    return _sizes([axis.stride for axis in field.axes]) if placed else ""
+
+
 def _field_in_words(field: Field) -> str:
     if field.whole:
-        return "receptive field: the whole image"
+        stride = _stride_of_all(field)
+        return "receptive field: the whole image" + (f", stride {stride}" if stride else "")
     size, stride = (
         _sizes([getattr(axis, key) for axis in field.axes]) for key in ("size", "stride")
     )

@@ -46,9 +46,9 @@ def _shaped(call: Call, value: str, before: Shape, after: Shape) -> str:
         return value
     if len(after) == 1:
         return call.put(design.Flatten, value)
-    kept = len(before) - 1
-    same = 0 < kept < len(after) and after[-kept:] == before[-kept:]
-    return call.put(design.Reshape, value, shape=after or (1,), kept=kept if same else 0)
+    alike = [a == b for a, b in zip(reversed(before[1:]), reversed(after[1:]), strict=False)]
+    kept = [*alike, False].index(False)  # so many axes at the end, whatever the channels become
+    return call.put(design.Reshape, value, shape=after or (1,), kept=kept)
 
 
 def _asked(name: str, args: Sequence[Any]) -> Shape:
