@@ -99,6 +99,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert striate("train", "digits", "--net", "conv3-8 maxpool FC-10", *cheap,
                        "--out", "runs/digits") == 0  # fmt: skip
         shutil.copy("runs/digits/recipe.json", "best.json")
+        shutil.copy("runs/digits/network.json", "own.json")
     return place
 
 

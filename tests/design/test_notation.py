@@ -151,6 +151,8 @@ WORDS = {
     design.Sigmoid: "sigmoid",
     design.GELU: "gelu",
     design.SiLU: "silu; swish",
+    design.Elementwise: "hardswish; hard-swish; h-swish; Hard Swish",
+    design.PReLU: "prelu; PReLU; p-relu; channel-wise PReLU; shared prelu; channel-shared PReLU",
     design.BatchNorm: "bn; batch norm; batchnorm; batch normalization; batch-normalisation",
     design.LRN: "lrn; norm; local response normalization; response norm; normalisation layer",
     design.Dropout: "dropout; drop-out",
@@ -385,6 +387,9 @@ def test_what_was_left_out_stays_left_out() -> None:
         "input 32x32x3 conv3-9/1p0:1x2:0g3b0 tanh(1.7159, 0.6667) FC-10b0",
         "input 8x8x4 conv3-5/1p1bxy relu6 maxpool3/2p1c avgpool2/1p1e FC-10",
         "input 8x8x4 maxpool=3x2 avgpool=2 silu gelu gap",
+        "input 8x8x4 conv3-4/1p1 prelu conv3-4/1p1 shared prelu conv3-4/1p1 hardswish gap",
+        "input 9x9x4 conv3-4/1p1 gate: hardswish conv3-4/1p1 prelu7: prelu shared prelu gap",
+        "input 784 FC-20 prelu FC-10",
         "input 9x9x4 conv1-4/1p0 leakyrelu(0.2) LRN(3, 0.001, 0.5, 2.0) gmp",
         "input 9x9x4 zeropad1:2x3 conv3-4/1p0 BN sigmoid softmax relu FC-10",
         "input 9x9x4 relu dropout(0.3) plain dropout(0.4) gaussian dropout(0.1) gap",
@@ -500,7 +505,7 @@ def test_the_kinds_that_notation_has_words_for() -> None:
     known = {tag for tag, kind in kinds(design.Layer).items() if spell.dispatch(kind) is not other}
     assert known == set(
         "conv linear max_pool avg_pool adaptive_avg_pool adaptive_max_pool dropout noise lrn "
-        "batch_norm "
+        "batch_norm prelu elementwise "
         "relu relu6 leaky_relu tanh sigmoid gelu silu softmax flatten pad".split()
     )
 
@@ -515,6 +520,7 @@ PART = st.one_of(
     st.builds("{}: conv-{}".format, st.sampled_from(["conv7", "a", "a.b", "fc2"]), NUMBER),
     st.sampled_from(["conv", "pool", "POOL?", "relu", "BN", "LRN", "dropout", "tanh", "gap"]),
     st.sampled_from(["FC", "FC-7", "dense", "flatten", "soft-max", "no-relu", "leakyrelu(0.2)"]),
+    st.sampled_from(["prelu", "shared prelu", "hardswish", "h-swish", "a.act: PReLU"]),
     st.sampled_from(["plain dropout", "gaussian-dropout", "additive noise(2)", "Gaussian Dropout"]),
     st.builds(
         "{}({!r})".format,
@@ -608,6 +614,39 @@ def test_errors_point(text: str, column: int, message: str | None) -> None:
     assert (caught.value.line, caught.value.column) == (1, column)
     shown, caret = str(caught.value).splitlines()[-2:]
     assert caret.strip() == "^" and shown.startswith("    ")
+
+
+@pytest.mark.parametrize(
+    "written",
+    "residual;add;+ conv3-64;SE;SE-block;squeeze-and-excitation;ResBlock;concat;skip;shortcut;"
+    "Inception;bottleneck(64);DenseBlock;MBConv6;split;eltwise".split(";"),
+)
+def test_what_looks_like_a_branch_is_told_where_branches_are_written(written: str) -> None:
+    with pytest.raises(NotationError, match="Notation writes chains; branches: a proto") as caught:
+        parse(f"conv3-64 {written} FC-10")
+    assert caught.value.column == 10 and "Sketch" in str(caught.value)
+
+
+@pytest.mark.parametrize("written", ["seluu", "sigmoyd", "addle", "summ", "rleu"])
+def test_what_does_not_is_not(written: str) -> None:
+    with pytest.raises(NotationError) as caught:
+        parse(f"conv3-64 {written} FC-10")
+    assert "chains" not in str(caught.value)
+
+
+def test_slopes_are_of_each_channel_or_shared() -> None:
+    """He et al. 2015 have both, and call them channel-wise and channel-shared."""
+    own = parse("input 8x8x4 conv3-6/1p1 prelu gap")
+    one = parse("input 8x8x4 conv3-6/1p1 channel-shared prelu gap")
+    assert (own.layers[1].name, own.parameter_count()) == ("prelu1", 3 * 3 * 4 * 6 + 6 + 6)
+    assert (one.layers[1].name, one.parameter_count()) == ("prelu1", 3 * 3 * 4 * 6 + 6 + 1)
+    swish = parse("input 8x8x4 conv3-6/1p1 hardswish gap").layers[1]
+    assert isinstance(swish, design.Elementwise)
+    assert (swish.name, swish.function) == ("hardswish1", "hardswish")
+    net = Sketch("t", (3, 8, 8))
+    net.put(design.Elementwise(name="e", inputs=("x",), function="mish"))
+    with pytest.raises(DesignError, match="e: notation has no word for mish"):
+        to_notation(net.finish())
 
 
 def test_the_line_is_said_and_the_caret_stands_below() -> None:

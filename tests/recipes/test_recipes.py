@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+import torch
+from torch import Tensor, nn
 
-from striate import data, recipes, zoo
+from striate import data, layers, recipes, zoo
 from striate.contract import Class
 from striate.errors import DesignError, RecordError, UnknownName, UsageError
 from striate.recipes import DataFacts, Wish
@@ -195,6 +197,31 @@ def test_photographs_grow_only_for_networks_of_any_size() -> None:
 def test_a_recipe_takes_paper_notation() -> None:
     made = recipes.make("auto", facts((28, 28)), network="conv3-8 maxpool FC")
     assert made.network.classes == 7 and made.network.input_shape == (3, 28, 28)
+
+
+@pytest.mark.parametrize("name", ["auto", *recipes.names()])
+def test_a_recipe_takes_a_network_that_no_room_knows(name: str) -> None:
+    own = layers.describe(Own(), (3, 32, 32))
+    recipes.check(name, network=own)
+    made = recipes.make(name, facts((32, 32)), network=own)
+    assert [type(each) for each in made.network.layers] == [type(each) for each in own.layers]
+    assert (made.network.classes, made.network.input_shape[0]) == (7, 3)
+    assert "Own, as asked" in made.reason
+    with pytest.raises(UsageError, match=r"received a Own: striate.describe\(module"):
+        recipes.make(name, facts((32, 32)), network=Own())  # type: ignore[arg-type]
+
+
+class Own(nn.Module):
+    """What nobody registered and notation cannot write: a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.classes = nn.Conv2d(3, 8, 3), nn.Linear(8, 12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scores, (n, 12), of (n, 3, height, width)."""
+        x = nn.functional.silu(self.stem(x))
+        return self.classes((x * torch.sigmoid(x.mean((2, 3), keepdim=True))).mean((2, 3)))
 
 
 def test_a_name_is_given_once() -> None:

@@ -8,8 +8,16 @@ import pytest
 
 from striate import runs, zoo
 from striate.contract import Class, Contract, Resize
+from striate.design import sheet
 from striate.design.prototxt import to_prototxt
-from striate.errors import DesignError, NotationError, RecordError, RunError, UnknownName
+from striate.errors import (
+    DesignError,
+    NotationError,
+    RecordError,
+    RunError,
+    UnknownName,
+    UsageError,
+)
 from striate.records import to_json
 
 NOTATION = "conv3-8 maxpool FC-12 FC"
@@ -85,6 +93,45 @@ def test_a_network_json(folder: Path, name: str) -> None:
     Path(name).write_text('{"name": 3}')
     with pytest.raises(RecordError, match=name):
         zoo.read(name)
+
+
+def test_a_network_is_saved_with_one_call_and_taken_as_it_is(folder: Path) -> None:
+    known = zoo.network("resnet20")
+    known.save("made/own.json")
+    assert zoo.read("made/own.json") == known == zoo.read(known)
+    assert zoo.read(known, classes=7, input=(3, 16, 16)) == zoo.read(
+        "made/own.json", classes=7, input=(3, 16, 16)
+    )
+
+
+def test_a_sheet_is_no_network_and_is_said_to_be_one(folder: Path) -> None:
+    document = sheet(zoo.network("lenet")).document()
+    for written in (document, [document, document]):
+        Path("lenet.json").write_bytes(to_json(written))
+        with pytest.raises(RecordError, match=r"lenet.json is the sheet of .*network\.save\("):
+            zoo.read("lenet.json")
+    for other in ("[]", "[1]", '{"network": 1}', "{" * 9):
+        Path("lenet.json").write_text(other)
+        with pytest.raises(RecordError) as caught:
+            zoo.read("lenet.json")
+        assert "sheet" not in str(caught.value)
+
+
+def test_no_python_file_is_run_and_what_writes_a_network_is_said(folder: Path) -> None:
+    Path("mynet.py").write_text("raise SystemExit('run')")
+    with pytest.raises(DesignError, match=r"mynet.py: no Python file is run.*network\.save\("):
+        zoo.read("mynet.py")
+    with pytest.raises(DesignError, match="There is no file or folder 'none.py'"):
+        zoo.read("none.py")
+
+
+def test_neither_text_nor_a_network_is_told_what_would_be() -> None:
+    with pytest.raises(UsageError, match=r"received a Foreign: striate.describe\(module, "):
+        zoo.read(Foreign())  # type: ignore[arg-type]
+
+
+class Foreign:
+    """A module of somebody's."""
 
 
 def test_a_run(folder: Path) -> None:

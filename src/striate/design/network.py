@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 
 from striate.design.edits import convolutional, with_classes, without
@@ -16,7 +17,7 @@ from striate.design.layer import Answer, Layer, Parameter, Shape
 from striate.design.names import check_names, check_scopes, no_such_part
 from striate.design.shapes import infer
 from striate.errors import DesignError
-from striate.records import Record
+from striate.records import Record, to_json
 
 
 class Input(Record, frozen=True, kw_only=True):
@@ -217,6 +218,21 @@ class Network(Record, frozen=True, kw_only=True, cache_hash=True, dict=True):
         if smallest is not None:
             return smallest
         raise DesignError(f"{self.name} fits no square input of up to 1024 pixels.")
+
+    # -- on disk
+
+    def save(self, path: Path | str) -> None:
+        """Write the network as JSON, which every command takes as NET: `--net own.json`.
+
+        Args:
+            path: the file, usually *.json; one that is there is replaced.
+
+        Raises:
+            RunError: the place cannot be written to.
+        """
+        from striate.files import atomic_write  # sockets and locks, which paper is spared else
+
+        atomic_write(path, to_json(self, indent=2) + b"\n")
 
     # -- counted once for each object: looking a network up by its value would compare every layer
 

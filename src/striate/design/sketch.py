@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from striate.design.arithmetic import Padding, PaddingRule, padding_by
+from striate.design.elementwise import Multiply
 from striate.design.init import Constant, FanInUniform, Init
 from striate.design.layer import Layer
 from striate.design.linear import Conv, Linear
 from striate.design.network import Input, Network, Output
-from striate.design.pointwise import LRN, BatchNorm, Dropout, ReLU
+from striate.design.pointwise import LRN, BatchNorm, Dropout, ReLU, Sigmoid, SiLU
 from striate.design.pooling import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, MaxPool
 from striate.design.wiring import Add, Concat, Flatten, Shortcut
 
@@ -113,6 +114,14 @@ class Sketch:
         """Append max(x, 0)."""
         return self.put(ReLU(name=name, inputs=(of or self.last,)))
 
+    def silu(self, name: str, *, of: str | None = None) -> str:
+        """Append x * sigmoid(x), also called swish."""
+        return self.put(SiLU(name=name, inputs=(of or self.last,)))
+
+    def sigmoid(self, name: str, *, of: str | None = None) -> str:
+        """Append 1 / (1 + exp(-x)): the gate of squeeze-and-excitation."""
+        return self.put(Sigmoid(name=name, inputs=(of or self.last,)))
+
     def batch_norm(
         self, name: str, *, scale: float = 1.0, eps: float = 1e-5, of: str | None = None
     ) -> str:
@@ -191,6 +200,10 @@ class Sketch:
     def add(self, name: str, *values: str) -> str:
         """Append the sum of values."""
         return self.put(Add(name=name, inputs=values))
+
+    def multiply(self, name: str, *values: str) -> str:
+        """Append the product of values; one of 1x1 pixels is a gate for each channel."""
+        return self.put(Multiply(name=name, inputs=values))
 
     def concat(self, name: str, *values: str) -> str:
         """Append the channels of values, one after another."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from striate import progress, zoo
 from striate.data import Dataset
+from striate.design import Network
 from striate.errors import UsageError
 from striate.ops import choose_device
 from striate.recipes.facts import DataFacts, facts_of
@@ -23,7 +24,7 @@ def make(
     name: str,
     data: Dataset | DataFacts,
     *,
-    network: str = "auto",
+    network: str | Network = "auto",
     size: tuple[int, int] | None = None,
     device: str = "auto",
     settings: Iterable[str] = (),
@@ -34,7 +35,8 @@ def make(
         name: a registered recipe, `auto` to choose by the data, or a file with a recipe (a run's
             recipe.json, a search's best.json), which fixes network and size.
         data: an open data set, or its facts.
-        network: whatever `zoo.read` reads, or `auto` for the recipe's own.
+        network: a Network, such as `striate.describe` gives of a module, whatever text `zoo.read`
+            reads, or `auto` for the recipe's own.
         size: (height, width) that images are scaled to, in pixels; the recipe's own unless given.
         device: auto, cpu, cuda or cuda:N.
         settings: `key=value` changes, applied in order at the end.
@@ -66,7 +68,7 @@ def make(
 def check(
     name: str,
     *,
-    network: str = "auto",
+    network: str | Network = "auto",
     device: str = "auto",
     settings: Iterable[str] = (),
 ) -> None:
@@ -83,7 +85,7 @@ def check(
     check_settings(settings)
 
 
-def choose(facts: DataFacts, network: str = "auto") -> str:
+def choose(facts: DataFacts, network: str | Network = "auto") -> str:
     """Return the name of the recipe that suits the data, and the network asked for, best."""
     if network != "auto" and on_paper(network).answer == "distances":
         return "lenet5_1998"

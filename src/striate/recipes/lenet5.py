@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from striate.contract import Resize
+from striate.design import Network
 from striate.recipes.facts import DataFacts
 from striate.recipes.registry import Wish, on_paper, register
 from striate.train import AdamW, DataChoice, DistanceLoss, Linear, Preprocessing, Recipe
@@ -56,5 +57,5 @@ def lenet5_1998(facts: DataFacts, wish: Wish) -> Recipe:
     )
 
 
-def _network(wish: Wish) -> str:
+def _network(wish: Wish) -> str | Network:
     return "lenet5_1998" if wish.network == "auto" else wish.network

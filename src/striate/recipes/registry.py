@@ -21,12 +21,12 @@ class Wish(NamedTuple):
     """What the user asked for beside the data.
 
     Args:
-        network: whatever `zoo.read` reads, or `auto` for the recipe's own.
+        network: a Network, text that `zoo.read` reads, or `auto` for the recipe's own.
         size: (height, width) to scale images to, in pixels; None leaves it to the recipe.
         gpu: whether it is trained on a graphics card.
     """
 
-    network: str = "auto"
+    network: str | Network = "auto"
     size: tuple[int, int] | None = None
     gpu: bool = False
 
@@ -54,11 +54,13 @@ class Wish(NamedTuple):
 
     def called(self, own: str) -> str:
         """Return what a reason calls the network: the recipe's own, or the one asked for."""
-        name = self.network if self.network.isprintable() and len(self.network) < 60 else "the net"
-        return own if self.network == "auto" else f"{name}, as asked"
+        if self.network == "auto":
+            return own
+        name = self.network.name if isinstance(self.network, Network) else self.network
+        return f"{name if name.isprintable() and len(name) < 60 else 'the net'}, as asked"
 
 
-def on_paper(network: str) -> Network:
+def on_paper(network: str | Network) -> Network:
     """Return a network at an input of its own; at 224x224 colours where it does not say any.
 
     Raises:

@@ -5,25 +5,35 @@ In this order, so that a command means the same in every folder:
 1. a registered name, alone or with knobs: `vgg16`, `mlp(hidden=(100, 100))`. A file or folder of
    that name is `./vgg16`;
 2. a path that exists: a folder is a run; a file is read by what is in it, a `network.json`, a
-   Caffe prototxt, or paper notation;
-3. what looks like a path, because it ends in `.prototxt`, `.json` or `.txt` or starts with `./`,
-   `../`, `/` or `~`: said to be missing;
+   Caffe prototxt, or paper notation. A `.py` is refused: nothing here runs anybody's Python;
+3. what looks like a path, because it ends in `.prototxt`, `.json`, `.txt` or `.py` or starts with
+   `./`, `../`, `/` or `~`: said to be missing;
 4. paper notation, whose first word is a layer: `conv3-64 maxpool FC-10`, `[(CONV-RELU)*2-POOL]*3`;
 5. anything else is unknown; the answer has the nearest registered names.
 
-A number of classes and an input size are applied to all of them, as for registered names. Where
-notation, a file or a run says another number, the last layer's note says so (`other_classes`).
+A Network is taken as it is. A number of classes and an input size are applied to all of them, as
+for registered names. Where notation, a file or a run says another number, the last layer's note
+says so (`other_classes`).
 """
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from striate.design import Network
 from striate.design.edits import classifiers
 from striate.design.question import is_question
-from striate.errors import DesignError, NotationError, RunError, UnknownName
+from striate.errors import (
+    DesignError,
+    NotationError,
+    RecordError,
+    RunError,
+    UnknownName,
+    UsageError,
+)
 from striate.records import from_json, nearest
 from striate.zoo import registry
 
@@ -33,22 +43,26 @@ _ACCEPTED = (
 )
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*(\(.*\))?\s*", re.DOTALL)
 _ONE_WORD = re.compile(r"\s*[\w.+-]+\s*(\([^)]*=.*\))?\s*", re.DOTALL)
-_LIKE_A_PATH = re.compile(r"(\.{1,2}[/\\]|[/~]).*|[^\n]*\.(prototxt|json|txt|pt)", re.DOTALL)
+_LIKE_A_PATH = re.compile(r"(\.{1,2}[/\\]|[/~]).*|[^\n]*\.(prototxt|json|txt|pt|py)", re.DOTALL)
 _WRITTEN_FOR = re.compile(r"written for (\d+) classes, given (\d+)")
 _MOST_BYTES = 64 * 2**20
+_WRITE = 'network.save("own.json") in Python writes one, a module\'s by striate.describe first'
 
 
-def read(spec: str, *, classes: int | None = None, input: tuple[int, ...] | None = None) -> Network:
+def read(
+    spec: str | Network, *, classes: int | None = None, input: tuple[int, ...] | None = None
+) -> Network:
     """Read a network from anything that names, writes or holds one.
 
     Args:
         spec: a registered name, `name(knob=value)`, paper notation, the path of a prototxt, of a
-            network.json or of a text with notation, or a run folder.
+            network.json or of a text with notation, or a run folder; or a Network.
         classes: number of classes; its own unless given.
         input: (channels, height, width); its own unless given.
 
     Raises:
         UnknownName: nothing of all that; carries the nearest registered names.
+        UsageError: neither text nor a Network.
         NotationError: notation or a prototxt with a mistake; points at it.
         DesignError: layers that do not fit, an input that is too small, a file that is missing.
         RecordError: a network.json that is none.
@@ -60,6 +74,13 @@ def read(spec: str, *, classes: int | None = None, input: tuple[int, ...] | None
         >>> read("conv3-8 maxpool FC", classes=5, input=(1, 28, 28)).parameter_count()
         7925
     """
+    if isinstance(spec, Network):
+        return _applied(spec, classes, input)
+    if not isinstance(spec, str):
+        raise UsageError(
+            f"Expected a network as text or a Network, received a {type(spec).__name__}: "
+            "striate.describe(module, (channels, height, width)) gives the Network of an nn.Module."
+        )
     named = _NAME.fullmatch(spec)
     if named and named[1] in registry.names():
         return registry.network(spec.strip(), classes=classes, input=input)
@@ -98,9 +119,11 @@ def _from_path(path: Path, classes: int | None, shape: tuple[int, ...] | None) -
         return _applied(network, classes, shape)
     if path.stat().st_size > _MOST_BYTES:
         raise DesignError(f"{path}: expected a network on paper, received over 64 MiB.")
+    if path.suffix == ".py":
+        raise DesignError(f"{path}: no Python file is run. NET takes a network's file: {_WRITE}.")
     data = path.read_bytes()
     if path.suffix == ".json" or data.lstrip()[:1] == b"{":
-        return _applied(from_json(Network, data, str(path)), classes, shape)
+        return _applied(_saved(data, path), classes, shape)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -112,6 +135,28 @@ def _from_path(path: Path, classes: int | None, shape: tuple[int, ...] | None) -
 
         return _applied(prototxt.parse(text, input=shape, source=str(path)), classes, None)
     return _notation(text, classes, shape, str(path))
+
+
+def _saved(data: bytes, path: Path) -> Network:
+    """Decode a network.json; a sheet, which `striate design --out` writes, is said to be one."""
+    try:
+        return from_json(Network, data, str(path))
+    except RecordError as error:
+        if not _is_sheet(data):
+            raise
+        raise RecordError(
+            f"{path} is the sheet of a network, figures that no network can be made of again; "
+            f"expected a network's file: {_WRITE}."
+        ) from error
+
+
+def _is_sheet(data: bytes) -> bool:
+    try:
+        document: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    first = document[0] if isinstance(document, list) and document else document
+    return isinstance(first, dict) and {"network", "layers", "totals"} <= first.keys()
 
 
 def _from_words(spec: str, classes: int | None, shape: tuple[int, ...] | None) -> Network:

@@ -1,6 +1,7 @@
 r"""Paper notation: networks as papers and lectures write them, in one line or as a listing.
 
-Three ways of writing are read, mixed at will; case does not matter:
+Chains only: what branches is a prototxt, a `design.Sketch`, or a module that is described. Three
+ways of writing are read, mixed at will; case does not matter:
 
 - VGG's:        `conv3-64 conv3-64 maxpool conv3-128 ... FC-4096 FC-1000 soft-max`
 - the pattern:  `[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1,SOFTMAX`, with or without sizes
@@ -25,7 +26,8 @@ Grammar (`[ ]` optional, `{ }` any number of times, `|` or; spaces never matter 
               | "gap" | "gmp"                                       global average, global max
               | "FC" [ "-" ] [ FEATURES ] [ "b0" ]                  also dense, linear
               | "relu" | "relu6" | "leakyrelu(SLOPE)" | "tanh[(OUTER, INNER)]" | "sigmoid" | "gelu"
-              | "silu" | "soft-max" | "BN" | "LRN[(SIZE, ALPHA, BETA, K)]"
+              | "silu" | "hardswish" | "prelu" | "shared prelu"   a slope for each channel, for all
+              | "soft-max" | "BN" | "LRN[(SIZE, ALPHA, BETA, K)]"
               | "dropout[(P)]" | "plain dropout[(P)]" | "gaussian dropout[(P)]"
               | "gaussian noise(DEVIATION)"
               | "flatten" | "zeropad"PAD

@@ -305,7 +305,7 @@ class Builder:
             return self._make(Tanh, item, base, outer=constants[0], inner=constants[1])
         if item.kind == "pad":
             return self._make(Pad, item, base, padding=values["padding"])
-        plain: dict[str, type[Layer]] = {"batch_norm": BatchNorm, "flatten": Flatten}
+        plain: dict[str, Callable[..., Layer]] = {"batch_norm": BatchNorm, "flatten": Flatten}
         plain |= {"softmax": Softmax, **ACTIVATIONS}
         return self._make(plain[item.kind], item, base)
 

@@ -218,7 +218,7 @@ class _Parser:
         meant = did_you_mean(nearest(rest.strip("'"), words.KNOWN))
         raise self.error(
             f"expected a layer (conv3-64, maxpool, FC-4096, relu, LRN, soft-max ...), received "
-            f"{rest}.{meant}"
+            f"{rest}.{words.CHAINS_ONLY if words.BRANCH.match(rest, 1) else meant}"
         )
 
     def index(self, kind: str) -> list[int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from striate.design.arithmetic import Padding, same_padding, window_extent
+from striate.design.elementwise import Elementwise, PReLU
 from striate.design.layer import Layer, Shape
 from striate.design.notation.items import Item, Sizes
 from striate.design.pointwise import GELU, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Tanh
@@ -39,7 +41,7 @@ RULES = {
     "optional": "'?': taken wherever the image is large enough for it",
 }
 
-ACTIVATIONS: dict[str, type[Layer]] = {
+ACTIVATIONS: dict[str, Callable[..., Layer]] = {
     "relu": ReLU,
     "relu6": ReLU6,
     "tanh": Tanh,
@@ -47,6 +49,9 @@ ACTIVATIONS: dict[str, type[Layer]] = {
     "sigmoid": Sigmoid,
     "gelu": GELU,
     "silu": SiLU,
+    "hardswish": partial(Elementwise, function="hardswish"),
+    "prelu": partial(PReLU, each=True),
+    "shared_prelu": PReLU,
 }
 # The other forms of dropout, and what a design.Noise calls them.
 NOISES = {"plain_dropout": "plain", "gaussian_dropout": "gaussian", "gaussian_noise": "additive"}

@@ -22,6 +22,9 @@ _SPELLINGS = {
     "sigmoid": r"sigmoid",
     "gelu": r"gelu",
     "silu": r"silu|swish",
+    "hardswish": r"h(?:ard)?[ -]?swish",
+    "shared_prelu": r"(?:channel[ -])?shared[ -]p-?relu",
+    "prelu": r"(?:channel[ -]?wise[ -])?p-?relu",
     "batch_norm": r"batch[ -]?norm(?:ali[sz]ation)?|bn",
     "lrn": r"lrn|(?:local )?(?:response )?norm(?:ali[sz]ation)?(?: layer)?",
     "plain_dropout": r"plain[ -]drop-?out",
@@ -50,6 +53,7 @@ NAMES = {
     "gaussian_noise": "noise",
     "leaky_relu": "relu",
     "relu6": "relu",
+    "shared_prelu": "prelu",
 }
 WORD = re.compile(
     "(?:" + "|".join(f"(?P<{kind}>{spelled})" for kind, spelled in _SPELLINGS.items()) + ")"
@@ -59,7 +63,19 @@ WORD = re.compile(
 KNOWN = (
     "conv3-64", "maxpool", "avgpool", "gap", "FC-4096", "relu", "tanh", "sigmoid", "LRN", "BN",
     "dropout", "flatten", "soft-max", "input", "zeropad", "gaussian dropout", "gaussian noise",
+    "hardswish",
 )  # fmt: skip
+# What is written where a network branches or joins, which a chain cannot.
+BRANCH = re.compile(
+    r"\+|residual|res-?block|res\d|bottleneck|inception|fire|mb-?conv|dense-?block|squeeze|excit"
+    r"|se(?![a-z])|add(?![a-z])|sum(?![a-z])|concat|merge|skip|shortcut|branch|parallel|split"
+    r"|elt-?wise|element-?wise|multiply",
+    FLAGS,
+)
+CHAINS_ONLY = (
+    " Notation writes chains; branches: a prototxt, design.Sketch, or your module through "
+    "striate.describe (docs/notation.md)."
+)
 
 _X = r"\s*[x\u00d7]\s*"
 _POOL_OR_CONV = r"(?:max|average|avg|ave|mean|global|pool|conv)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 
 from striate.design.arithmetic import Padding
+from striate.design.elementwise import Elementwise, PReLU
 from striate.design.layer import Layer
 from striate.design.linear import Conv, Linear, by
 from striate.design.network import Network
@@ -127,9 +128,7 @@ def _write(network: Network, faithful: bool, names: bool) -> str:
     if not (RULES["input"] in first and shape == DEFAULT_INPUT):
         parts.append(f"input {by((*shape[1:], shape[0]))}")
     hidden = faithful and any(RULES["relu"] in layer.note for layer in network.layers)
-    if not any(
-        isinstance(layer, Activation) and not isinstance(layer, Softmax) for layer in network.layers
-    ):
+    if not any(map(_activates, network.layers)):
         parts.append("no-relu")
     for layer, after in zip(network.layers, (*network.layers[1:], None), strict=True):
         if faithful:
@@ -153,6 +152,12 @@ def _write(network: Network, faithful: bool, names: bool) -> str:
     return " ".join(parts)
 
 
+def _activates(layer: Layer) -> bool:
+    """Tell whether a layer is what reading counts as an activation that is written."""
+    kinds = Activation | PReLU | Elementwise
+    return isinstance(layer, kinds) and not isinstance(layer, Softmax)
+
+
 def _implied(network: Network, layer: Flatten, after: Layer | None) -> bool:
     """Tell whether reading puts a Flatten there by itself: before FC, and of one last pixel."""
     shape = network.input_shapes(layer)[0]
@@ -167,6 +172,8 @@ def _base(layer: Layer) -> str:
         return "noise"
     if isinstance(layer, Pool | AdaptivePool):
         return "pool"
+    if isinstance(layer, Elementwise):
+        return layer.function
     bases: dict[type[Layer], str] = {
         Conv: "conv",
         Linear: "fc",
@@ -307,6 +314,18 @@ def _(layer: LeakyReLU, context: Context) -> str:
 def _(layer: Tanh, context: Context) -> str:
     plain = (layer.outer, layer.inner) == (1.0, 1.0)
     return "tanh" if plain else f"tanh({layer.outer!r}, {layer.inner!r})"
+
+
+@spell.register
+def _(layer: PReLU, context: Context) -> str:
+    return "prelu" if layer.each else "shared prelu"
+
+
+@spell.register
+def _(layer: Elementwise, context: Context) -> str:
+    if layer.function != "hardswish":
+        raise layer.refuse(f"notation has no word for {layer.function}")
+    return layer.function
 
 
 @spell.register
