@@ -142,7 +142,6 @@ def train(  # long by its options
         result = training.train(
             chosen,
             out=path,
-            dataset=dataset,
             overwrite=overwrite,
             plan=convolutions,
             observers=watch,

@@ -60,6 +60,7 @@ def explore(
     Raises:
         TrainingError: no run gave a finite score.
     """
+    maker = _Maker(objective, plan, ledger, asked, what)
     steps = course(space, plan, allowed)
     stage = next(steps)
     said = ("", "")
@@ -82,7 +83,7 @@ def explore(
             free = [slot for slot in wanted if known.free(slot)]
             if free:
                 number = len(stage.slots) - len(wanted) + wanted.index(free[0]) + 1
-                _take(objective, plan, ledger, stage, free[0], number, known.entries, asked, what)
+                maker.take(stage, free[0], number, known.entries)
             else:  # others make what is left
                 for left in patiently(ledger.free_the_dead):
                     progress.say(left)
@@ -127,86 +128,78 @@ def _look(ledger: Ledger) -> _Known:
     return _Known(entries, ended, running, spent)
 
 
-def _take(
-    objective: Objective,
-    plan: Plan,
-    ledger: Ledger,
-    stage: Stage,
-    slot: Slot,
-    number: int,
-    entries: Sequence[Entry],
-    asked: Callable[[], bool],
-    what: str,
-) -> None:
-    """Make a run, unless somebody else is quicker."""
-    if slot.values is None:
-        slot = slot._replace(values=_drawn(slot, plan, entries))
-    entry = patiently(lambda: ledger.claim(slot, stage.space))
-    if entry is None:
-        return
-    outcome = _run(objective, ledger, entry, entries, asked)
-    patiently(lambda: ledger.finish(entry.number, outcome))
-    progress.say(line(entry, outcome, number, len(stage.slots), what))
-    _check_hope(patiently(ledger.entries))
+class _Maker(NamedTuple):
+    """What makes runs, whichever stage wants them; its fields are the arguments of `explore`."""
 
+    objective: Objective
+    plan: Plan
+    ledger: Ledger
+    asked: Callable[[], bool]
+    what: str
 
-def _drawn(slot: Slot, plan: Plan, entries: Sequence[Entry]) -> dict[str, Value]:
-    """Draw a slot's settings, others than those of any run as long, where there are others."""
-    space = slot.space
-    if space is None:
-        raise RuntimeError("a slot without settings has a space to draw from")
-    taken = {each.run for each in entries if each.state != "void"}
-    key = slot.key
-    for attempt in range(20):
-        values = draw(space, plan.sampler, plan.seed, key, entries)
-        if run_key(values, slot.epochs, slot.seed) not in taken:
-            break
-        key = f"{slot.key}, again {attempt}"
-    return values
+    def take(self, stage: Stage, slot: Slot, number: int, entries: Sequence[Entry]) -> None:
+        """Make a run, the stage's so many-th, unless somebody else is quicker."""
+        if slot.values is None:
+            slot = slot._replace(values=self._drawn(slot, entries))
+        entry = patiently(lambda: self.ledger.claim(slot, stage.space))
+        if entry is None:
+            return
+        outcome = self._run(entry, entries)
+        patiently(lambda: self.ledger.finish(entry.number, outcome))
+        progress.say(line(entry, outcome, number, len(stage.slots), self.what))
+        _check_hope(patiently(self.ledger.entries))
 
+    def _drawn(self, slot: Slot, entries: Sequence[Entry]) -> dict[str, Value]:
+        """Draw a slot's settings, others than those of any run as long, where there are others."""
+        space = slot.space
+        if space is None:
+            raise RuntimeError("a slot without settings has a space to draw from")
+        taken = {each.run for each in entries if each.state != "void"}
+        key = slot.key
+        for attempt in range(20):
+            values = draw(space, self.plan.sampler, self.plan.seed, key, entries)
+            if run_key(values, slot.epochs, slot.seed) not in taken:
+                break
+            key = f"{slot.key}, again {attempt}"
+        return values
 
-def _run(
-    objective: Objective,
-    ledger: Ledger,
-    entry: Entry,
-    entries: Sequence[Entry],
-    asked: Callable[[], bool],
-) -> Outcome:
-    """Make one run, and say how it ended.
+    def _run(self, entry: Entry, entries: Sequence[Entry]) -> Outcome:
+        """Make one run, and say how it ended.
 
-    Raises:
-        Interrupted: the user wants an end; the run's slot is free again.
-    """
-    slot = entry.slot
-    rivals = [
-        each.outcome.curve
-        for each in entries
-        if each.outcome is not None and each.slot.epochs == slot.epochs and each.state == "done"
-    ]
-    watch = Watch(rivals if slot.stage != "seeds" else (), lambda: ledger.beat(entry.number), asked)
-    began = time.monotonic()
-    state: Literal["stopped", "failed"] = "stopped"
-    try:
-        outcome = objective(entry.values, slot.epochs, slot.seed, watch)
-        return outcome.replace(
-            curve=outcome.curve or tuple(watch.curve), seconds=time.monotonic() - began
+        Raises:
+            Interrupted: the user wants an end; the run's slot is free again.
+        """
+        slot = entry.slot
+        rivals = [
+            each.outcome.curve
+            for each in entries
+            if each.outcome is not None and each.slot.epochs == slot.epochs and each.state == "done"
+        ]
+        others = rivals if slot.stage != "seeds" else ()
+        watch = Watch(others, lambda: self.ledger.beat(entry.number), self.asked)
+        began = time.monotonic()
+        state: Literal["stopped", "failed"] = "stopped"
+        try:
+            outcome = self.objective(entry.values, slot.epochs, slot.seed, watch)
+            return outcome.replace(
+                curve=outcome.curve or tuple(watch.curve), seconds=time.monotonic() - began
+            )
+        except Stop as stop:
+            reason = str(stop)
+        except NotFiniteError as error:
+            reason = str(error).rstrip(".")
+        except (Interrupted, KeyboardInterrupt):
+            self.ledger.void(entry.number, "interrupted")
+            raise Interrupted from None
+        except Exception as error:  # whatever it is, it is written down and the search goes on
+            state, reason = "failed", f"{type(error).__name__}: {error}"
+        return Outcome(
+            state=state,
+            score=watch.curve[-1] if watch.curve and state == "stopped" else None,
+            curve=tuple(watch.curve),
+            reason=" ".join(reason.split()),
+            seconds=time.monotonic() - began,
         )
-    except Stop as stop:
-        reason = str(stop)
-    except NotFiniteError as error:
-        reason = str(error).rstrip(".")
-    except (Interrupted, KeyboardInterrupt):
-        ledger.void(entry.number, "interrupted")
-        raise Interrupted from None
-    except Exception as error:  # whatever it is, it is written down and the search goes on
-        state, reason = "failed", f"{type(error).__name__}: {error}"
-    return Outcome(
-        state=state,
-        score=watch.curve[-1] if watch.curve and state == "stopped" else None,
-        curve=tuple(watch.curve),
-        reason=" ".join(reason.split()),
-        seconds=time.monotonic() - began,
-    )
 
 
 def _check_hope(entries: Sequence[Entry], whole: bool = False) -> None:

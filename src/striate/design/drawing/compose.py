@@ -207,6 +207,20 @@ def _turn(above: float, below: float, *, early: bool) -> float:
 # -- all together ----------------------------------------------------------------------------------
 
 
+class _Ranks(NamedTuple):
+    """Where the ranks lie on a page.
+
+    Args:
+        middle: x of each, of what stands in its middle.
+        spans: top and bottom of each.
+        gutters: x beside a column where edges go up to the next one, by the column's last rank.
+    """
+
+    middle: list[float]
+    spans: list[tuple[float, float]]
+    gutters: dict[int, float]
+
+
 def _page(blocks: dict[str, _Block], placed: Placed, wires: Sequence[tuple[str, str, str]]) -> Page:
     ranks = max(placed.rank.values()) + 1
     heights = [
@@ -215,21 +229,20 @@ def _page(blocks: dict[str, _Block], placed: Placed, wires: Sequence[tuple[str, 
     ]
     extents = _extents(blocks, placed, ranks)
     columns = _columns(heights, extents, placed.crossings)
-    left, x0, at = 0.0, [0.0] * ranks, [(0.0, 0.0)] * ranks
-    gutters: dict[int, float] = {}
-    bottom = 0.0
+    lie = _Ranks([0.0] * ranks, [(0.0, 0.0)] * ranks, {})
+    left = bottom = 0.0
     for column in columns:
         low = min(extents[rank][0] for rank in column)
         high = max(extents[rank][1] for rank in column)
         y = 0.0
         for rank in column:
-            x0[rank], at[rank] = left - low, (y, y + heights[rank])
+            lie.middle[rank], lie.spans[rank] = left - low, (y, y + heights[rank])
             y += heights[rank] + _GAP
         left += high - low
-        gutters[column[-1]] = left + _GUTTER / 2
+        lie.gutters[column[-1]] = left + _GUTTER / 2
         left += _GUTTER
         bottom = max(bottom, y)
-    return _gather(blocks, placed, wires, x0, at, gutters, (left - _GUTTER, bottom))
+    return _gather(blocks, placed, wires, lie, (left - _GUTTER, bottom))
 
 
 def _extents(blocks: dict[str, _Block], placed: Placed, ranks: int) -> list[tuple[float, float]]:
@@ -288,15 +301,13 @@ def _gather(
     blocks: dict[str, _Block],
     placed: Placed,
     wires: Sequence[tuple[str, str, str]],
-    x0: Sequence[float],
-    at: Sequence[tuple[float, float]],
-    gutters: dict[int, float],
+    lie: _Ranks,
     size: Point,
 ) -> Page:
     boxes, frames, lines, labels = [], [], [], []
     for name, block in blocks.items():
         rank = placed.rank[name]
-        x, y = x0[rank] + placed.middle[name], at[rank][0]
+        x, y = lie.middle[rank] + placed.middle[name], lie.spans[rank][0]
         boxes += [(box, x + left, y + top, width) for box, left, top, width in block.boxes]
         labels += [(text, x + dx, y + dy) for text, dx, dy in block.labels]
         lines += [
@@ -309,33 +320,26 @@ def _gather(
             )
     fans = {s for s, _, value in wires if sum(w[2] == value for w in wires) > 1}
     for source, target, value in wires:
-        points = _wire(source, target, value, blocks, placed, x0, at, gutters, source in fans)
+        points = _wire((source, target, value), blocks, placed, lie, source in fans)
         optional = blocks[target].optional or blocks[source].optional
         lines.append(Line(tuple(points), optional))
     return Page(*size, tuple(boxes), tuple(frames), tuple(lines), tuple(labels))
 
 
 def _wire(
-    source: str,
-    target: str,
-    value: str,
-    blocks: dict[str, _Block],
-    placed: Placed,
-    x0: Sequence[float],
-    at: Sequence[tuple[float, float]],
-    gutters: dict[int, float],
-    fans: bool,
+    wire: tuple[str, str, str], blocks: dict[str, _Block], placed: Placed, lie: _Ranks, fans: bool
 ) -> list[Point]:
     """Return the path of an edge between two blocks, over the end of a column if need be."""
+    source, target, value = wire
     rank, lanes = placed.rank[source], placed.lanes[source, target]
     xs = [placed.middle[source] + blocks[source].leave.get(value, 0.0), *lanes]
     xs.append(placed.middle[target] + blocks[target].entry.get(value, 0.0))
-    points: list[Point] = [(x0[rank] + xs[0], at[rank][0] + blocks[source].height)]
+    points: list[Point] = [(lie.middle[rank] + xs[0], lie.spans[rank][0] + blocks[source].height)]
     for step, (before, after) in enumerate(zip(xs, xs[1:], strict=False), start=rank):
-        x1, x2 = x0[step] + before, x0[step + 1] + after
-        above, below = at[step][1], at[step + 1][0]
-        if step in gutters:
-            aside = gutters[step]
+        x1, x2 = lie.middle[step] + before, lie.middle[step + 1] + after
+        above, below = lie.spans[step][1], lie.spans[step + 1][0]
+        if step in lie.gutters:
+            aside = lie.gutters[step]
             points += [(x1, above + 22), (aside, above + 22), (aside, below - 18)]
             points += [(x2, below - 18), (x2, below)]
             continue
