@@ -79,7 +79,7 @@ INSTEAD = {  # as written -> what is run, and why
     "striate evaluate RUN photos/ --crops ten --scales 224,256,384": (
         "striate evaluate RUN photos/ --crops ten --scales 32,40", "the run is on 32 pixels"),
     # weights of others, which are downloaded
-    "striate transfer photos/ --from mobilenet_v1_025_keras": (
+    "striate transfer photos/ --from resnet18_torchvision": (
         "striate transfer photos/ --from RUN", "weights to download"),
     "striate transfer photos/ --from model.onnx --how linear --layer layer3.relu --method svm": (
         "striate transfer photos/ --from RUN --how linear --layer avgpool --method svm",
@@ -89,6 +89,7 @@ INSTEAD = {  # as written -> what is run, and why
     "striate explain resnet20.th photo.png --data cifar10": (
         "striate explain RUN photo.png --data photos --part neighbours", "weights to download"),
     "striate weights [WEIGHTS]": ("striate weights", "weights to download"),
+    "striate weights NAME": ("striate weights", "as above"),
     # a run that can answer it, or sooner
     "striate serve RUN": ("striate serve runs/digits", "convolutions of ResNet-20 are measured"),
     "striate serve $RUN": ("striate serve runs/digits", "convolutions of ResNet-20 are measured"),

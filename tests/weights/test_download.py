@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -102,3 +106,62 @@ def test_without_a_network(
     target.write_bytes(b"something else")
     with pytest.raises(WeightsError, match="is not what was published as mine"):
         weights.open("mine")
+
+
+@pytest.mark.parametrize("place", ["cache", "own"])
+def test_what_has_no_address_says_how_it_is_made_and_what_is_there_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("STRIATE_DATA", str(tmp_path / "own") if place == "own" else "")
+    name = "mobilenet_v1_025_keras"
+    assert weights.whereabouts(name) == "by hand"
+    assert weights.whereabouts("resnet18_torchvision") == "downloadable"
+    with pytest.raises(WeightsError) as caught:
+        weights.find(name)
+    said = str(caught.value)
+    folder = tmp_path / "cache" / "striate" / "weights"
+    first = f"{tmp_path / 'own' / 'weights'} or {folder}" if place == "own" else f"{folder}"
+    assert f"Put mobilenet_v1_025_224_tfjs.tar into {first}" in said
+    assert "resnet18_torchvision can be downloaded in its place" in said
+    assert "model.json and the 55 shards" in said and "--mtime=@0 -cf mobilenet" in said
+    folder.mkdir(parents=True)
+    (folder / "mobilenet_v1_025_224_tfjs.tar").write_bytes(b"another")
+    assert weights.whereabouts(name) == "on this machine"
+    with pytest.raises(WeightsError, match="is not what was published as mobilenet_v1_025_keras"):
+        weights.find(name)
+
+
+def test_what_cannot_be_downloaded_says_how_it_is_made() -> None:
+    for one in map(weights.entry, weights.names()):
+        assert bool(one.by_hand) != bool(one.url), one.name
+
+
+def test_the_tar_is_made_as_its_entry_says(tmp_path: Path) -> None:
+    """GNU tar writes those bytes from the unpacked files, whoever owns them now."""
+    one = weights.entry("mobilenet_v1_025_keras")
+    if weights.whereabouts(one.name) != "on this machine" or shutil.which("tar") is None:
+        pytest.skip("needs the file, and tar")
+    folder = tmp_path / "FOLDER"
+    folder.mkdir()
+    subprocess.run(["tar", "-xf", str(weights.find(one.name)), "-C", str(folder)], check=True)
+    command = one.by_hand[one.by_hand.index("tar --sort") :].split()
+    subprocess.run(command, check=True, cwd=tmp_path)
+    one.check(tmp_path / one.file)
+
+
+def test_a_transfer_says_so_before_torch_is_loaded(tmp_path: Path) -> None:
+    asked = """
+import sys
+from striate.cli.main import main
+try:
+    main(["transfer", "digits", "--from", "mobilenet_v1_025_keras"])
+except SystemExit as ended:
+    assert ended.code == 2 and "torch" not in sys.modules
+"""
+    nothing = {"XDG_CACHE_HOME": str(tmp_path), "STRIATE_DATA": ""}
+    told = subprocess.run(
+        [sys.executable, "-c", asked], env=os.environ | nothing, capture_output=True, text=True
+    )
+    assert not told.returncode, told.stderr
+    assert "mobilenet_v1_025_keras is not on this machine" in told.stderr

@@ -89,6 +89,10 @@ def transfer(
 
     The same command with the same --out goes on after an interruption.
     """
+    from striate import weights
+
+    if not start.exists() and str(start) in weights.names():
+        weights.find(str(start))  # said, or downloaded, before torch and the data are read
     from striate import transfer as moving
 
     settings = moving.Settings(

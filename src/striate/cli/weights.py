@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,12 +35,22 @@ def weights(
     """
     from striate import progress
     from striate import weights as published
+    from striate.records import to_builtins
 
     if weights is None:
         entries = [published.entry(name) for name in published.names()]
-        rows = [(each.name, each.network or "in the file", each.accuracy) for each in entries]
-        text = output.table(("name", "network", "accuracy"), rows)
-        output.show({"weights": entries}, output.clip(text), as_json)
+        to_be_had = [published.whereabouts(each.name) for each in entries]
+        rows = [
+            (each.name, each.network or "in the file", where, each.accuracy)
+            for each, where in zip(entries, to_be_had, strict=True)
+        ]
+        text = output.table(("name", "network", "to be had", "accuracy"), rows)
+        document = [
+            {**to_builtins(each), "whereabouts": where}
+            for each, where in zip(entries, to_be_had, strict=True)
+        ]
+        text = output.clip(text) + f"\n\n{_said_of(to_be_had)}"
+        output.show({"weights": document}, text, as_json)
         return
     opened = published.open(weights, network=network, drafted=contract)
     opened.load()
@@ -49,6 +60,18 @@ def weights(
         output.show(opened.contract(), _json(opened), as_json)
         return
     output.show(_document(opened), _text(opened), as_json)
+
+
+def _said_of(to_be_had: Sequence[str]) -> str:
+    """Say what the column means, for what it holds."""
+    from striate.weights.published import places
+
+    said = f"Files are looked for in {' and '.join(map(str, places()))}."
+    if "downloadable" in to_be_had:
+        said += " Downloadable ones are fetched when they are first named."
+    if "by hand" in to_be_had:
+        said += " By hand: `striate weights NAME` says how the file is made."
+    return said
 
 
 def _json(opened: Weights) -> str:

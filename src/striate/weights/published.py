@@ -13,7 +13,7 @@ import urllib.request
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -39,6 +39,7 @@ class Published(Record, frozen=True, kw_only=True):
         source: who published it, and where.
         licence: as they state it.
         url: where it can be downloaded; empty where only a file will do.
+        by_hand: how the file is made of what was published, where it has no address.
         sha256: its digest, or the beginning of it that the file's name carries.
         accuracy: as its authors state it.
         output: what the network's numbers are.
@@ -54,6 +55,7 @@ class Published(Record, frozen=True, kw_only=True):
     source: str
     licence: str
     url: str = ""
+    by_hand: str = ""
     sha256: str = ""
     accuracy: str = ""
     size: tuple[int, int] | None = None
@@ -166,6 +168,24 @@ def usual_contract(form: str, network: str, classes: int) -> Contract | None:
     return None
 
 
+def places() -> tuple[Path, ...]:
+    """Return the folders that files are looked for in, the first one first; they may not exist."""
+    own = os.environ.get("STRIATE_DATA")
+    return (*((Path(own, "weights"),) if own else ()), cache_folder() / "weights")
+
+
+def whereabouts(name: str) -> Literal["on this machine", "downloadable", "by hand"]:
+    """Tell where a published network is to be had from; its checksum is not looked at.
+
+    Raises:
+        UnknownName: nothing is published under this name here.
+    """
+    one = entry(name)
+    if _held(one) is not None:
+        return "on this machine"
+    return "downloadable" if one.url else "by hand"
+
+
 def find(name: str) -> Path:
     """Return the file of a published network, downloaded where it is nowhere on this machine.
 
@@ -176,22 +196,36 @@ def find(name: str) -> Path:
         WeightsError: it cannot be downloaded, or is not what was published.
     """
     one = entry(name)
-    own = os.environ.get("STRIATE_DATA")
-    cached = cache_folder() / "weights"
-    for place in ([Path(own, "weights")] if own else []) + [cached]:
-        found = next(iter(sorted(place.rglob(one.file))), None) if place.is_dir() else None
-        if found is not None:
-            one.check(found)
-            return found
+    held = _held(one)
+    if held is not None:
+        one.check(held)
+        return held
     if not one.url:
-        raise WeightsError(
-            f"{one.file} is not on this machine, and has no address to download it from "
-            f"({one.source}). Put it into {cached} or $STRIATE_DATA/weights."
-        )
-    target = cached / one.file
+        raise WeightsError(_by_hand(one))
+    target = places()[-1] / one.file
     progress.say(f"{name} is not on this machine; downloading it to {target}.")
     atomic_write(target, lambda partial: _download(one, partial, target))
     return target
+
+
+def _held(one: Published) -> Path | None:
+    """Return a published file on this machine, in the first place that has it."""
+    found = (path for place in places() if place.is_dir() for path in sorted(place.rglob(one.file)))
+    return next(found, None)
+
+
+def _by_hand(one: Published) -> str:
+    """Say what to do about a file that has no address: make it, or take another network's."""
+    usual = ("resnet18_torchvision", "resnet20_cifar10")  # small, and of the same classes
+    near = (_entries().get(name) for name in usual)
+    like = next((each for each in near if each is not None and each.classes == one.classes), None)
+    instead = f"{like.name} can be downloaded in its place; " if like else ""
+    own = "" if os.environ.get("STRIATE_DATA") else " or $STRIATE_DATA/weights"
+    return (
+        f"{one.name} is not on this machine, and has no address to download it from "
+        f"({one.source}): {instead}`striate weights` says what else is to be had. "
+        f"Put {one.file} into {' or '.join(map(str, places()))}{own}. {one.by_hand}"
+    ).strip()
 
 
 def _download(one: Published, partial: Path, target: Path) -> None:

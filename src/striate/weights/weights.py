@@ -15,7 +15,7 @@ from striate.contract import Contract
 from striate.design import Network
 from striate.files import sha256
 from striate.layers import Net, build, describe
-from striate.weights.fit import fit
+from striate.weights.fitting import fit
 from striate.weights.published import Published
 
 

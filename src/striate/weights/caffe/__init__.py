@@ -6,6 +6,7 @@ were summed with; its Scale becomes part of it.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def read_caffe(
         )
     tensors: dict[str, Tensor] = {}
     shapes = {each.name: each.shape for each in paper.parameters()}
-    norms = {layer.name for layer in paper.layers if isinstance(layer, BatchNorm)}
+    norms = {layer.name: layer for layer in paper.layers if isinstance(layer, BatchNorm)}
     unread = []
     for layer in layers:
         if layer.name not in names:
@@ -59,7 +60,7 @@ def read_caffe(
             continue
         ours = names[layer.name]
         if ours in norms and len(layer.blobs) == 3:
-            tensors |= _statistics(ours, layer)
+            tensors |= _statistics(norms[ours], layer)
         else:
             tensors |= _blobs(ours, layer, shapes, path)
     notes: tuple[str, ...] = ()
@@ -113,11 +114,27 @@ def _blobs(
     return made
 
 
-def _statistics(name: str, layer: Stored) -> dict[str, Tensor]:
-    """Return mean and variance: sums divided by the weight they were summed with, 0 for none."""
+def _statistics(norm: BatchNorm, layer: Stored) -> dict[str, Tensor]:
+    """Return mean and variance: sums divided by the weight they were summed with, 0 for none.
+
+    And how many batches have that weight, so that training goes on as Caffe's would.
+    """
     mean, variance, weight = (torch.from_numpy(each.values) for each in layer.blobs)
-    scale = 0.0 if not weight.numel() or float(weight[0]) == 0 else 1 / float(weight[0])
-    return {f"{name}.running_mean": mean * scale, f"{name}.running_var": variance * scale}
+    summed = float(weight[0]) if weight.numel() else 0.0
+    scale = 1 / summed if summed else 0.0
+    return {
+        f"{norm.name}.running_mean": mean * scale,
+        f"{norm.name}.running_var": variance * scale,
+        f"{norm.name}.num_batches_tracked": torch.tensor(_batches(summed, norm.momentum)),
+    }
+
+
+def _batches(weight: float, momentum: float) -> int:
+    """Return n of weight = 1 + f + ... + f^(n - 1), f = 1 - momentum; many where it is full."""
+    if not 0.0 < momentum < 1.0:
+        return max(0, round(weight))
+    left = max(1 - weight * momentum, 1e-9)  # f^n; below that a batch's share is the momentum
+    return max(0, round(math.log(left) / math.log(1 - momentum)))
 
 
 def _transform(
