@@ -316,6 +316,9 @@ def test_a_stop_under_load_loses_nobody(start: Start, slow_bundle: Path, workers
 def test_its_address_is_said_once_it_can_answer(start: Start, bundle: Path, workers: int) -> None:
     server = start(bundle, "--workers", workers)
     assert say(server.port, request("/ready", method="GET")).status == 200
+    first, second = server.entries()[:2]  # said before what takes long
+    assert (first["event"], second["event"]) == ("starting", "making")
+    assert first["run"] == str(bundle) and second["network"] == "lenet"
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(20) == 0, server.log.read_text()
 

@@ -103,8 +103,9 @@ def test_every_form_of_a_request_is_answered_as_predict_answers(
 
 
 MISTAKES = [
-    (b"", "image/png", 400, "received an empty one"),
-    (b"no image", "image/png", 422, "of no known format"),
+    (b"", "image/png", 400, "received an empty one. Send a file's bytes"),
+    (b"no image", "image/png", 422, "of no known format. Send a file's bytes, as the body (curl"),
+    (b"image=x", "application/x-www-form-urlencoded", 422, "curl -F image=@photo.jpg"),
     (picture()[:200], "image/png", 422, "cut short or damaged"),
     (b"{", "application/json", 400, "no JSON document"),
     (b"[" * 100_000, "application/json", 400, "no JSON document"),
@@ -130,6 +131,21 @@ def test_a_mistake_is_a_sentence(bundle: Path) -> None:
             answer = await client.post("/predict", content=content, headers={"content-type": kind})
             assert answer.status_code == status, answer.text
             assert said in answer.json()["error"]["message"]
+
+    serving(bundle, talk)
+
+
+def test_what_is_computed_to_warm_up_is_not_counted(bundle: Path) -> None:
+    async def talk(client: Client, service: Service) -> None:
+        before = (await client.get("/metrics")).text
+        assert "striate_batch_images_count 0\n" in before
+        assert "striate_engine_seconds_total 0\n" in before
+        for seed in range(3):
+            answer = await client.post("/predict", content=picture(seed))
+            assert answer.status_code == 200
+        page = (await client.get("/metrics")).text
+        for line in ("images_total 3", "batch_images_sum 3", "batch_images_count 3"):
+            assert f"striate_{line}\n" in page
 
     serving(bundle, talk)
 

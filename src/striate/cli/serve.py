@@ -67,7 +67,9 @@ def serve(
     and how. SIGTERM stops it once everybody has been answered.
     """
     from striate import serve as serving
+    from striate.serve.journal import Journal
 
+    Journal(quiet)("starting", run=str(run), message="loading PyTorch and the network")
     limits = serving.Limits(
         body_bytes=int(megabytes * (1 << 20)),
         pixels=pixels,

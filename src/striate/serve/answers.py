@@ -22,7 +22,7 @@ from striate.data.prepare import resized_size
 from striate.errors import ContractError, DataError, RunError
 from striate.inference import Model, metrics
 from striate.inference.answering import planned
-from striate.serve.bodies import Picture
+from striate.serve.bodies import HOW_TO_SEND, Picture
 from striate.serve.refusal import Refusal
 
 Pixels = npt.NDArray[np.float32]
@@ -86,7 +86,8 @@ class Answerer:
             stored = decode_as(picture.content, Decoding.of(self.contract), picture.name)
             return data.prepare(to_channels(stored, self.contract.channels), self.contract)
         except (DataError, ContractError) as error:
-            raise Refusal(422, str(error)) from None
+            hint = "" if _is_image(picture.content) else f" {HOW_TO_SEND}"
+            raise Refusal(422, str(error) + hint) from None
 
     def _measure(self, picture: Picture, most_pixels: int) -> None:
         """Refuse what is large or becomes large: a sliver grows until its short side fits."""
@@ -120,6 +121,11 @@ class Answerer:
         file = io.BytesIO()
         Image.new("RGB", (width, height)).save(file, "png")
         return Picture("a blank image", file.getvalue())
+
+
+def _is_image(content: bytes) -> bool:
+    """Tell whether content begins as an image does, whole or not."""
+    return _size(content) != (0, 0)
 
 
 def _size(content: bytes) -> tuple[int, int]:

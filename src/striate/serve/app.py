@@ -127,6 +127,8 @@ class Service:
         self._pool.shutdown()
 
     def _heard(self, images: int, seconds: float) -> None:
+        if not self.ready:  # warming up: nobody asked for these
+            return
         self.meter.observe("batch_images", IMAGES, images)
         self.meter.add("engine_seconds_total", seconds)
         self.meter.set("resident_bytes", resident())

@@ -22,6 +22,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _COURTESY = 1.0  # seconds, for what nobody wants to read
 _FIELDS = ("image", "images", "top")
 _ENTRY = ("data", "name")
+HOW_TO_SEND = (
+    "Send a file's bytes, as the body (curl --data-binary @photo.jpg) or in a form "
+    "(curl -F image=@photo.jpg)."
+)
 
 
 class Gone(Exception):
@@ -109,7 +113,8 @@ def understand(body: bytes, content_type: str) -> Order:
     kind, _, rest = content_type.partition(";")
     kind = kind.strip().lower()
     if not body:
-        raise Refusal(400, "Expected an image as the body, received an empty one.")
+        said = "Expected an image as the body, received an empty one."
+        raise Refusal(400, f"{said} {HOW_TO_SEND}")
     if kind == "multipart/form-data":
         order = _form(body, rest)
     elif kind == "application/json" or kind.endswith("+json"):

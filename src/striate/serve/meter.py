@@ -22,7 +22,7 @@ _COUNTERS = ("images_total", "engine_seconds_total", "abandoned_total")
 _HELP = {
     "requests_total": "Requests answered, by status code.",
     "request_seconds": "Time from a prediction request's first byte to its answer.",
-    "batch_images": "Images that the network computed at a time.",
+    "batch_images": "Images of requests that the network computed at a time.",
     "images_total": "Images answered.",
     "engine_seconds_total": "Time that engines computed.",
     "abandoned_total": "Requests whose client left before the answer.",

@@ -82,6 +82,11 @@ def serve(
     opened, chosen = inference.open_model(model), choose_device(device)
     cores = max(1, usable_cores() // workers)
     door.bind(host, port).close()  # said at once where it cannot be
+    Journal(quiet)(
+        "making",
+        network=opened.network().name,
+        message="choosing and compiling what is fastest on this machine: once, then it is kept",
+    )
     answerer = _answerer(opened, chosen, limits.batch, cores, workers)
     listening = door.bind(host, port)  # nobody comes in, and hangs, before there are answers
     contract = answerer.contract if answerer is not None else opened.contract()
