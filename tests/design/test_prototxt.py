@@ -540,8 +540,8 @@ def test_every_field_survives() -> None:
     net.conv(
         "a.0", 6, (3, 5), stride=(2, 1), padding=(1, 2), dilation=(2, 1), groups=2, bias="none"
     )
-    net.batch_norm("a.1", eps=1e-3)
-    net.put(design.BatchNorm(name="a.2", inputs=(net.last,), affine=False))
+    net.put(design.BatchNorm(name="a.1", inputs=(net.last,), eps=1e-3, corrected=True))
+    net.put(design.BatchNorm(name="a.2", inputs=(net.last,), affine=False, corrected=True))
     net.put(design.LeakyReLU(name="leaky", inputs=(net.last,), slope=0.25))
     net.put(design.Affine(name="affine", inputs=(net.last,), trainable=False))
     net.avg_pool("pool", 3, stride=2, padding=1, ceil=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from striate import zoo
+from striate.design import prototxt
 from striate.errors import TrainingError
 from striate.layers import BatchNorm, Net, build
 
@@ -131,3 +132,38 @@ def test_evaluation_uses_running_estimates() -> None:
     ours, theirs = BatchNorm(CHANNELS).eval(), nn.BatchNorm2d(CHANNELS).eval()
     x, _ = whole_batch()
     assert torch.equal(ours(x), theirs(x))
+
+
+def _summed(batches: list[torch.Tensor], fraction: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Caffe's rule: sums that fade, divided by the weight that they were summed with."""
+    weight, mean, variance = 0.0, torch.zeros(CHANNELS), torch.zeros(CHANNELS)
+    for batch in batches:
+        weight = weight * fraction + 1
+        mean = mean * fraction + batch.mean((0, 2, 3))
+        variance = variance * fraction + batch.var((0, 2, 3), correction=1)
+    return mean / weight, variance / weight
+
+
+@pytest.mark.parametrize("fraction", [0.999, 0.9, 0.0, 1.0])
+@pytest.mark.parametrize("algorithm", ["default", "fused"])
+def test_corrected_estimates_are_caffes(fraction: float, algorithm: str) -> None:
+    norm = BatchNorm(CHANNELS, momentum=1 - fraction).train()
+    norm.corrected, norm.algorithm = True, algorithm
+    plain = BatchNorm(CHANNELS).train()
+    batches = [3 + 2 * torch.randn(6, CHANNELS, 8, 8).contiguous() for _ in range(5)]
+    for count, batch in enumerate(batches, start=1):
+        torch.testing.assert_close(norm(batch), plain(batch))
+        mean, variance = _summed(batches[:count], fraction)
+        torch.testing.assert_close(norm.running_mean, mean)
+        torch.testing.assert_close(norm.running_var, variance)
+        assert norm.num_batches_tracked == count
+
+
+def test_a_prototxts_batch_norm_answers_in_evaluation_after_one_step() -> None:
+    """Nothing said of moving_average_fraction is 0.999: a thousandth of the batch, uncorrected."""
+    text = """input: "data" input_dim: 1 input_dim: 2 input_dim: 6 input_dim: 6
+    layer { name: "n" type: "BatchNorm" bottom: "data" top: "n" }
+    layer { name: "s" type: "Scale" bottom: "n" top: "s" scale_param { bias_term: true } }"""
+    net = build(prototxt.parse(text), seed=0)
+    images = 5 + 3 * torch.randn(40, 2, 6, 6)
+    torch.testing.assert_close(net.train()(images), net.eval()(images), rtol=1e-3, atol=1e-3)

@@ -76,6 +76,25 @@ def test_every_generation_holds_the_same(tmp_path: Path, number: int) -> None:
     weights.fit(network, found)
 
 
+@pytest.mark.parametrize("steps", [0, 1, 7, 400, 100_000])
+def test_batches_are_told_from_the_weight_of_their_sums(tmp_path: Path, steps: int) -> None:
+    """Training goes on with Caffe's share of the next batch: 1 / (0.999 weight + 1)."""
+    weight = (1 - 0.999**steps) / 0.001
+    file = write(tmp_path)
+    arrays = tensors() | {"bn": [*tensors()["bn"][:2], np.array([weight], np.float32)]}
+    parts = [layer(name, TYPES.get(name, "InnerProduct"), arrays[name], 100) for name in arrays]
+    file.write_bytes(field(1, b"small") + b"".join(parts))
+    found, network, _, _ = read_caffe(file)
+    norm = weights.fit(network, found).get_submodule("bn").train()
+    before = norm.running_mean.clone()
+    batch = torch.randn(4, 6, 3, 3)
+    norm(batch)
+    share = 1 / (0.999 * weight + 1)
+    torch.testing.assert_close(
+        norm.running_mean, before + share * (batch.mean((0, 2, 3)) - before), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_answers_are_opencvs(tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     path = write(tmp_path)

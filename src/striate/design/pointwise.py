@@ -88,6 +88,9 @@ class BatchNorm(Layer, frozen=True, kw_only=True):
     Args:
         eps: added to the variance.
         momentum: share of the new batch in the running statistics (torch's convention).
+        corrected: whether they are divided by the weight of the batches seen so far, as Caffe
+            does: after t batches a new one's share is momentum / (1 - (1 - momentum)^t), and
+            nothing is left of the 0 and 1 that they start with.
         affine: whether scale and shift are trained.
         running: whether statistics are kept for evaluation, which else takes those of its batch.
         weight_init, bias_init: how scale and shift start.
@@ -102,6 +105,7 @@ class BatchNorm(Layer, frozen=True, kw_only=True):
 
     eps: float = 1e-5
     momentum: float = 0.1
+    corrected: bool = False
     affine: bool = True
     running: bool = True
     weight_init: Init = Constant(value=1.0)

@@ -153,7 +153,7 @@ def starts_again(story: Story) -> Finding | None:
     )
 
 
-def clipped(story: Story) -> Finding | None:
+def clipped_short(story: Story) -> Finding | None:
     """Clipping so short that it is the learning rate."""
     clip, ratio = story.recipe.clip, story.update_ratio()
     norms = story.gradients[np.isfinite(story.gradients)]
@@ -233,7 +233,10 @@ def norms_lag(story: Story) -> Finding | None:
     slow = {
         layer.name: layer.momentum
         for layer in story.recipe.network.layers
-        if isinstance(layer, BatchNorm) and layer.trainable and layer.running
+        if isinstance(layer, BatchNorm)
+        and layer.trainable
+        and layer.running
+        and not layer.corrected
         if layer.momentum > 0 and (1 - layer.momentum) ** steps > _LEFT
     }
     if steps < 20 or not slow or not len(story.validations) or story.recipe.start is not None:

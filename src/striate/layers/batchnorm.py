@@ -33,6 +33,8 @@ class BatchNorm(_BatchNorm):
     the unbiased variance; in evaluation the running estimates are used.
 
     Attributes:
+        corrected: divide the running estimates by the weight of the batches seen so far, as Caffe
+            does, so that nothing is left of what they start with.
         frozen: use the running estimates in training too, and leave them as they are: batch
             normalisation that is not trainable on paper.
         algorithm: `default` is torch's own; `fused` computes on CPUs by `striate.ops.normalise`,
@@ -46,9 +48,11 @@ class BatchNorm(_BatchNorm):
         TrainingError: in training, one value a channel (a batch of one on a 1x1 map): its
             variance does not exist.
 
-    Source: Ioffe and Szegedy, ICML 2015, algorithm 1; Chan, Golub, LeVeque 1979 for the joining.
+    Source: Ioffe and Szegedy, ICML 2015, algorithm 1; Chan, Golub, LeVeque 1979 for the joining;
+    Caffe's batch_norm_layer.cpp for the correction.
     """
 
+    corrected: bool = False
     frozen: bool = False
     algorithm: str = "default"
 
@@ -72,7 +76,9 @@ class BatchNorm(_BatchNorm):
             return self._forward_together(input)
         if input.numel() == input.shape[1]:
             raise _too_few(input)
-        return self.together(input) if self.fuses(input) else super().forward(input)
+        if self.fuses(input):
+            return self.together(input)
+        return self._forward_corrected(input) if self.corrected else super().forward(input)
 
     def fuses(self, input: Tensor) -> bool:
         """Say whether `together` computes this input as `forward` is to."""
@@ -110,9 +116,28 @@ class BatchNorm(_BatchNorm):
 
     def _rate(self) -> float:
         """Return how far the running estimates move."""
-        if self.momentum is not None or self.num_batches_tracked is None:
+        if self.num_batches_tracked is None:
             return self.momentum or 0.0
-        return 1.0 / float(self.num_batches_tracked)
+        if self.momentum is None or (self.corrected and self.momentum == 0.0):
+            return 1.0 / float(self.num_batches_tracked)
+        if self.corrected:
+            return self.momentum / (1 - (1 - self.momentum) ** float(self.num_batches_tracked))
+        return self.momentum
+
+    def _forward_corrected(self, input: Tensor) -> Tensor:
+        """Return what torch's does; the share of the batch is worked out where the tensors are."""
+        mean, variance, count = self.running_mean, self.running_var, self.num_batches_tracked
+        if mean is None or variance is None or count is None or self.momentum is None:
+            return super().forward(input)
+        now = torch.zeros_like(mean), torch.zeros_like(variance)
+        y = functional.batch_norm(input, *now, self.weight, self.bias, True, 1.0, self.eps)
+        with torch.no_grad():
+            count.add_(1)
+            weight = 1 - (1 - self.momentum) ** count.double() if self.momentum else count.double()
+            rate = ((self.momentum or 1.0) / weight).to(mean.dtype)
+            mean.lerp_(now[0], rate)
+            variance.lerp_(now[1], rate)
+        return y
 
     def _forward_together(self, input: Tensor) -> Tensor:
         count, mean, variance = _global_statistics(input)

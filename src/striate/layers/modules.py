@@ -113,6 +113,7 @@ def _(record: design.BatchNorm, *shapes: Shape) -> nn.Module:
         track_running_stats=record.running,
     )
     made.frozen = not record.trainable and record.running
+    made.corrected = record.corrected
     return made
 
 

@@ -147,6 +147,7 @@ def _batch_norm(entry: Entry, shapes: tuple[Shape, ...]) -> Made:
         BatchNorm,
         eps=param.number("eps", 1e-5),
         momentum=round(1 - fraction, 12),
+        corrected=True,  # Caffe keeps sums, and the weight that they were summed with
         affine=False,
     )
 

@@ -126,9 +126,14 @@ def _(layer: BatchNorm, *shapes: Shape) -> Said:
     axes = max(len(shapes[0]) - 1, 1)
     affine = "" if layer.affine else ", affine=False"
     affine += "" if layer.running else ", track_running_stats=False"
+    started = (
+        f"{layer.name}: torch's running statistics keep (1 - {layer.momentum:g})^t of the 0 and 1 "
+        "they start with after t steps, Caffe's nothing; momentum=None averages all batches."
+    )
     return Said(
         f"nn.BatchNorm{axes}d({shapes[0][0]}, eps={layer.eps:g}, momentum={layer.momentum:g}"
-        f"{affine})"
+        f"{affine})",
+        (started,) if layer.corrected else (),
     )
 
 
