@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -69,6 +69,14 @@ class Plan(Record, frozen=True, kw_only=True):
         )
 
 
+class _Chosen(NamedTuple):
+    """What is not torch's choice: algorithms by layer in each direction, and the batch-norm."""
+
+    training: dict[str, str]
+    inference: dict[str, str]
+    normalisation: Normalisation
+
+
 def make_plan(recipe: Recipe, together: Processes, choice: Choice = "default") -> Plan:
     """Return the plan for a recipe on this machine.
 
@@ -89,15 +97,11 @@ def make_plan(recipe: Recipe, together: Processes, choice: Choice = "default") -
     rows = -(-recipe.batch // (recipe.accumulate * together.world))
     tiny = recipe.network.macs() * rows < _WORTH_THREADS
     threads = 1 if tiny else torch.get_num_threads()
-    training: dict[str, str] = {}
-    inference: dict[str, str] = {}
-    normalisation: Normalisation = "default"
+    chosen = _Chosen({}, {}, "default")
     if isinstance(choice, Path):
-        training, inference, normalisation = _from_file(choice, recipe, threads)
+        chosen = _from_file(choice, recipe, threads)
     elif choice == "measure" and together.device.type == "cpu" and not tiny:
-        training, inference = _measured(recipe, rows)
-        if recipe.precision == "float32" and recipe.layout == "channels_last":
-            normalisation = "fused"
+        chosen = _measured(recipe, rows)
     return Plan(
         device=together.device.type,
         machine=_processor(together.device),
@@ -106,9 +110,9 @@ def make_plan(recipe: Recipe, together: Processes, choice: Choice = "default") -
         layout=recipe.layout,
         torch=str(torch.__version__),
         processes=together.world,
-        algorithms=training,
-        inference=inference,
-        normalisation=normalisation,
+        algorithms=chosen.training,
+        inference=chosen.inference,
+        normalisation=chosen.normalisation,
     )
 
 
@@ -127,20 +131,20 @@ def follow(net: Net, plan: Plan) -> None:
         fuse(net)
 
 
-def _measured(recipe: Recipe, rows: int) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the algorithms of training and of evaluation."""
+def _measured(recipe: Recipe, rows: int) -> _Chosen:
+    """Return what is fastest on this machine."""
     if recipe.precision != "float32":
-        return {}, {}
+        return _Chosen({}, {}, "default")
     progress.say("Choosing convolution algorithms (measured once; --plan default leaves it out).")
     network = recipe.network
     step = engine.plan(network, batch=rows, direction="training", layout=recipe.layout)
     batch = evaluation_batch(*network.input_shape[-2:])
-    return step.algorithms, engine.plan(network, batch=batch).algorithms
+    answer = engine.plan(network, batch=batch)
+    normalisation: Normalisation = "fused" if recipe.layout == "channels_last" else "default"
+    return _Chosen(step.algorithms, answer.algorithms, normalisation)
 
 
-def _from_file(
-    path: Path, recipe: Recipe, threads: int
-) -> tuple[dict[str, str], dict[str, str], Normalisation]:
+def _from_file(path: Path, recipe: Recipe, threads: int) -> _Chosen:
     """Read a plan: a run's folder or plan.json, or what `striate plan --out` wrote."""
     file = path / "plan.json" if path.is_dir() else path
     try:
@@ -150,25 +154,24 @@ def _from_file(
     here = f"{_processor(torch.device('cpu'))} with {count(threads, 'thread')}"
     try:
         found = from_json(engine.Plan, document, str(file))
-        trains = found.key.direction == "training"
-        plans = (found.algorithms, {}) if trains else ({}, found.algorithms)
-        normalisation: Normalisation = "fused" if trains else "default"
+        if found.key.direction == "training":
+            chosen = _Chosen(found.algorithms, {}, "fused")
+        else:
+            chosen = _Chosen({}, found.algorithms, "default")
         made = f"{found.machine.cpu}, {found.machine.vector}"
         there = f"{made} with {count(found.machine.threads, 'thread')}"
     except RecordError:
         own = from_json(Plan, document, str(file))
-        plans = (own.algorithms, own.inference)
-        normalisation = own.normalisation
+        chosen = _Chosen(own.algorithms, own.inference, own.normalisation)
         there = f"{own.machine} with {count(own.threads, 'thread')}"
-    directions: tuple[Direction, Direction] = ("training", "inference")
-    for names, direction in zip(plans, directions, strict=True):
-        _check(recipe.network, names, direction)
+    _check(recipe.network, chosen.training, "training")
+    _check(recipe.network, chosen.inference, "inference")
     if there != here:
         progress.say(
             f"The algorithms of {file} are obeyed. They were measured on {there}; this is {here}: "
             "others may be faster, and the bits of the two will differ."
         )
-    return (*plans, normalisation)
+    return chosen
 
 
 def _check(network: Network, chosen: Mapping[str, str], direction: Direction) -> None:
