@@ -96,8 +96,8 @@ INSTEAD = {  # as written -> what is run, and why
     "striate explain RUN IMAGE --layer layer2.0.conv1": (
         "striate explain RUN IMAGE --layer layer2.0.conv1 --part filters --part activations",
         "inversion and dream take a minute"),
-    "striate explain RUN IMAGE --part classes": (
-        "striate explain runs/digits photo.jpg --part classes", "ten pictures, of 64 pixels each"),
+    "striate explain RUN --part classes": (
+        "striate explain runs/digits --part classes", "ten pictures, of 64 pixels each"),
     "striate predict RUN FILES --monte-carlo 20": (
         "striate predict runs/dropped FILES --monte-carlo 20", "asked of a network with dropout"),
     "striate predict --monte-carlo 20": (

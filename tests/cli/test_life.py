@@ -71,7 +71,8 @@ def test_train_prints_the_document_and_a_line_an_epoch(trained: Any, folder: Pat
     assert set(document["test"]) == {"accuracy", "loss", "n"}
     assert sum(line.startswith("epoch ") for line in said.splitlines()) == 2
     assert "tiny_images" in said and "broken.png" in said
-    for text in ("95% interval", str(out), f"striate evaluate {out}", f"striate predict {out}"):
+    ready = [f"striate {each} {out}" for each in ("evaluate", "predict", "explain", "replay")]
+    for text in ("95% interval", str(out), *ready):
         assert text in said
     for path in document["figures"].values():
         assert Path(path).stat().st_size > 1000

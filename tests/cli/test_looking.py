@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,10 +20,14 @@ from tests.explain.planted import trained as trained_on_planted
 from torch import Tensor
 
 from striate import data, explain, runs
+from striate.cli import explain as command
 from striate.contract import Contract
 from striate.design import Network, Sketch
+from striate.errors import DataError, UnknownName
+from striate.explain.visualise import STYLES
 from striate.inference import to_picture
 from striate.layers import build
+from striate.weights import Weights
 
 
 def make_run(
@@ -188,7 +194,13 @@ def test_explain_leaves_out_what_a_net_without_places_has_not(
     ended = run("explain", made.path, image, *parts, *methods, "--search", 20, "--json")
     assert ended.code == 0, ended.err
     sections = {each["name"]: each for each in json.loads(ended.out)["sections"]}
-    assert set(sections) == {"image1", "activations", "units", "inversion", "layers", "shift"}
+    shown = {name for name, each in sections.items() if each["pictures"]}
+    assert shown == {"image1", "activations", "units", "inversion", "layers", "shift"}
+    left_out = {name: each["text"] for name, each in sections.items() if name not in shown}
+    assert left_out == {
+        "filters": "Not shown: perceptron has no convolution of images.",
+        "dream": "Not shown: no places to dream at in relu1.",
+    }
     assert "Not possible for this network: grad_cam" in sections["image1"]["text"]
     assert len(sections["units"]["pictures"]) == 3
 
@@ -207,14 +219,14 @@ def test_explain_leaves_the_run_otherwise_as_it_is(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--method", "salience"), "There is no method named 'salience'. Did you mean saliency?"),
-        (("--part", "map"), "There is no part of the report named 'map'. Did you mean maps?"),
+        (("--method", "salience"), "'salience' is not one of 'saliency', 'smooth_grad', "),
+        (("--part", "map"), "'map' is not one of 'maps', 'filters', "),
         (("--class", "eleven"), "There is no class named 'eleven'."),
         (("--unit", "conv2"), "Expected a unit as layer:channel (conv2:17), received 'conv2'."),
         (("--unit", "conv2:99"), "conv2: expected a channel of 0 to 7, received 99."),
         (("--unit", "conv7:1"), "small has no layer or scope 'conv7'. Did you mean"),
         (("--layer", "conv7"), "small has no layer or scope 'conv7'. Did you mean"),
-        (("--style", "oil"), "There is no style named 'oil'."),
+        (("--style", "oil"), "'oil' is not one of 'fourier', 'simonyan', 'yosinski'"),
         (("--data", "absent", "--part", "units"), "absent"),
     ],
 )
@@ -223,6 +235,95 @@ def test_explain_refuses_in_one_sentence(
 ) -> None:
     ended = run("explain", trained.path, image, *options)
     assert ended.code == 2 and said in ended.err and ended.err.count("\n") == 1
+
+
+def test_names_that_are_none_are_refused_before_torch_is_waited_for(tmp_path: Path) -> None:
+    """And are those that the room knows: parts, methods, styles."""
+    asked = "import sys; from striate.cli.main import main\ntry: main(sys.argv[1:])\n"
+    asked += "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
+    for option in ("--part", "--method", "--style"):
+        words = ("explain", str(tmp_path), option, "filtres")
+        ended = subprocess.run(
+            [sys.executable, "-c", asked, *words], capture_output=True, text=True, check=True
+        )
+        assert ended.stdout.split() == ["2", "False"] and "'filtres' is not one of" in ended.stderr
+    assert tuple(command.Part) == explain.PARTS and tuple(command.Method) == (*explain.METHODS,)
+    assert tuple(command.Style) == STYLES
+    for look in (explain.Look(parts=("filtres",)), explain.Look(methods=("salience",))):
+        with pytest.raises(UnknownName, match="Did you mean"):
+            look.check()
+
+
+def test_explain_without_an_image_takes_one_held_out_and_says_which(
+    run: Callable[..., Any], trained: runs.Run, tmp_path: Path
+) -> None:
+    held = trained.data_document()["test"]["ids"][0]
+    label = trained.contract().classes[int(data.open("digits").parts["all"].labels[
+        list(data.open("digits").parts["all"].ids).index(held)])].label  # fmt: skip
+    asked = ("--part", "maps", "--method", "saliency", "--out", tmp_path, "--json")
+    ended = run("explain", trained.path, *asked)
+    assert ended.code == 0, ended.err
+    (section,) = json.loads(ended.out)["sections"]
+    assert section["title"] == f"{held} of digits, test part ({label})"
+    assert f"no image was named; taken is {held} of digits" in ended.err
+    named = tmp_path / "named.png"
+    samples = data.open("digits").parts["all"]
+    place = list(samples.ids).index(held)
+    Image.fromarray(samples.stored(place)[..., 0]).save(named)
+    again = json.loads(run("explain", trained.path, named, *asked).out)["sections"][0]
+    assert again["pictures"] == section["pictures"]
+
+
+@pytest.mark.parametrize(
+    "parts", [("filters",), ("shift", "layers"), ("units", "--unit=relu2:3", "--search=20")]
+)
+def test_explain_takes_no_image_where_no_part_is_about_one(
+    parts: tuple[str, ...], run: Callable[..., Any], trained: runs.Run, tmp_path: Path
+) -> None:
+    asked = [f"--part={each}" if not each.startswith("--") else each for each in parts]
+    ended = run("explain", trained.path, *asked, "--out", tmp_path, "--json")
+    assert ended.code == 0 and "no image was named" not in ended.err, ended.err
+    pictures = [each for one in json.loads(ended.out)["sections"] for each in one["pictures"]]
+    assert pictures and "classical filters" not in {each["title"] for each in pictures}
+
+
+def test_a_module_has_no_images_of_its_own_and_the_report_says_so(
+    trained: runs.Run, image: Path, tmp_path: Path
+) -> None:
+    model = Weights.of(build(trained.network(), seed=0), trained.contract())
+    parts = ("units", "filters", "shift")
+    report = explain.look_inside(
+        model, [image], out=tmp_path, look=explain.Look(parts=parts, units=("relu2:3",))
+    )
+    texts = {each.name: each.text for each in report.sections}
+    assert [*texts] == ["filters", "units", "shift"]
+    for part in ("units", "shift"):
+        assert texts[part] == "Not shown: small has no data of its own; name some, --data DATA."
+    with pytest.raises(DataError, match="Expected an image, which maps need, as none is held out"):
+        explain.look_inside(model, out=tmp_path, look=explain.Look(parts=("maps",)))
+    only = explain.look_inside(model, out=tmp_path, look=explain.Look(parts=("filters",)))
+    assert [each.name for each in only.sections] == ["filters"]
+
+
+def test_maps_that_are_the_gradient_for_want_of_a_rectifier_say_so(
+    run: Callable[..., Any], trained: runs.Run, image: Path, tmp_path: Path
+) -> None:
+    """Guided backprop and the deconvnet differ from the gradient at ReLUs alone."""
+    pen = Sketch("swish", (1, 8, 8))
+    pen.conv("conv1", 6, 3, padding=1)
+    pen.silu("silu1")
+    pen.flatten()
+    pen.linear("fc", 10)
+    network = pen.finish()
+    weights = build(network, seed=5).state_dict()
+    made = make_run(tmp_path / "run", network, trained.contract(), weights)
+    said = " (no rectifier here: the same as the gradient)"
+    methods = [f"--method={each}" for each in ("saliency", "guided_backprop", "deconvolution")]
+    for path, note in ((made.path, said), (trained.path, "")):
+        asked = ("--part", "maps", *methods, "--out", tmp_path / "out", "--json")
+        sections = json.loads(run("explain", path, image, *asked).out)["sections"]
+        titles = [each["title"] for each in sections[0]["pictures"][1:]]
+        assert titles == ["saliency", f"guided backprop{note}", f"deconvolution{note}"]
 
 
 def test_explain_needs_an_image_that_is_one(

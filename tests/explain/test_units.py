@@ -130,6 +130,10 @@ def test_filters_of_a_colour_net() -> None:
     assert explain.filters(net, "layer1.0.conv1").pictures[0].shape == (3, 3, 1)
     with pytest.raises(DesignError, match="no such convolution: fc"):
         explain.filters(net, "fc")
+    few = explain.filters(net, "layer1.0.conv1")
+    assert not any(fit.determined for fit in few.gabor)
+    assert {name.split()[0] for name, _ in few.nearest} <= {"gaussian", "laplacian", "edge"}
+    assert any(name.startswith("gabor") for name, _ in found.nearest)
     names, templates = bank(7, 7)
     again = nearest_classical(templates)
     assert all(cosine == pytest.approx(1, abs=1e-5) for _, cosine in again)

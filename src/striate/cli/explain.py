@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,21 +15,38 @@ if TYPE_CHECKING:
     from striate.explain import Report
 
 
+# The names of `explain.PARTS`, `METHODS` and `STYLES`, which cannot be asked for before torch is.
+Part = enum.StrEnum(
+    "Part",
+    "maps filters activations units classes inversion dream layers shift neighbours",
+)
+Method = enum.StrEnum(
+    "Method",
+    "saliency smooth_grad input_x_gradient integrated_gradients guided_backprop deconvolution "
+    "grad_cam occlusion",
+)
+Style = enum.StrEnum("Style", "fourier simonyan yosinski")
+
+
 def explain(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or published weights.")],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE", help="Images, folders, quoted globs.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE",
+            help="Images, folders, quoted globs; a held-out one of the run's own unless given.",
+        ),
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option("--class", metavar="NAME", help="Explain this class, not the likeliest."),
     ] = None,
     method: Annotated[
-        list[str] | None,
+        list[Method] | None,
         typer.Option("--method", metavar="NAME", help="Only this map (repeat for several)."),
     ] = None,
     part: Annotated[
-        list[str] | None,
+        list[Part] | None,
         typer.Option("--part", metavar="NAME", help="Only this part of the page (repeat)."),
     ] = None,
     unit: Annotated[
@@ -40,11 +58,11 @@ def explain(
         typer.Option("--layer", metavar="NAME", help="Look at this layer (repeat for several)."),
     ] = None,
     style: Annotated[
-        str,
+        Style,
         typer.Option(
             "--style", metavar="NAME", help="Of pictures made: fourier, simonyan or yosinski."
         ),
-    ] = "fourier",
+    ] = Style.fourier,
     data: Annotated[
         str | None,
         typer.Option("--data", metavar="DATA", help="Search this for patches, not the run's own."),
@@ -67,17 +85,17 @@ def explain(
     from striate import explain as looking
 
     look = looking.Look(
-        parts=tuple(part or looking.PARTS),
-        methods=tuple(method or looking.METHODS),
+        parts=tuple(each.value for each in part or Part),
+        methods=tuple(each.value for each in method or Method),
         target=target,
         units=tuple(unit or ()),
         layers=tuple(layer or ()),
-        style=style,  # type: ignore[arg-type]
+        style=style.value,  # type: ignore[arg-type]
         data=data,
         search=search,
         seed=seed,
     )
-    report = looking.look_inside(run, images, out=out, look=look, device=device)
+    report = looking.look_inside(run, images or (), out=out, look=look, device=device)
     output.show(report, _text(report), as_json)
 
 

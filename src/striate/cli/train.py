@@ -254,6 +254,7 @@ def _text(
     again = quoted(result.run)
     steps = run.history("step")
     lines += ["", "next", f"  striate evaluate {again}", f"  striate predict {again} IMAGES"]
+    lines.append(f"  striate explain {again}")
     if steps:
         lines.append(f"  striate replay {again} 1..{min(steps[-1]['step'], 10)}")
     return "\n".join(lines)

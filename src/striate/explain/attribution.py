@@ -37,6 +37,7 @@ class Attribution:
         layer: the layer that it was read at, where a method chooses one.
         gap: how far the values' sum misses what theory says it should be, as a share of that;
             None where theory says nothing.
+        note: what a reader should know of this map, such as that it is another method's.
         extra: what else the method found, by name.
     """
 
@@ -47,6 +48,7 @@ class Attribution:
     signed: bool = True
     layer: str | None = None
     gap: float | None = None
+    note: str = ""
     extra: tuple[tuple[str, Floats], ...] = ()
 
     @property

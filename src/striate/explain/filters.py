@@ -59,7 +59,8 @@ class Filters:
         layer: its name.
         weights: (filters, channels, height, width).
         gabor: each filter's best Gabor function.
-        nearest: each filter's nearest classical one, and their cosine, 0 to 1.
+        nearest: each filter's nearest classical one, and their cosine, 0 to 1; among Gabor
+            functions only where a filter has numbers enough to tell one by.
     """
 
     layer: str
@@ -120,8 +121,14 @@ def spatial(weights: Floats) -> Floats:
 
 
 def nearest_classical(patterns: Floats) -> tuple[tuple[str, float], ...]:
-    """Return each pattern's nearest classical filter and the magnitude of their cosine."""
+    """Return each pattern's nearest classical filter and the magnitude of their cosine.
+
+    Gabor functions are left out where a pattern has too few numbers to tell one by (`GaborFit`).
+    """
     names, templates = bank(patterns.shape[1], patterns.shape[2])
+    if not _tells_gabor(patterns[0].size):
+        kept = [index for index, name in enumerate(names) if not name.startswith("gabor")]
+        names, templates = tuple(names[index] for index in kept), templates[kept]
     flat = patterns.reshape(len(patterns), -1)
     unit = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
     cosines = np.abs(unit @ templates.reshape(len(names), -1).T)
@@ -167,8 +174,13 @@ def _fit(row: Tensor, share: float, phase: float, size: int) -> GaborFit:
         aspect=float(np.exp(aspect)),
         phase=float(np.degrees(phase)),
         centre=(y, x),
-        determined=size >= 2 * _FREE,
+        determined=_tells_gabor(size),
     )
+
+
+def _tells_gabor(size: int) -> bool:
+    """Tell whether a filter of so many numbers has enough to tell a Gabor function by."""
+    return size >= 2 * _FREE
 
 
 def _grid(height: int, width: int) -> tuple[Tensor, Tensor]:

@@ -33,12 +33,13 @@ _MANY = 64  # filters or maps that one picture shows
 
 
 def filter_section(
-    net: Net, contract: Contract, image: Tensor, album: Album, layers: Sequence[str] = ()
-) -> Section | None:
+    net: Net, contract: Contract, image: Tensor | None, album: Album, layers: Sequence[str] = ()
+) -> Section:
     """Draw filters, how near each is to a Gabor function, and what people wrote before them.
 
     Args:
-        net, contract, image: as of `Method`.
+        net, contract: as of `Method`.
+        image: what the filters that people wrote answer to; none leaves them out.
         album: where pictures go.
         layers: whose filters; those that are no convolutions are passed over. The first
             convolution's unless one is given.
@@ -46,10 +47,11 @@ def filter_section(
     own = [each for each in layers if isinstance(net.network.layer(each), Conv)]
     try:
         found = [filters(net, layer) for layer in own or (None,)]
-    except DesignError:
-        return None
+    except DesignError as error:
+        return Section(name="filters", title="Filters", text=f"Not shown: {error}")
     pictures = [_filter_picture(each, contract, album) for each in found]
-    pictures.append(_classical_picture(image, album))
+    if image is not None:
+        pictures.append(_classical_picture(image, album))
     text = (
         "Each filter, grey where it is zero; over more than three channels its main spatial part. "
         "Below each the Gabor function nearest to it, where it has numbers enough to tell one by, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from striate.inference import of_levels, read_pixels
 from striate.layers import Net
 from striate.ops import choose_device
 from striate.records import nearest, to_json
+from striate.wording import count as counted
 
 PARTS = (
     "maps",
@@ -40,7 +42,13 @@ PARTS = (
     "shift",
     "neighbours",
 )
-_OF_DATA = {"units", "layers", "shift", "neighbours"}  # parts that look through the run's images
+_OF_IMAGE = {"maps", "activations", "inversion", "dream"}  # parts that are about an image
+_OF_DATA = {  # parts that look through the run's images, and their titles
+    "units": "What units want",
+    "layers": "Layers",
+    "shift": "Shifts",
+    "neighbours": "Neighbours",
+}
 _LAYERS, _CHANNELS, _PLACED, _COMPARED = 3, 3, 400, 200
 
 
@@ -92,10 +100,16 @@ class Look:
         if self.search < 1:
             raise UsageError(f"Expected at least one image to search, received {self.search=}.")
 
+    @property
+    def of_image(self) -> list[str]:
+        """The parts that are about an image; units are, where the image says which."""
+        chosen = {*_OF_IMAGE, *(() if self.units else ("units",))}
+        return [part for part in PARTS if part in self.parts and part in chosen]
+
 
 def look_inside(
     run: inference.Model | Path | str,
-    files: Iterable[Path | str],
+    files: Iterable[Path | str] = (),
     *,
     out: Path | str | None = None,
     look: Look | None = None,
@@ -105,13 +119,15 @@ def look_inside(
 
     Args:
         run: a run folder, or published weights.
-        files: images, folders and globs, as `predict` takes them; at least one.
+        files: images, folders and globs, as `predict` takes them. Without any, the first held-out
+            image of the run's own data (or of `look.data`) where a part is about an image.
         out: the folder; `explain` in the run's `figures` unless given, or here for weights.
         look: what to look at.
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
-        DataError: a file that is not there or cannot be read, or none; or data that were asked for.
+        DataError: a file that is not there or cannot be read, or none where one is needed and none
+            is held out; or data that were asked for.
         UnknownName, UsageError, DesignError: a part, method, class, layer or unit that is not
             there.
         RunError, WeightsError: as of `predict`.
@@ -120,17 +136,21 @@ def look_inside(
     look.check()
     opened = inference.open_model(run)
     contract, chosen = opened.contract(), choose_device(device)
-    paths = inference.find(files)
+    named = list(files)
+    paths = inference.find(named) if named else ()
     target = None if look.target is None else contract.index(look.target)
     net = inference.load(opened, chosen)
     for unit in look.units:
         _unit(unit).check(net)
     for layer in look.layers:
         Unit(layer=layer, channel=0).check(net)
-    images = [read_pixels(path, contract).to(chosen) for path in paths]
+    images = [(path.name, read_pixels(path, contract).to(chosen)) for path in paths]
+    if not images and look.of_image:
+        title, pixels = _held_out(opened, contract, look)
+        images = [(title, pixels.to(chosen))]
     own = opened.figures / "explain" if isinstance(opened, runs.Run) else Path("explain")
     album = Album(Path(out) if out is not None else own)
-    sections = tuple(_sections(opened, net, contract, paths, images, target, album, look))
+    sections = tuple(_sections(opened, net, contract, images, target, album, look))
     report = Report(
         run=str(opened.path),
         network=net.network.name,
@@ -150,50 +170,53 @@ def _sections(
     run: inference.Model,
     net: Net,
     contract: Contract,
-    paths: Sequence[Path],
-    images: Sequence[Tensor],
+    images: Sequence[tuple[str, Tensor]],
     target: int | None,
     album: Album,
     look: Look,
 ) -> Iterator[Section]:
     if "maps" in look.parts:
-        for number, (path, image) in enumerate(zip(paths, images, strict=True), 1):
+        for number, (title, pixels) in enumerate(images, 1):
             yield map_section(
                 net,
                 contract,
-                image,
+                pixels,
                 album,
                 name=f"image{number}",
-                title=path.name,
+                title=title,
                 methods=look.methods,
                 target=target,
                 layer=placed(net, look.layers),
                 seed=look.seed,
             )
     layers = tuple(look.layers) or spread_layers(net, _LAYERS)
-    simple: dict[str, Callable[[], Section | None]] = {
-        "filters": lambda: gallery.filter_section(net, contract, images[0], album, look.layers),
+    image = images[0][1] if images else None
+    simple: dict[str, Callable[[], Section]] = {
+        "filters": lambda: gallery.filter_section(net, contract, image, album, look.layers),
         "activations": lambda: gallery.activation_section(
-            net, contract, images[0], album, layers, "activations"
+            net, contract, images[0][1], album, layers, "activations"
         ),
         "classes": lambda: gallery.class_section(
             net, contract, album, style=look.style, seed=look.seed
         ),
         "inversion": lambda: remade.inversion_section(
-            net, contract, images[0], album, layers, seed=look.seed
+            net, contract, images[0][1], album, layers, seed=look.seed
         ),
         "dream": lambda: remade.dream_section(
-            net, contract, images[0], album, layers, seed=look.seed
+            net, contract, images[0][1], album, layers, seed=look.seed
         ),
     }
     samples = _samples(run, look)
-    if samples is not None:
-        some = _some(samples[1].samples, contract, _COMPARED, look.seed).to(images[0].device)
+    if isinstance(samples, str):
+        simple |= {part: partial(_left_out, part, samples) for part in _OF_DATA}
+    elif samples is not None:
+        device = next(net.parameters()).device
+        some = _some(samples[1].samples, contract, _COMPARED, look.seed).to(device)
         simple["units"] = lambda: gallery.unit_section(
             net,
             contract,
             samples[0].samples,
-            _units(net, contract, images[0], look),
+            _units(net, contract, image, look),
             album,
             style=look.style,
             seed=look.seed,
@@ -205,23 +228,51 @@ def _sections(
         simple["neighbours"] = lambda: _neighbours(net, contract, samples[1], album, look)
     for part in PARTS:
         if part in look.parts and part in simple:
-            section = simple[part]()
-            if section is not None:
-                yield section
+            yield simple[part]()
 
 
-def _samples(run: inference.Model, look: Look) -> tuple[inference.Images, ...] | None:
-    """Return images to search, of the training part, and held-out ones, where they are there."""
-    if not _OF_DATA & set(look.parts):
+def _left_out(part: str, reason: str) -> Section:
+    return Section(name=part, title=_OF_DATA[part], text=f"Not shown: {reason}")
+
+
+def _held_out(run: inference.Model, contract: Contract, look: Look) -> tuple[str, Tensor]:
+    """Return the first held-out image, and what it is called; say which it is."""
+    try:
+        if reason := _no_data(run, look):
+            raise DataError(reason)
+        found = inference.find_images(run, look.data, "test")
+    except DataError as error:
+        raise DataError(
+            f"Expected an image, which {' and '.join(look.of_image)} need, as none is held out: "
+            f"{error} --part filters and --part classes need none."
+        ) from error
+    levels = data.prepare(found.samples.pixels(0, contract), of_levels(contract))
+    label = found.classes[int(found.samples.labels[0])].label
+    title = f"{found.samples.ids[0]} of {found.data}, {found.part} part ({label})"
+    progress.say(f"Note: no image was named; taken is {title}.")
+    return title, torch.from_numpy(levels) / 255.0
+
+
+def _no_data(run: inference.Model, look: Look) -> str:
+    """Return why there is nothing to look through, where a network comes without data."""
+    if look.data is not None or isinstance(run, runs.Run):
+        return ""
+    return f"{run.path} has no data of its own; name some, --data DATA."
+
+
+def _samples(run: inference.Model, look: Look) -> tuple[inference.Images, ...] | str | None:
+    """Return images to search, of the training part, and held-out ones; or why there are none."""
+    if not _OF_DATA.keys() & set(look.parts):
         return None
+    if reason := _no_data(run, look):
+        return reason
     try:
         searched = inference.find_images(run, look.data, "train")
         others = inference.find_images(run, look.data, "test")
     except DataError as error:
         if look.data is not None:
             raise
-        progress.say(f"Note: there are no patches, layers, shifts and neighbours: {error}")
-        return None
+        return str(error)
     few = _thinned(searched.samples, look.search, look.seed)
     return searched._replace(samples=few), others
 
@@ -245,17 +296,17 @@ def _some(samples: Samples, contract: Contract, most: int, seed: int) -> Tensor:
 
 def _neighbours(
     net: Net, contract: Contract, found: inference.Images, album: Album, look: Look
-) -> Section | None:
+) -> Section:
     few = _thinned(found.samples, _PLACED, look.seed)
     if len(few) < 4:
-        return None
+        return _left_out("neighbours", f"{counted(len(few), 'image')}, expected 4 or more.")
     images = _some(few, contract, _PLACED, look.seed).to(next(net.parameters()).device)
     names = [each.label for each in found.classes]
     return gallery.neighbour_section(net, contract, images, few.labels.tolist(), names, album)
 
 
-def _units(net: Net, contract: Contract, image: Tensor, look: Look) -> tuple[Unit, ...]:
-    if look.units:
+def _units(net: Net, contract: Contract, image: Tensor | None, look: Look) -> tuple[Unit, ...]:
+    if look.units or image is None:
         return tuple(_unit(each) for each in look.units)
     layers = spread_layers(net, _LAYERS)
     return tuple(

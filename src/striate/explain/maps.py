@@ -75,7 +75,7 @@ def map_section(
         pictures.append(
             Picture(
                 file=album.put(f"{name}/{each}", shown),
-                title=each.replace("_", " ") + (f" at {made.layer}" if made.layer else ""),
+                title=_title(each, made),
                 note=_note(made, tested),
                 reasons=tested.reasons,
                 measures=_measures(made, tested),
@@ -121,6 +121,12 @@ def _strongest(made: Attribution) -> tuple[int, int]:
     """Return the pixel (row, column) that counts most."""
     row, column = np.unravel_index(int(made.map.argmax()), made.map.shape)
     return int(row), int(column)
+
+
+def _title(name: str, made: Attribution) -> str:
+    """Return what a map is called, by what a reader of the table has to know of it."""
+    at = f" at {made.layer}" if made.layer else ""
+    return name.replace("_", " ") + at + (f" ({made.note})" if made.note else "")
 
 
 def _note(made: Attribution, tested: Validity) -> str:

@@ -19,8 +19,12 @@ from striate.design import Layer
 from striate.explain.attribution import Attribution, View, gradient, to_array
 from striate.explain.walk import Rule, net_of, walk
 from striate.inference import PixelNet
+from striate.layers import Net
 
 Way = Literal["guided", "deconvolution"]
+
+
+_NONE = "no rectifier here: the same as the gradient"
 
 
 class _Rectifier(torch.autograd.Function):
@@ -59,12 +63,13 @@ def guided_backprop(net: nn.Module, contract: Contract, image: Tensor, target: i
         net, contract, image, target: as of `Method`; the net has to be a Net.
 
     Returns:
-        values (channels, height, width). Without any ReLU it is the gradient.
+        values (channels, height, width). Without any ReLU or ReLU6 they are the gradient, and the
+        note says so.
 
     Source: Springenberg et al., "Striving for simplicity", ICLR 2015 workshop, section 3.4.
     """
     slope, score = gradient(net, contract, image, target, _view("guided"))
-    return Attribution("guided_backprop", target, score, to_array(slope))
+    return Attribution("guided_backprop", target, score, to_array(slope), note=_note(net))
 
 
 def deconvolution(net: nn.Module, contract: Contract, image: Tensor, target: int) -> Attribution:
@@ -74,13 +79,21 @@ def deconvolution(net: nn.Module, contract: Contract, image: Tensor, target: int
         net, contract, image, target: as of `Method`; the net has to be a Net.
 
     Returns:
-        values (channels, height, width).
+        values (channels, height, width). Without any ReLU or ReLU6 they are the gradient, and the
+        note says so.
 
     Source: Zeiler, Fergus, "Visualizing and understanding convolutional networks", ECCV 2014,
     section 2.1.
     """
     slope, score = gradient(net, contract, image, target, _view("deconvolution"))
-    return Attribution("deconvolution", target, score, to_array(slope))
+    return Attribution("deconvolution", target, score, to_array(slope), note=_note(net))
+
+
+def _note(net: nn.Module) -> str:
+    """Return what is to be said of a net in which no layer has another way back."""
+    kinds = design.ReLU | design.ReLU6
+    rectifies = isinstance(net, Net) and any(isinstance(e, kinds) for e in net.network.layers)
+    return "" if rectifies else _NONE
 
 
 def _view(way: Way) -> View:

@@ -54,7 +54,7 @@ def dream_section(
     layers: Sequence[str],
     *,
     seed: int = 0,
-) -> Section | None:
+) -> Section:
     """Draw, for each layer that has places, the image as it dreams it."""
     octaves = 1
     while octaves < 4 and min(image.shape[1:]) / 1.4**octaves >= 2 * _SMALLEST:
@@ -62,7 +62,9 @@ def dream_section(
     shown, captions, measures = [to_picture(image, contract)], ["the image"], {}
     with_places = [each for each in layers if has_places(net.network, each)]
     if not with_places or min(image.shape[1:]) < _SMALLEST:
-        return None
+        small = f"expected images of {_SMALLEST} pixels a side or more."
+        reason = small if with_places else f"no places to dream at in {', '.join(layers)}."
+        return Section(name="dream", title="Deep dream", text=f"Not shown: {reason}")
     for layer in progress.track(with_places, "dreaming", "layers", len(with_places)):
         found = dream(net, contract, image, layer, octaves=octaves, seed=seed)
         after, before = found.strength
