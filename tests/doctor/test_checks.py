@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from tests.doctor.test_diagnose import prepared, recipe
 from torch import nn
+from torch.nn import functional
 
 from striate import data, doctor
 from striate.contract import Contract
@@ -101,6 +104,58 @@ def test_probabilities_taken_for_scores() -> None:
     assert start.scores_not_probabilities(subject(nn.Softmax(1))).verdict == "fail"
     given = subject(nn.Softmax(1), answer="probabilities")
     assert start.scores_not_probabilities(given).verdict == "skip"
+
+
+class Scaled(nn.Module):
+    """Scores times a scale: what makes them is no linear layer that the graph would name."""
+
+    def __init__(self, seed: int, after: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.body, self.head = nn.Linear(16, 8), nn.Linear(8, 2)
+        self.scale, self.after = nn.Parameter(torch.ones(())), after
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.after(self.scale * self.head(self.body(x.flatten(1)).relu()))
+
+
+def two_classes(net: nn.Module, seed: int = 0) -> Subject:
+    generator = torch.Generator().manual_seed(seed)
+    return Subject(net, torch.randn(40, 1, 4, 4, generator=generator), torch.arange(40) % 2, 2)
+
+
+def positive(net: nn.Module, last: nn.Linear) -> Subject:
+    """Scores of two classes that are all positive, as a quarter of healthy starts have them."""
+    with torch.no_grad():
+        last.bias.copy_(torch.tensor([30.0, 20.0]))
+    return two_classes(net)
+
+
+def test_two_positive_scores_are_luck_where_other_weights_make_them_negative() -> None:
+    torch.manual_seed(0)
+    last = nn.Linear(8, 2)
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), last)
+    pooled = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with torch.no_grad():
+        pooled[0].bias.fill_(20.0)
+    scaled = Scaled(0, nn.Identity())
+    for made in (positive(plain, last), two_classes(pooled), positive(scaled, scaled.head)):
+        assert bool((made.net(made.images) > 0).all())
+        assert start.scores_not_probabilities(made).verdict == "pass"
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "after", [torch.relu, torch.sigmoid, functional.softplus, nn.ReLU(inplace=True)]
+)
+def test_an_activation_behind_two_scores_is_found_whatever_the_draw(
+    after: Callable[[torch.Tensor], torch.Tensor], seed: int
+) -> None:
+    made = Scaled(seed, after)
+    with torch.no_grad():
+        made.head.bias.fill_(1.0)  # so that few of them are exactly 0
+    found = start.scores_not_probabilities(two_classes(made, seed))
+    assert found.verdict == "fail" and "an activation" in found.meaning
 
 
 def test_random_weights_that_are_frozen() -> None:

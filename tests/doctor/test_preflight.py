@@ -67,6 +67,36 @@ def test_healthy_networks_pass_whatever_the_seed(norm: bool, seed: int) -> None:
     assert set(verdicts.values()) == {"pass"}
 
 
+class Dropped(nn.Module):
+    """Dropout by a function that forward calls, as many write it; no module says so."""
+
+    def __init__(self, drop: float = 0.9) -> None:
+        super().__init__()
+        self.drop = drop
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.drop, self.training)
+
+
+class Skipped(Dropped):
+    """Layers left out at random: what is drawn is no mask of zeros and ones that a function has."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (torch.rand(len(x), 1) > self.drop) / (1 - self.drop) if self.training else x
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", [Dropped, Skipped])
+def test_few_images_are_learnt_without_what_a_forward_drops(kind: type[Dropped], seed: int) -> None:
+    net = convnet(kind(), norm=True, seed=seed)
+    subject = doctor.Subject(net, *images(), 4, held_out=images(128, seed=1), seed=seed)
+    state = torch.random.get_rng_state()
+    assert learning.overfits_few(subject).verdict == "pass"
+    assert {each.verdict for each in learning.beats_shuffled(subject)} == {"pass"}
+    if kind is Dropped:  # nothing at all is drawn in the copy's training
+        assert torch.equal(state, torch.random.get_rng_state())
+
+
 def scaled(net: nn.Sequential, index: int, weight: float, bias: float | None = None) -> nn.Module:
     layer = net[index]
     with torch.no_grad():

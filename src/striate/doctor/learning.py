@@ -7,11 +7,15 @@ not learn says nothing, and is not held against it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
 import torch
 from torch import Tensor, nn
 
 from striate.doctor.effort import STEPS, affordable, late
-from striate.doctor.subject import Check, Subject, Verdict, calm, main_output
+from striate.doctor.subject import NORMALISING, Check, Subject, Verdict, calm, main_output
+from striate.doctor.undrawn import draws, undrawn
 
 _FEW = 20
 _RATES = (1e-3, 1e-2, 1e-4)
@@ -24,7 +28,7 @@ _LATE = "a minute did not do for it: a slow machine, or a busy one"
 
 
 def overfits_few(subject: Subject) -> Check:
-    """Train on 20 images, without dropout or decay, until all are right."""
+    """Train on 20 images, without dropout (whoever draws it) or decay, until all are right."""
     chosen = _spread(subject.labels, _FEW)
     few = len(set(subject.labels[chosen].tolist())) < 2
     whole, steps = subject, 0
@@ -191,12 +195,12 @@ def _fit_all(
     """Return the best accuracy on the images, and the step it was reached at."""
     optimiser = torch.optim.Adam((p for p in net.parameters() if p.requires_grad), rate, fused=True)
     best, used = 0.0, steps
-    net.train()
-    calm(net)
+    learner = _Learner(net, images)
     for step in range(steps):
         optimiser.zero_grad()
-        outputs = main_output(net(images))
-        accuracy = float(subject.right(outputs, labels).float().mean())
+        outputs = learner(images)
+        answers = learner.asked(images) if learner.drawn else outputs
+        accuracy = float(subject.right(answers, labels).float().mean())
         if accuracy > best:
             best, used = accuracy, step
         if best == 1.0:
@@ -209,6 +213,53 @@ def _fit_all(
         if late(subject):
             break
     return best, used
+
+
+class _Learner:
+    """A copy in training mode without dropout, be it a module or a function that forward calls.
+
+    Args:
+        net: the copy, which is put into that mode.
+        images: two or more, to see whether it draws for itself.
+
+    Attributes:
+        drawn: whether it does; what is left of that where it is trained is its mean.
+    """
+
+    def __init__(self, net: nn.Module, images: Tensor) -> None:
+        self.net = net
+        net.train()
+        calm(net)
+        self.drawn = draws(net, images[:2])
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the main output, as training has it."""
+        with undrawn() if self.drawn else nullcontext():
+            return main_output(self.net(images))
+
+    def asked(self, images: Tensor) -> Tensor:
+        """Return the answers of evaluation; batch-norm, where it is trained, takes the batch's own.
+
+        A few steps are too few for running statistics.
+        """
+        if not self.drawn:
+            with torch.no_grad():
+                return main_output(self.net(images))
+        with _evaluating(self.net), torch.no_grad():
+            return main_output(self.net(images))
+
+
+@contextmanager
+def _evaluating(net: nn.Module) -> Iterator[None]:
+    """Put all into evaluation mode but for norms over batches that are trained; and back."""
+    training = [each for each in net.modules() if each.training]
+    for each in training:
+        each.training = isinstance(each, NORMALISING)
+    try:
+        yield
+    finally:
+        for each in training:
+            each.training = True
 
 
 class _Trial:
@@ -227,14 +278,13 @@ class _Trial:
         self.generator = torch.Generator().manual_seed(subject.seed)
         parameters = [each for each in self.net.parameters() if each.requires_grad]
         self.optimiser = torch.optim.Adam(parameters, rate, fused=True) if parameters else None
-        self.net.train()  # a few steps are too few for running statistics: batches have their own
-        calm(self.net)
+        self.learner = _Learner(self.net, images)
 
     def learn(self, steps: int) -> None:
         """Train some steps further."""
         for _ in range(steps if self.optimiser is not None else 0):
             batch = torch.randint(len(self.labels), (_BATCH,), generator=self.generator)
-            outputs = main_output(self.net(self.images[batch]))
+            outputs = self.learner(self.images[batch])
             loss = self.subject.losses(outputs, self.labels[batch]).mean()
             if self.optimiser is None or not loss.requires_grad or not bool(loss.isfinite()):
                 self.optimiser = None
@@ -248,8 +298,7 @@ class _Trial:
     def asked(self) -> Tensor:
         """Return which held-out images it gets right."""
         images, labels = self.held_out
-        with torch.no_grad():
-            parts = [main_output(self.net(p)) for p in torch.split(images, 128) if len(p) > 1]
+        parts = [self.learner.asked(each) for each in torch.split(images, 128) if len(each) > 1]
         outputs = torch.cat(parts)
         return self.subject.right(outputs, labels[: len(outputs)])
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from striate.doctor.effort import glance
 from striate.doctor.subject import NORMALISING, Check, Subject, Verdict, main_output
+from striate.doctor.undrawn import undrawn
 
 _ROUNDING = 1e-4
 _DRAWS, _OF_DRAWS = 32, 4  # of a network that draws for itself, and images of each
@@ -120,7 +117,7 @@ def _from_training(subject: Subject, images: Tensor, evaluated: Tensor) -> float
         apart = float((main_output(net(images)) - evaluated).abs().max())
         if apart <= _ROUNDING * scale:
             return apart
-        with _Undrawn(), _Averaged():  # type: ignore[no-untyped-call]
+        with undrawn():
             calm, again = main_output(net(images)), main_output(net(images))
         apart = float((calm - evaluated).abs().max())
         if apart <= _ROUNDING * scale or torch.equal(calm, again):
@@ -142,36 +139,3 @@ def _among(drawn: Tensor, evaluated: Tensor, scale: float) -> bool:
     equal = not still.numel() or float(still.max()) <= _ROUNDING * scale
     outside = ((evaluated < low) | (evaluated > high))[varies].float()
     return bool(varies.any()) and equal and float(outside.mean()) <= _OUTSIDE
-
-
-class _Undrawn(TorchFunctionMode):
-    """Leaves out dropout that keeps the spread: its mean is not what it was given."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Return what such a function was given."""
-        kwargs = kwargs or {}
-        if getattr(func, "__name__", "").rstrip("_") in ("alpha_dropout", "feature_alpha_dropout"):
-            return args[0] if args else kwargs["input"]
-        return func(*args, **kwargs)
-
-
-class _Averaged(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Replaces draws of zeros and ones by their mean, whatever function asked for them."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Fill with the probability what would have been drawn with it."""
-        kwargs = kwargs or {}
-        aten = torch.ops.aten
-        if func is aten.bernoulli_.float:
-            return args[0].fill_(args[1] if len(args) > 1 else kwargs.get("p", 0.5))
-        if func is aten.bernoulli_.Tensor:
-            return args[0].copy_(args[1])
-        if func is aten.bernoulli.default:
-            return args[0].clone()
-        if func is aten.bernoulli.p:
-            return torch.full_like(args[0], args[1])
-        if func is aten.native_dropout.default:
-            return args[0].clone(), torch.ones_like(args[0], dtype=torch.bool)
-        if func in (aten.rrelu_with_noise.default, aten.rrelu_with_noise_.default):
-            return func(*args[:4], False)
-        return func(*args, **kwargs)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from striate.design.centred import WHITENING
 from striate.doctor.effort import glance
+from striate.doctor.scores import may_be_negative
 from striate.doctor.subject import Check, Subject, Verdict, main_output, tensors
 
 _REGULARISATION = 1e3  # the lectures' "crank it up"
@@ -200,13 +201,18 @@ def _slopes(subject: Subject, weights: list[nn.Parameter]) -> list[Tensor]:
 
 
 def scores_not_probabilities(subject: Subject) -> Check:
-    """See that what is taken for scores has not been through a softmax already."""
+    """See that what is taken for scores has not been through a softmax, or a rectifier, already.
+
+    Of few classes all scores of a healthy start may be positive by luck. So the graph is asked what
+    they come from; where it does not say, the same layers drawn anew are.
+    """
     with subject.quiet(training=True) as net, torch.no_grad():
         outputs = main_output(net(glance(subject, 32, passes=3))).detach().float()
     sums = (outputs.sum(1) - 1).abs().max()
     cut = subject.answer == "logits" and bool((outputs >= 0).all()) and outputs.numel() > 20
     cut &= bool(outputs.std() > 0)
     twice = cut and float(sums) < 1e-3
+    cut = cut and (twice or not may_be_negative(subject))
     squashed = " between 0 and 1" if bool((outputs <= 1).all()) else ""
     return Check(
         check="scores_not_probabilities",
@@ -215,7 +221,8 @@ def scores_not_probabilities(subject: Subject) -> Check:
         verdict="fail" if cut else "pass" if subject.answer == "logits" else "skip",
         meaning="outputs add up to 1: a softmax is in the network, and another in the loss"
         if twice
-        else f"no output of {outputs.numel()} is below 0{squashed}: an activation comes after them"
+        else f"no output of {outputs.numel()} is below 0{squashed}, nor of the same layers drawn "
+        "anew: an activation comes after them"
         if cut
         else "outputs are scores",
         fix="leave the softmax to the loss"

@@ -73,7 +73,7 @@ def usual_excess(subject: Subject) -> float:
     generator, found = torch.Generator().manual_seed(subject.seed), []
     with subject.quiet(training=True) as net, torch.no_grad():
         for _ in range(draws):
-            with _drawn_anew(net, generator):
+            with drawn_anew(net, generator):
                 scores = main_output(net(images.to(subject.images.dtype))).float()
             excess = float((scores.logsumexp(1) - scores.mean(1)).mean())
             found.append(excess - math.log(subject.classes))
@@ -82,7 +82,7 @@ def usual_excess(subject: Subject) -> float:
 
 
 @contextmanager
-def _drawn_anew(net: nn.Module, generator: torch.Generator) -> Iterator[None]:
+def drawn_anew(net: nn.Module, generator: torch.Generator) -> Iterator[None]:
     """Draw all trained weights again, no wider than by He's rule, and put them back afterwards."""
     kept = [
         (name, each, each.detach().clone())
