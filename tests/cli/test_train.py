@@ -52,3 +52,24 @@ def test_weights_that_become_infinite_end_with_one_sentence(run: Run, tmp_path: 
     said = ended.err.splitlines()[-1]
     assert said.startswith("striate: Step 2: the loss is not finite") or "After step" in said
     assert "is kept in" in said or "There is no checkpoint before it" in said
+
+
+@pytest.mark.parametrize("figure", ["accuracy", "loss"])
+def test_the_end_says_by_what_the_weights_were_chosen(
+    run: Run, tmp_path: Path, figure: str
+) -> None:
+    change = ("--set", "epochs=3", "--set", f"choose_by={figure}", "--no-check")
+    ended = run("train", *QUICK[:3], *QUICK[5:], *change, "--out", tmp_path / "run")
+    assert ended.code == 0, ended.err
+    lines = (tmp_path / "run" / "history.jsonl").read_text("utf-8").splitlines()
+    checks = [each for each in map(json.loads, lines) if each["kind"] == "validation"]
+    chosen = [each for each in checks if each["best"]][-1]
+    accuracy, loss = f"{100 * chosen['accuracy']:.2f}%", f"{chosen['loss']:.4f}"
+    said = (
+        f"weights of epoch {chosen['epoch']}, chosen by validation accuracy {accuracy} "
+        f"(loss {loss}); 3 epochs in "
+        if figure == "accuracy"
+        else f"weights of epoch {chosen['epoch']}, chosen by validation loss {loss} "
+        f"(accuracy {accuracy}); 3 epochs in "
+    )
+    assert said in ended.out and "before the resume" not in ended.out

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from striate import inference, runs, train
+from striate import inference, progress, runs, train
 from striate.errors import CheckpointError, RunError, StriateError
 from striate.layers import Net
 from striate.train.plan import make_plan
@@ -66,6 +66,40 @@ def test_ctrl_c_saves_and_resume_goes_on_with_other_workers(
     assert [line["step"] for line in run.history("step")] == list(range(1, 11))
     events = [line["event"] for line in run.history("event")]
     assert events.count("resumed") == 1 and events[-1] == "finished"
+
+
+class Heard:
+    """A display that remembers what was said of epochs, without the time left."""
+
+    def __init__(self) -> None:
+        self.epochs: list[str] = []
+
+    def task(self, what: str, unit: str, total: int | None) -> Heard:
+        return self
+
+    def advance(self, count: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        if text.startswith("epoch "):
+            self.epochs.append(text.partition("%")[0])
+
+
+@pytest.mark.parametrize("step", [3, 5, 7])
+def test_an_epoch_gone_on_with_says_what_the_undisturbed_one_says(
+    make_recipe: MakeRecipe, tmp_path: Path, step: int
+) -> None:
+    undisturbed, parted = Heard(), Heard()
+    with progress.use(undisturbed):
+        train.train(make_recipe(), out=tmp_path / "undisturbed")
+    with progress.use(parted):
+        train.train(make_recipe(), out=tmp_path / "run", observers=[StopAt(step)])
+        result = train.resume(tmp_path / "run")
+    assert len(undisturbed.epochs) == 2 and parted.epochs == undisturbed.epochs
+    assert result.resumes == 1 and train.resume(tmp_path / "undisturbed").resumes == 0
 
 
 @pytest.mark.parametrize(

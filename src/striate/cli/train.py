@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from striate.train import Recipe, TrainResult
     from striate.train.plan import Choice
     from striate.train.prepare import Prepared
+    from striate.train.result import Figures
 
 
 def train(  # long by its options
@@ -220,6 +221,24 @@ def _end(
     output.show(document, _text(result, evaluation, pictures, run) + said, as_json)
 
 
+def _chosen(validation: Figures) -> str:
+    """Say which weights were kept, and by what."""
+    accuracy, loss = output.percent(validation.accuracy), f"{validation.loss:.4f}"
+    said = {
+        "accuracy": f"validation accuracy {accuracy} (loss {loss})",
+        "loss": f"validation loss {loss} (accuracy {accuracy})",
+        "robust": f"validation accuracy under attack {output.percent(validation.robust or 0.0)} "
+        f"(accuracy {accuracy})",
+    }[validation.chosen_by]
+    return f"weights of epoch {validation.epoch}, chosen by {said}"
+
+
+def _took(result: TrainResult) -> str:
+    """Say how long the training took; of one gone on with, all of it."""
+    said = f"{output.count(result.epochs, 'epoch')} in {output.duration(result.seconds)}"
+    return f"{said}, what came before the resume included" if result.resumes else said
+
+
 def _findings(run: Run) -> tuple[list[str], str]:
     """Return the names of what the doctor finds in a run at its end, and a line that says so."""
     from striate import doctor
@@ -242,11 +261,7 @@ def _text(
         f"loss {test.loss:.4f}",
     ]
     if result.validation is not None:
-        lines.append(
-            f"validation accuracy {output.percent(result.validation.accuracy)}, by which the "
-            f"weights were chosen; {output.count(result.epochs, 'epoch')} in "
-            f"{output.duration(result.seconds)}"
-        )
+        lines.append(f"{_chosen(result.validation)}; {_took(result)}")
     places = {"run": result.run, "model": str(run.weights)}
     places |= {name: str(path) for name, path in pictures.items()}
     places.setdefault("mistakes", "none")

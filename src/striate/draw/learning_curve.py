@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,7 +16,9 @@ _BUCKETS = 100  # a longer history is averaged to this many points
 Line = Mapping[str, Any]
 
 
-def learning_curve(history: Sequence[Line], title: str = "") -> Figure:
+def learning_curve(
+    history: Sequence[Line], title: str = "", chosen_by: Literal["accuracy", "loss"] = "accuracy"
+) -> Figure:
     """Draw a run's history as two panels over the epochs: loss, and accuracy on validation.
 
     Args:
@@ -24,6 +26,8 @@ def learning_curve(history: Sequence[Line], title: str = "") -> Figure:
             "validation" `step`, `epoch` (how many are done), `loss`, `accuracy`, and a true `best`
             where the weights were the best so far.
         title: what the run is called.
+        chosen_by: the figure by which the weights were chosen, as the recipe has it; a ring marks
+            it, in its panel.
 
     The training loss is averaged over short stretches of steps, with the band between the 10th and
     90th percentile behind it.
@@ -37,15 +41,24 @@ def learning_curve(history: Sequence[Line], title: str = "") -> Figure:
 
     band = _summarise(pairs("step", "loss"))
     checks, scores = pairs("validation", "loss"), pairs("validation", "accuracy")
-    chosen = next((line["step"] / epoch_steps for line in reversed(history) if line.get("best")), 0)
+    best = next((line for line in reversed(history) if line.get("best")), None)
+    chosen = 0 if best is None else best["step"] / epoch_steps
+    by_loss = chosen_by == "loss" and "robust" not in (best or {})
     last = max([x for x, *_ in [*band, *checks, *scores]], default=1.0)
 
     figure = Figure(820, 340)
     figure.text((56, 28), title, size=15)
     across = linear_axis(0, last, 6)
     across = Axis(0, max(last, 1e-9), tuple(tick for tick in across.ticks if tick <= last))
-    _draw_loss(figure, across, unit, band, checks)
-    _draw_accuracy(figure, across, unit, scores, chosen)
+    losses = _draw_loss(figure, across, unit, band, checks)
+    accuracies = _draw_accuracy(figure, across, unit, scores)
+    if by_loss and checks:
+        point = min(checks, key=lambda point: (point[0] != chosen, point[1]))
+        _mark(losses, point, f"{point[1]:.4g}", unit)
+    elif scores:
+        point = max(scores, key=lambda point: (point[0] == chosen, point[1]))
+        under_attack = ", by accuracy under attack" if "robust" in (best or {}) else ""
+        _mark(accuracies, point, f"{100 * point[1]:.2f}%{under_attack}", unit)
     return figure
 
 
@@ -55,7 +68,7 @@ def _draw_loss(
     unit: str,
     band: list[tuple[float, float, float, float]],
     checks: list[Point],
-) -> None:
+) -> Panel:
     values = [value for _, *three in band for value in three] + [loss for _, loss in checks]
     panel = Panel(figure, (56, 78, 320, 206), across, loss_axis(values))
     panel.frame("Loss", unit)
@@ -68,29 +81,31 @@ def _draw_loss(
     if len(checks) <= 60:
         for point in checks:
             figure.circle(panel.at(*point), 2.5, ORANGE)
-    _legend(figure, 376, 62, [("training", BLUE), ("validation", ORANGE)])
+    _legend(figure, 376, 44, [("training", BLUE), ("validation", ORANGE)])
+    return panel
 
 
-def _draw_accuracy(
-    figure: Figure, across: Axis, unit: str, scores: list[Point], chosen: float
-) -> None:
-    up = linear_axis(*_accuracy_range(scores, chosen), 5, label=lambda value: f"{100 * value:g}%")
+def _draw_accuracy(figure: Figure, across: Axis, unit: str, scores: list[Point]) -> Panel:
+    up = linear_axis(*_accuracy_range(scores), 5, label=lambda value: f"{100 * value:g}%")
     panel = Panel(figure, (470, 78, 320, 206), across, up)
     panel.frame("Validation accuracy", unit)
     panel.curve(scores, ORANGE)
     for point in scores if len(scores) <= 60 else ():
-        if point[1] >= up.low:
-            figure.circle(panel.at(*point), 2.5, ORANGE)
+        figure.circle(panel.at(*point), 2.5, ORANGE)
     if not scores:
         middle = (630, 185)
         figure.text(middle, "no validation yet", fill=MUTED, anchor="middle")
-        return
-    best = max(scores, key=lambda point: (point[0] == chosen, point[1]))
-    x, y = panel.at(*best)
-    figure.circle((x, y), 4.5, INK)
-    figure.circle((x, y), 2.75, "#ffffff")
-    said = f"chosen: {100 * best[1]:.2f}% after {best[0]:.4g} {unit if best[0] != 1 else unit[:-1]}"
-    figure.text((790, 62), said, size=10, fill=MUTED, anchor="end")
+    return panel
+
+
+def _mark(panel: Panel, point: Point, value: str, unit: str) -> None:
+    """Put a ring around the epoch whose weights were kept, and say its figure."""
+    place = panel.at(*point)
+    panel.figure.circle(place, 4.5, INK)
+    panel.figure.circle(place, 2.75, "#ffffff")
+    said = f"chosen: {value} after {point[0]:.4g} {unit if point[0] != 1 else unit[:-1]}"
+    right = panel.left + panel.width
+    panel.figure.text((right, 62), said, size=10, fill=MUTED, anchor="end")
 
 
 def _legend(figure: Figure, right: float, baseline: float, names: list[tuple[str, str]]) -> None:
@@ -128,15 +143,14 @@ def _summarise(points: list[Point]) -> list[tuple[float, float, float, float]]:
     return found
 
 
-def _accuracy_range(scores: list[Point], chosen: float) -> tuple[float, float]:
-    """Return the range to show.
+def _accuracy_range(scores: list[Point]) -> tuple[float, float]:
+    """Return the range to show, with every point in it.
 
-    The first tenth of a long training does not set the scale, unless it was chosen. A range of less
-    than half of the errors that are left would make a trend of the noise of some images.
+    A range of less than half of the errors that are left would make a trend of the noise of some
+    images.
     """
     if not scores:
         return 0.0, 1.0
-    values = sorted(accuracy for _, accuracy in scores)
-    top = values[-1]
-    shown = [values[len(values) // 10], *(accuracy for x, accuracy in scores if x == chosen)]
-    return max(min(*shown, top - max(0.01, (1 - top) / 2)), 0.0), top
+    values = [accuracy for _, accuracy in scores]
+    top = max(values)
+    return max(min(*values, top - max(0.01, (1 - top) / 2)), 0.0), top

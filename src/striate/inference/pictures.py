@@ -33,7 +33,8 @@ def draw_run(
         The pictures by name: `curve`, `confusion`, and `mistakes` where there are any.
     """
     curve = run.figures / "learning_curve.png"
-    draw.learning_curve(run.history(), _title(evaluation)).save(curve)
+    by = run.recipe_document().get("choose_by", "accuracy")
+    draw.learning_curve(run.history(), _title(evaluation), by).save(curve)
     images = find_images(run, dataset)
     return {"curve": curve, **_draw(run.figures, evaluation, run.contract(), images)}
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from striate.records import Record, decode
 from striate.runs import Run
 from striate.train.recipe import Recipe
-from striate.train.validation import Validation, best, from_history
+from striate.train.validation import Figure, Validation, best, from_history
 
 
 class Figures(Record, frozen=True, kw_only=True):
-    """Accuracy, 0 to 1, and mean cross-entropy in nats, on the validation part."""
+    """The validation part's figures by which the weights were chosen, and what chose them.
+
+    Args:
+        accuracy: 0 to 1.
+        loss: mean cross-entropy in nats.
+        epoch: after which they were measured, from 1.
+        chosen_by: the figure that was best then; `robust` is the accuracy under attack.
+        robust: that accuracy, where the objective probes it.
+    """
 
     accuracy: float
     loss: float
+    epoch: int
+    chosen_by: Literal["accuracy", "loss", "robust"]
+    robust: float | None = None
 
 
 class HeldOut(Record, frozen=True, kw_only=True):
@@ -33,6 +45,7 @@ class TrainResult(Record, frozen=True, kw_only=True):
         network: its name.
         epochs: begun.
         seconds: of training, over all resumes, without the test.
+        resumes: how often it was gone on with.
         validation: figures of the weights in model.safetensors; None before the first validation.
         test: their figures on the test part; None when training was interrupted, or has no test.
         state: finished or interrupted; an interrupted run goes on with `train.resume(run)`.
@@ -43,6 +56,7 @@ class TrainResult(Record, frozen=True, kw_only=True):
     network: str
     epochs: int
     seconds: float
+    resumes: int = 0
     validation: Figures | None = None
     test: HeldOut | None = None
     state: Literal["finished", "interrupted"] = "finished"
@@ -53,7 +67,8 @@ def recorded(run: Run) -> TrainResult:
     """Return the result of a finished run, read from its folder."""
     recipe = decode(Recipe, run.recipe_document())
     validations = from_history(run.history("validation"))
-    endings = [line for line in run.history("event") if line["event"] == "finished"]
+    events = run.history("event")
+    endings = [line for line in events if line["event"] == "finished"]
     ending = endings[-1] if endings else {}
     lost = () if endings else ("The history has lost its end.",)
     test = (run.results() or {}).get("test", {})
@@ -62,17 +77,25 @@ def recorded(run: Run) -> TrainResult:
         network=recipe.network.name,
         epochs=ending.get("epoch", max((each.epoch for each in validations), default=0)),
         seconds=ending.get("seconds", 0.0),
-        validation=figures(best(validations, recipe.choose_by)),
+        resumes=sum(line["event"] == "resumed" for line in events),
+        validation=figures(validations, recipe.choose_by),
         test=HeldOut(**{name: test[name] for name in HeldOut.__struct_fields__}) if test else None,
         notes=(*notes(run), *lost),
     )
 
 
-def figures(validation: Validation | None) -> Figures | None:
-    """Return what a result says of a validation."""
-    if validation is None:
+def figures(validations: Sequence[Validation], by: Figure) -> Figures | None:
+    """Return what a result says of the validation that chose the weights; None before the first."""
+    chosen = best(validations, by)
+    if chosen is None:
         return None
-    return Figures(accuracy=validation.accuracy, loss=validation.loss)
+    return Figures(
+        accuracy=chosen.accuracy,
+        loss=chosen.loss,
+        epoch=chosen.epoch,
+        chosen_by=by if chosen.robust is None else "robust",
+        robust=chosen.robust,
+    )
 
 
 def notes(run: Run) -> tuple[str, ...]:

@@ -25,7 +25,6 @@ from striate.train.processes import Processes, processes
 from striate.train.recipe import Recipe
 from striate.train.result import TrainResult, figures, notes, recorded
 from striate.train.training import Observer, Training
-from striate.train.validation import best
 
 
 def train(
@@ -298,7 +297,7 @@ class _Session(NamedTuple):
             network=self.recipe.network.name,
             epochs=training.epochs_begun,
             seconds=training.elapsed,
-            validation=figures(best(training.validations, self.recipe.choose_by)),
+            validation=figures(training.validations, self.recipe.choose_by),
             state="interrupted",
             notes=notes(self.run),
         )

@@ -312,6 +312,12 @@ class Training:
         self.step.loss_scale = state.loss_scale
         self.done, self.seconds = state.step, state.seconds
         self.validations = list(state.validations)
+        ended = self.done - self.done % self.steps_per_epoch  # the epoch before
+        self._losses = [  # of the epoch that goes on, so that its mean is of all of it
+            line["loss"]
+            for line in run.history("step")
+            if ended < line["step"] <= self.done and line.get("loss") is not None
+        ]
         self.robustness = [
             Robustness(*(line[name] for name in Robustness._fields))
             for line in run.history("probe")
