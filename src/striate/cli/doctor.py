@@ -46,9 +46,9 @@ def doctor(
     picture = room.plot(opened, found) if found else None
     notes = room.lost(opened)
     figure = None if picture is None else str(picture)
-    healed = room.healings(opened)
-    document = {"findings": found, "figure": figure, "notes": [*notes, *healed]}
-    text = "\n\n".join([*notes, *healed, _text(found, opened.state, picture, bool(notes))])
+    said = [*room.passed(opened, found), *room.healings(opened)]
+    document = {"findings": found, "figure": figure, "notes": [*notes, *said]}
+    text = "\n\n".join([*notes, *said, _text(found, opened.state, picture, bool(notes))])
     if experiment and found and not any(each.settings for each in found):
         text += "\nNo experiment: no remedy here is a setting that could be tried as things stand."
     if not found and not opened.history("step"):

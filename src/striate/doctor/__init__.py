@@ -3,7 +3,7 @@
 from striate.doctor.diagnose import SURE, diagnose, plot
 from striate.doctor.experiment import Experiment, experiment, with_experiment
 from striate.doctor.heal import heal, healings
-from striate.doctor.live import Live
+from striate.doctor.live import Live, passed
 from striate.doctor.lost import lost
 from striate.doctor.preflight import (
     check_module,
@@ -32,6 +32,7 @@ __all__ = [
     "heal",
     "healings",
     "lost",
+    "passed",
     "plot",
     "preflight",
     "rate_picture",

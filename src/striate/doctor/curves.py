@@ -11,9 +11,11 @@ from typing import Final
 
 import numpy as np
 
+from striate.doctor.layers import dead_share
 from striate.doctor.story import Finding, Floats, Story
+from striate.train import Recipe
 from striate.train.losses import WeightedCrossEntropy
-from striate.train.objective import Softmax
+from striate.train.objective import Mixing, Softmax
 
 _EXPLODED = 3.0  # times the first loss: the lectures' rule for stopping early
 _LEAPT = 10.0  # times the first loss, once
@@ -24,7 +26,8 @@ _THROWN = 0.03  # of the weights' size a step: they go nowhere
 _UNSTEADY = 0.005  # likewise, of a training that comes apart late
 _BETTER = 1.3  # times its least value, beyond which a loss has been better than it is
 _SMOOTHED = 0.1
-_HALF = 0.5
+_LITTLE = 0.05  # of the validation images: so few are wrong that nothing holds the network back
+_SILENT = 0.95
 _MOST_DECAY = 0.1  # beyond which decay is what holds a network back
 
 
@@ -123,6 +126,8 @@ def _climbs(story: Story) -> Finding | None:
     rates = [float(np.median(each)) for each in np.array_split(story.rates, len(curve))]
     steady = 0.3 * max(rates) <= rates[-1] <= 1.2 * rates[least]  # no restart, nor what one left
     up = late > 2 * low and late - low > 0.1 * story.chance and low < 0.6 * float(curve[0])
+    if len(story.validations):  # mixed images, say, have a training loss that jumps
+        up = up and float(story.validations[-1, 0]) > 1.5 * float(story.validations[:, 0].min())
     if not (up and steady and ratio > _UNSTEADY and least < len(curve) - 2):
         return None
     return Finding(
@@ -143,6 +148,8 @@ def rate_too_low(story: Story) -> Finding | None:
     ratio, curve = story.update_ratio(), story.smoothed()
     if first_move(story) > _THROWN / 10:  # updates that have become small are another story
         return None
+    if dead_share(story)[1] > _SILENT:
+        return None  # no rate moves what nothing gets through
     left = float(curve[-1] / max(float(curve[0]), 1e-12))
     slow = ratio is not None and ratio < 2e-4
     much = float(curve[-1]) > 0.6 * story.chance  # to learn; trained weights may know already
@@ -177,11 +184,13 @@ def plateau(story: Story) -> Finding | None:
     """A loss that has stopped falling while the rate has not."""
     if len(story.losses) < 100 or len(story.validations) < 5:
         return None
+    if isinstance(story.recipe.objective, Mixing):  # a loss that cannot fall below what is mixed
+        return None
     curve, late = story.smoothed(10), story.rates[-len(story.rates) // 3 :]
     steady = float(late[-1]) >= 0.5 * float(story.rates.max()) and np.ptp(late) < 0.2 * late.max()
     before, after = float(curve[5:8].mean()), float(curve[8:].mean())
-    learnt = float(curve[-1]) < 0.8 * float(curve[0])
-    much = after - story.floor > 0.05 * story.chance
+    learnt = float(curve[-1]) < 0.8 * float(curve[0]) and after < 0.98 * story.chance
+    much = after - story.floor > 0.05 * story.chance and not _nearly_right(story)
     stands = 0.97 * before < after < _BETTER * float(curve.min())  # and has not climbed
     if not (steady and learnt and stands and much):
         return None
@@ -264,6 +273,7 @@ def underfitting(story: Story) -> Finding | None:
     poor = (
         train - story.floor > 0.25 * story.chance
         and float(story.validations[-1, 1]) > story.guessing
+        and not _nearly_right(story)
     )
     alike = 0.97 * train < validation < 1.25 * train  # below it, noise in training holds it back
     calm = ratio is not None and 2e-4 < ratio < 0.03
@@ -276,16 +286,33 @@ def underfitting(story: Story) -> Finding | None:
         confidence=0.6,
         evidence={"training_loss": train, "validation_loss": validation, "chance": story.chance},
         meaning=f"the training loss itself ends at {train:.2f}, where guessing is "
-        f"{story.chance:.2f}: the network is too small, or held back",
-        remedy="take a larger network, train longer, or decay less",
-        settings=(f"optimiser.decay={story.recipe.optimiser.decay / 10:g}",),
+        f"{story.chance:.2f}: the network is too small, or held back, or there is no more to learn",
+        remedy="look at what it gets wrong (figures/mistakes.png) and at labels that it doubts "
+        "(striate check --run RUN); else augment or decay less, train longer, or take a larger "
+        "network",
+        settings=_freer(story.recipe),
     )
+
+
+def _freer(recipe: Recipe) -> tuple[str, ...]:
+    """Return what holds a network back least expensively tried: no augmentation, or less decay."""
+    if recipe.augmentation:
+        return ("augmentation=[]",)
+    decay = recipe.optimiser.decay
+    return (f"optimiser.decay={decay / 10:g}",) if decay else ()
+
+
+def _nearly_right(story: Story) -> bool:
+    """Tell whether so little is wrong that a loss which stands is that of its own units."""
+    return len(story.validations) > 0 and 1 - float(story.validations[-1, 1]) < _LITTLE
 
 
 def _still(losses: Floats) -> bool:
     """Tell whether a loss stood while the rate was high; a falling rate would calm any."""
+    if len(losses) < 64:
+        return False
     pieces = [float(np.median(each)) for each in np.array_split(losses, 8)]
-    return len(losses) >= 64 and pieces[-1] > 0.95 * pieces[3]
+    return pieces[-1] > 0.95 * pieces[3]
 
 
 def rate_falls_too_soon(story: Story) -> Finding | None:
@@ -324,32 +351,6 @@ def momentum_too_long(story: Story) -> Finding | None:
         f"training has {steps}",
         remedy="take a momentum of 0.9",
         settings=("optimiser.momentum=0.9",),
-    )
-
-
-def softmax_twice(story: Story) -> Finding | None:
-    """A loss that cannot fall below that of probabilities taken for scores.
-
-    Scores between 0 and 1 that add up to 1 give at best ln(e + K - 1) - 1, and 1 more where wrong.
-    """
-    if len(story.validations) < 2 or not np.isfinite(story.losses).sum() >= _STEPS:
-        return None
-    floor = math.log(math.e + story.classes - 1) - 1
-    late = story.validations[len(story.validations) // 2 :]
-    loss, accuracy = map(float, late[-1])
-    if len(late) < 3 and accuracy < _HALF:
-        return None  # what learns passes there by chance
-    near = bool((np.abs(late[:, 0] - (floor + 1 - late[:, 1])) < 0.1).all())
-    above = floor - 0.01 < float(np.nanmin(story.losses)) < floor + 0.35
-    if story.classes < 3 or accuracy < max(0.3, story.guessing) or not (near and above):
-        return None
-    return Finding(
-        finding="softmax_twice",
-        confidence=0.85,
-        evidence={"validation_loss": loss, "accuracy": accuracy, "floor": floor},
-        meaning=f"{accuracy:.0%} are right, but the loss stays at {loss:.2f}: it is that of "
-        f"probabilities taken for scores, which cannot fall below {floor:.2f}",
-        remedy="end the network with scores: the loss has its own softmax",
     )
 
 

@@ -19,7 +19,6 @@ EARLY: tuple[Rule, ...] = (  # true as soon as they speak
     curves.not_finite,
     curves.exploding,
     curves.momentum_too_long,
-    curves.softmax_twice,
     layers.dead_rectifiers,
     layers.saturation,
     layers.gradients_by_depth,
@@ -39,6 +38,7 @@ EARLY: tuple[Rule, ...] = (  # true as soon as they speak
     fed.wrong_normalisation,
     swaps.loaded_in_part,
     sense.impossible_loss,
+    sense.loss_rises,
     sense.few_steps,
     sense.smoothed_away,
 )
@@ -49,7 +49,7 @@ LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     curves.plateau,
     curves.overfitting,
     curves.underfitting,
-    motion.clipped,
+    motion.clipped_short,
     motion.norms_lag,
     motion.too_much_decay,
     motion.too_much_dropout,
@@ -59,11 +59,15 @@ LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     swaps.labels_disagree,
     fed.one_answer,
     fed.test_differs,
+    sense.softmax_twice,
     sense.validation_differs,
+    swaps.labels_partly_wrong,
+    swaps.classes_mixed_up,
 )
 RULES: tuple[Rule, ...] = (*EARLY, *LATE)
 SURE: Final = 0.55  # a finding of less confidence is worth a look, not an alarm
 _LATE = 0.4  # of all steps
+PASSING: Final = frozenset(rule.__name__ for rule in LATE)  # may be gone at the next validation
 
 
 def diagnose(run: runs.Run | Path | str) -> tuple[Finding, ...]:

@@ -1,7 +1,9 @@
 """The doctor at the bedside: findings said while a run trains, each once.
 
 It reads lines as they are written and changes nothing, so a run that is watched is, bit for bit,
-the run that is not. Rules are asked at every validation, and at steps 20, 40, 80 and so on.
+the run that is not. Rules are asked at every validation, at steps 20, 40, 80 and so on, and at each
+twentieth of the training or oftener; what may pass (`PASSING`) is said when it has been found for a
+twelfth of it, or is found at the end.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from striate import progress, runs
-from striate.doctor.diagnose import SURE, diagnose_story
+from striate.doctor.diagnose import PASSING, SURE, diagnose_story
 from striate.doctor.story import BEFORE, Finding, Teller, of_check, write, written
 from striate.doctor.subject import Check
 from striate.runs import Run
@@ -46,6 +48,7 @@ class Live:
         self._lines: list[Mapping[str, Any]] = []
         self._next = _FIRST
         self._written: set[str] = set()
+        self._since: dict[str, int] = {}
 
     def see(self, line: Mapping[str, Any], net: nn.Module) -> None:
         """Keep a line, and ask the rules now and then."""
@@ -54,8 +57,6 @@ class Live:
         self._lines.append(line)
         kind = line.get("kind")
         early = kind == "step" and line["step"] >= self._next
-        if early:
-            self._next *= 2
         if early or kind == "validation" or line.get("event") == "not finite":
             self._ask()
 
@@ -75,11 +76,30 @@ class Live:
             return
         known = {each.finding for each in self.findings}
         story = self._teller.tell(self._lines, None)
-        for each in diagnose_story(story, live=True):
-            if each.finding not in known and each.confidence >= SURE:
-                self.findings.append(each)
-                if each.finding not in self._written:
-                    write(self.path, each, int(self._lines[-1].get("step", 0)))
-                    progress.say(f"Doctor: {each.finding.replace('_', ' ')}: {each.meaning}.")
-                    progress.say(f"  To do: {each.remedy}.")
-                self.told(each)
+        step = int(self._lines[-1].get("step", 0))
+        planned = story.steps_per_epoch * story.recipe.epochs
+        while self._next <= step:
+            self._next += min(self._next, max(_FIRST, planned // 20))
+        found = [each for each in diagnose_story(story, live=True) if each.confidence >= SURE]
+        self._since = {each.finding: self._since.get(each.finding, step) for each in found}
+        for each in found:
+            lasts = step >= min(planned, self._since[each.finding] + planned // 12)
+            if each.finding in known or not (lasts or each.finding not in PASSING):
+                continue
+            self.findings.append(each)
+            if each.finding not in self._written:
+                write(self.path, each, step)
+                progress.say(f"Doctor: {each.finding.replace('_', ' ')}: {each.meaning}.")
+                progress.say(f"  To do: {each.remedy}.")
+            self.told(each)
+
+
+def passed(run: Run, found: Sequence[Finding]) -> tuple[str, ...]:
+    """Return a sentence on each finding that was said while a run was trained, and is none now."""
+    now = {each.finding for each in found}
+    return tuple(
+        f"Said at step {line['step']} and not found any more: "
+        f"{line['finding'].replace('_', ' ')}: {line['meaning']}."
+        for line in written(run)
+        if line["step"] > BEFORE and line["finding"] not in now
+    )

@@ -48,7 +48,8 @@ def no_gradient(story: Story) -> Finding | None:
         evidence={"layer": silent[0], "layers": len(silent), "of": len(slopes)},
         meaning=f"no gradient ever reached {', '.join(silent[:3])}",
         remedy="look for a detached value (.detach(), .data, .item(), no_grad), a layer that is "
-        "not used, or weights that started at 0",
+        "not used, gradients cleared between backward and step (zero_grad), or weights that "
+        "started at 0",
     )
 
 
@@ -136,12 +137,14 @@ def starts_again(story: Story) -> Finding | None:
     if epochs < 3 or length < 6 or not story.whole:
         return None
     by_epoch = losses[: epochs * length].reshape(epochs, length)
-    begins, ends = by_epoch[1:, 0], np.median(by_epoch[:-1, -max(3, length // 4) :], axis=1)
+    begins, ends = by_epoch[:, 0], np.median(by_epoch[:, -max(3, length // 4) :], axis=1)
+    fell = float(np.mean(begins - ends)) > 0
+    begins, ends = begins[1:], ends[:-1]
     jumps = begins - ends
     luck = 3 * float(jumps.std(ddof=1)) / len(jumps) ** 0.5
     least = _JUMP if len(jumps) > 3 else 10 * _JUMP  # as few jumps may be luck
     back = (begins > 0.85 * losses[0]) & (jumps > 0)
-    if float(back.mean()) < 0.6 or float(jumps.mean()) < max(luck, least * losses[0]):
+    if not fell or float(back.mean()) < 0.6 or float(jumps.mean()) < max(luck, least * losses[0]):
         return None
     return Finding(
         finding="starts_again",

@@ -7,9 +7,11 @@ from typing import Final
 
 import numpy as np
 
+from striate.doctor.curves import first_move
 from striate.doctor.fed import CARRIES, first_seen, not_shuffled
 from striate.doctor.story import Finding, Story
 from striate.doctor.swaps import labels_disagree
+from striate.train.lbfgs import LBFGS
 from striate.train.objective import CrossEntropy
 
 _OWN: Final = "(a loop of its own)"  # striate's own loss is what it says
@@ -20,6 +22,10 @@ _FEWEST: Final = 12  # steps in all
 _ENOUGH: Final = 100
 _LEFT: Final = 0.1  # of the loss of guessing, that labels leave to be learnt
 _SHARE: Final = 2 / 3  # of the least accuracy that a loss promises
+_FAR: Final = 3.0  # times the loss of images seen for the first time
+_SURELY: Final = 0.85  # right: no network that is, and not held back, is so unsure
+_CLIMBING: Final = 0.85  # of the stretches of a loss
+_GENTLE: Final = 0.03  # of the weights' size
 
 
 def impossible_loss(story: Story) -> Finding | None:
@@ -95,12 +101,16 @@ def validation_differs(story: Story) -> Finding | None:
         return None
     late = float(story.smoothed()[-1])
     promised, right = math.exp(-loss), float(np.median(checks[:, 1]))
-    if not 0 <= loss < CARRIES * story.chance or late > 1.2 * loss:
-        return None  # it has learnt nothing that would carry over, or lost it again
-    if right > _SHARE * promised or not_shuffled(story):
+    cheapest = float(checks[:, 0].min())
+    if loss < 0 or late > 1.2 * loss:
+        return None  # it has lost again what it had learnt
+    fewer = loss < CARRIES * story.chance and right <= _SHARE * promised
+    dear = cheapest > max(_FAR * loss, 1.2 * story.chance)  # from the first validation on
+    if not (fewer or dear) or not_shuffled(story):
         return None
     if labels_disagree(story) or impossible_loss(story):
         return None
+    first = f"training images had a loss of {loss:.2f} when they were seen for the first time"
     return Finding(
         finding="validation_differs",
         confidence=0.85,
@@ -109,11 +119,66 @@ def validation_differs(story: Story) -> Finding | None:
             "promised_accuracy": promised,
             "validation_accuracy": right,
             "validation_loss": float(np.median(checks[:, 0])),
+            "least_validation_loss": cheapest,
         },
-        meaning=f"{right:.0%} of the validation images are right; training images had a loss of "
-        f"{loss:.2f} when they were seen for the first time, which promises {promised:.0%} or more",
+        meaning=f"{right:.0%} of the validation images are right; {first}, which promises "
+        f"{promised:.0%} or more"
+        if fewer
+        else f"the validation loss was never below {cheapest:.2f}; {first}",
         remedy="see that validation images are prepared (normalised, turned, scaled), labelled and "
         "drawn as the training images are, and that the network evaluates as it trains",
+    )
+
+
+def loss_rises(story: Story) -> Finding | None:
+    """A loss that climbs from the first step on, in steps too small to be thrown about by."""
+    curve = story.smoothed()
+    if len(story.losses) < _ENOUGH or len(curve) < 10 or not bool(np.isfinite(curve).all()):
+        return None
+    climbing = float(np.mean(np.diff(curve) > 0))
+    risen = float(curve[-1]) / max(float(curve[0]), 1e-12)
+    learnt = len(story.validations) > 0 and float(story.validations[-1, 1]) > story.guessing
+    if climbing < _CLIMBING or risen < 1.005 or learnt or not 0 < first_move(story) < _GENTLE:
+        return None
+    return Finding(
+        finding="loss_rises",
+        confidence=0.9,
+        evidence={
+            "first_loss": float(curve[0]),
+            "late_loss": float(curve[-1]),
+            "rising": climbing,
+            "first_move": first_move(story),
+        },
+        meaning=f"the loss rises from the first step on, in {climbing:.0%} of all stretches, from "
+        f"{curve[0]:.3g} to {curve[-1]:.3g}, though a step moves weights by "
+        f"{first_move(story):.1e} of their size: steps go up the gradient",
+        remedy="see the sign of the loss and of the update (a minus too many, maximize=True)",
+    )
+
+
+def softmax_twice(story: Story) -> Finding | None:
+    """A loss that cannot fall below that of probabilities taken for scores.
+
+    Scores between 0 and 1 that add up to 1 give at best ln(e + K - 1) - 1, and 1 more where wrong.
+    """
+    if len(story.validations) < 2 or not np.isfinite(story.losses).sum() >= _FEWEST:
+        return None
+    floor = math.log(math.e + story.classes - 1) - 1
+    late = story.validations[len(story.validations) // 2 :]
+    loss, accuracy = map(float, late[-1])
+    if len(late) < 3 and accuracy < _SURELY:
+        return None  # what learns passes there on its way
+    near = bool((np.abs(late[:, 0] - (floor + 1 - late[:, 1])) < 0.1).all())
+    above = floor - 0.01 < float(np.nanmin(story.losses)) < floor + 0.35
+    if story.classes < 3 or accuracy < max(0.3, story.guessing) or not (near and above):
+        return None
+    return Finding(
+        finding="softmax_twice",
+        confidence=0.85,
+        evidence={"validation_loss": loss, "accuracy": accuracy, "floor": floor},
+        meaning=f"{accuracy:.0%} are right, but the loss stays at {loss:.2f}: it is that of "
+        f"probabilities taken for scores, which cannot fall below {floor:.2f}",
+        remedy="end the network with scores: the loss has its own softmax",
     )
 
 
@@ -139,6 +204,8 @@ def few_steps(story: Story) -> Finding | None:
     recipe, planned = story.recipe, story.steps_per_epoch * story.recipe.epochs
     losses = story.losses[np.isfinite(story.losses)]
     if recipe.data.path == _OWN or recipe.start is not None:  # its step may be L-BFGS's
+        return None
+    if isinstance(recipe.optimiser, LBFGS):  # one of its steps is twenty
         return None
     if planned >= _FEWEST or len(losses) < max(planned, 3):
         return None
