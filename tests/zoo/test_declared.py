@@ -79,3 +79,34 @@ def test_corrections_are_of_the_network_as_registered() -> None:
     other = zoo.notes(sheet(zoo.network("vgg16", input=(3, 64, 64))))
     assert other == tuple(note for note in said if note.startswith("Deviation"))
     assert zoo.notes(_sheet()) == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "classes"),
+    [
+        ("plain18(width=16)", None),  # whose multiply-adds are known from nowhere else
+        ("resnet18(average=True)", None),  # of the same counts
+        ("googlenet", 10),
+    ],
+)
+def test_nothing_printed_is_held_against_other_knobs_and_classes(
+    spec: str, classes: int | None
+) -> None:
+    said = zoo.notes(sheet(zoo.network(spec, classes=classes)))
+    assert all(note.startswith("Deviation") for note in said)
+
+
+def test_what_agrees_is_said_in_one_line_with_its_source() -> None:
+    def agreeing(name: str) -> list[str]:
+        said = zoo.notes(sheet(zoo.network(name)))
+        return [note for note in said if note.startswith("Agrees")]
+
+    assert agreeing("plain18") == [
+        "Agrees with the paper's table 1, as FLOPs: 1.8G multiply-adds.",
+    ]
+    assert agreeing("lenet5_1998") == [
+        "Agrees with the paper: 60,000 parameters, 340,908 connections, 10 figures of its layers.",
+    ]
+    (both,) = agreeing("googlenet")
+    assert "table 1: 12 figures of its layers; with the paper: 1.5G multiply-adds." in both
+    assert agreeing("mlp") == []

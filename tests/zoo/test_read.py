@@ -159,6 +159,27 @@ def test_notation_in_a_file(folder: Path) -> None:
         zoo.read("mine.txt")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "name"),
+    [
+        ("darknet19.txt", "conv3-8 FC-3", "darknet19"),
+        ("my net (2).txt", "conv3-8 FC-3", "my_net_2"),
+        ("resnext.prototxt", "{}", "resnext"),
+        ("resnext.prototxt", 'name: "ResNeXt-tiny" {}', "ResNeXt-tiny"),
+        ("_.txt", "conv3-8 FC-3", "notation"),
+    ],
+)
+def test_a_file_names_the_network_that_does_not(
+    folder: Path, file: str, text: str, name: str
+) -> None:
+    layer = (
+        'layer { type: "InnerProduct" bottom: "data" top: "f" inner_product_param { num_output: 3 }'
+    )
+    shape = "input_dim: 1 input_dim: 1 input_dim: 8 input_dim: 8"
+    Path(file).write_text(text.replace("{}", f'input: "data" {shape} {layer} }}'))
+    assert zoo.read(file).name == name
+
+
 def test_a_name_means_the_same_in_every_folder(folder: Path) -> None:
     Path("lenet").write_text("FC-3")
     assert zoo.read("lenet") == zoo.network("lenet")

@@ -11,6 +11,7 @@ x 32 normalises over 32.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -121,7 +122,8 @@ class BatchNorm(_BatchNorm):
         if self.momentum is None or (self.corrected and self.momentum == 0.0):
             return 1.0 / float(self.num_batches_tracked)
         if self.corrected:
-            return self.momentum / (1 - (1 - self.momentum) ** float(self.num_batches_tracked))
+            kept = math.pow(1 - self.momentum, int(self.num_batches_tracked))
+            return self.momentum / (1 - kept)
         return self.momentum
 
     def _forward_corrected(self, input: Tensor) -> Tensor:

@@ -104,12 +104,38 @@ def torchvision(top1: float, top5: float) -> Accuracy:
     return Accuracy(data="imagenet", top1=top1, top5=top5, source=source)
 
 
+def agreements(figures: Sequence[Figure], sheet: Sheet) -> Iterator[str]:
+    """Yield one sentence for the figures that agree, each source with its own; none for none.
+
+    Example:
+        >>> from striate import zoo
+        >>> from striate.design import sheet
+        >>> list(agreements(zoo.entry("resnet18").declared, sheet(zoo.network("resnet18"))))
+        ["Agrees with the paper's table 1, as FLOPs: 1.8G multiply-adds."]
+    """
+    right = [figure for figure in figures if figure.holds(sheet)]
+    said = []
+    for source in dict.fromkeys(figure.source for figure in right):
+        own = [figure for figure in right if figure.source == source]
+        words = [_spelled(figure) for figure in own if not figure.scope]
+        parts = len(own) - len(words)
+        if parts:
+            words.append(f"{parts} figure{'s' if parts > 1 else ''} of its layers")
+        said.append(f"with {source}: {', '.join(words)}")
+    if said:
+        yield f"Agrees {'; '.join(said)}."
+
+
+def _spelled(figure: Figure) -> str:
+    return f"{figure.printed} {_SPELLED.get(figure.what, figure.what)}"
+
+
 def corrections(figures: Sequence[Figure], sheet: Sheet) -> Iterator[str]:
     """Yield a sentence for the figures that do not agree, those of one explanation together."""
     wrong = [figure for figure in figures if not figure.holds(sheet)]
     for (source, why), group in groupby(wrong, key=lambda figure: (figure.source, figure.why)):
         pairs = ", ".join(
-            f"{each.printed} {_SPELLED.get(each.what, each.what)}"
+            _spelled(each)
             + (f" in {each.scope}" if each.scope else "")
             + f" (computed {each.computed(sheet):,})"
             for each in group

@@ -11,7 +11,8 @@ In this order, so that a command means the same in every folder:
 4. paper notation, whose first word is a layer: `conv3-64 maxpool FC-10`, `[(CONV-RELU)*2-POOL]*3`;
 5. anything else is unknown; the answer has the nearest registered names.
 
-A Network is taken as it is. A number of classes and an input size are applied to all of them, as
+A Network is taken as it is. What a prototxt or a text with notation does not call itself, its file's
+name does. A number of classes and an input size are applied to all of them, as
 for registered names. Where notation, a file or a run says another number, the last layer's note
 says so (`other_classes`).
 """
@@ -133,8 +134,14 @@ def _from_path(path: Path, classes: int | None, shape: tuple[int, ...] | None) -
     if path.suffix == ".prototxt" or re.search(r"\blayers?\s*:?\s*\{", text):
         from striate.design import prototxt
 
-        return _applied(prototxt.parse(text, input=shape, source=str(path)), classes, None)
-    return _notation(text, classes, shape, str(path))
+        read = prototxt.parse(text, input=shape, name=_stem(path, "caffe"), source=str(path))
+        return _applied(read, classes, None)
+    return _notation(text, classes, shape, str(path), _stem(path, "notation"))
+
+
+def _stem(path: Path, otherwise: str) -> str:
+    """Return what a network is called that does not say so: as its file, in letters for a path."""
+    return re.sub(r"[^\w.-]+", "_", path.stem).strip("._")[:80] or otherwise
 
 
 def _saved(data: bytes, path: Path) -> Network:
@@ -162,7 +169,7 @@ def _is_sheet(data: bytes) -> bool:
 def _from_words(spec: str, classes: int | None, shape: tuple[int, ...] | None) -> Network:
     """Read notation; a single word that is none was meant as a name."""
     try:
-        return _notation(spec, classes, shape, "notation")
+        return _notation(spec, classes, shape)
     except NotationError as error:
         word = spec.partition("(")[0].strip()
         close = nearest(word, registry.names())
@@ -174,11 +181,15 @@ def _from_words(spec: str, classes: int | None, shape: tuple[int, ...] | None) -
 
 
 def _notation(
-    text: str, classes: int | None, shape: tuple[int, ...] | None, source: str
+    text: str,
+    classes: int | None,
+    shape: tuple[int, ...] | None,
+    source: str = "notation",
+    name: str = "notation",
 ) -> Network:
     from striate.design import notation
 
-    network = notation.parse(text, classes=classes, input=shape, source=source)
+    network = notation.parse(text, classes=classes, input=shape, name=name, source=source)
     return _applied(network, classes, None)
 
 

@@ -9,9 +9,10 @@ from math import prod
 from typing import Any, get_type_hints
 
 from striate.design import Network, Sheet
+from striate.design.caption import caption
 from striate.errors import UnknownName, UsageError
 from striate.records import Record, decode, nearest
-from striate.zoo.declared import Accuracy, Figure, corrections
+from striate.zoo.declared import Accuracy, Figure, agreements, corrections
 
 Shape = tuple[int, int, int]
 Write = Callable[..., Network]
@@ -116,17 +117,28 @@ def entry(name: str) -> Entry:
 def notes(sheet: Sheet) -> tuple[str, ...]:
     """Return what the registry knows about the network of a sheet, in sentences.
 
-    How it deviates from its source, and, where the sheet is of the network as registered, the
-    printed figures that are wrong with the computed ones; nothing for a network unknown here.
+    How it deviates from its source, and, where the sheet is of the network as registered, which
+    printed figures agree, and which are wrong with the computed ones; nothing for a network
+    unknown here.
     """
     if sheet.network not in _entries:
         return ()
     known = _entries[sheet.network]
-    as_registered = sheet.input == known.input and known.macs in (None, sheet.totals.macs)
-    return (
-        *([f"Deviation: {known.deviations}."] if known.deviations else []),
-        *(corrections(known.declared, sheet) if as_registered else []),
-    )
+    deviation = (f"Deviation: {known.deviations}.",) if known.deviations else ()
+    if not known.declared or not _as_registered(sheet, known):
+        return deviation
+    return (*deviation, *agreements(known.declared, sheet), *corrections(known.declared, sheet))
+
+
+def _as_registered(sheet: Sheet, known: Entry) -> bool:
+    """Return whether a sheet is of the network without any knob, class or pixel changed."""
+    if sheet.input != known.input:
+        return False
+    usual = network(known.name)
+    shapes = usual.shapes()
+    return [(row.name, row.caption, row.output) for row in sheet.layers] == [
+        (layer.name, caption(layer), shapes[layer.name]) for layer in usual.layers
+    ]
 
 
 def knobs(name: str) -> Mapping[str, Any]:
