@@ -1,16 +1,21 @@
-"""A network from a paper, registered: from then on every room takes it by its name.
+"""A network from a paper, registered: from then on every room of this process takes its name.
 
     python examples/add_network.py
 
 Prints its sheet, which is held to the counts that the paper implies, a few steps' worth of its
-plan, and the shape of its answer. Inside the package the same function goes into `striate/zoo`, in
-a file a family, and the tests of all networks ask it too.
+plan, and the shape of its answer. Another process knows the name only where this file is imported;
+commands, which run nobody's Python, take the file that `network.save` writes. Inside the package
+the same function goes into `striate/zoo`, in a file a family, and the tests of all networks ask it
+too (CONTRIBUTING.md).
 
 Source: Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to
 visual document analysis", ICDAR 2003, figure 5.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
+from tempfile import mkdtemp
 
 import torch
 
@@ -50,8 +55,8 @@ def simard2003(
     return net.finish()
 
 
-def main() -> Network:
-    """Use it as any other."""
+def main(out: Path) -> Network:
+    """Use it as any other; write it down for commands."""
     network = zoo.network("simard2003")
     sheet = design.sheet(network)
     print(sheet, *zoo.notes(sheet), sep="\n")
@@ -61,13 +66,13 @@ def main() -> Network:
 
     wide = zoo.network("simard2003(hidden=300)", classes=26)
     print(f"\n300 hidden units and 26 classes: {wide.parameter_count():,} parameters")
-    plan = engine.plan(network, batch=8, rounds=3, cached=False)
-    for each in plan.layers:
-        print(f"{each.name}: {each.chosen}")
+    print(engine.plan(network, batch=8, rounds=3, cached=False))
     net = layers.build(network, seed=0)
     print(tuple(net(torch.zeros(2, *network.input_shape)).shape))
+    network.save(out / "simard2003.json")
+    print(f"striate train mnist --net {out / 'simard2003.json'}")
     return network
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(mkdtemp()))

@@ -2,9 +2,9 @@
 
     python examples/own_module.py
 
-Prints the sheet that is read off the module (a functional ReLU and a shortcut among it), what the
-checks say before and after a mistake in its initialisation is mended, how far the answers of the
-accelerated copy are from its own, and where the page about it lies.
+Prints the sheet read off the module (a functional ReLU and a shortcut among it), the file written
+for commands, what checks say before and after a mistake in its initialisation is mended, how far
+the accelerated copy's answers are from its own, and where the page about it lies.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ def main(out: Path) -> list[str]:
     levels = np.stack([samples.stored(k) for k in range(512)]).transpose(0, 3, 1, 2)
     images = (torch.from_numpy(levels).float() / 255 - 0.3) / 0.37
     labels = torch.from_numpy(samples.labels[:512])
-
     net = Mine()
-    print(striate.design.sheet(striate.describe(net, images, prove=True)))
+    network = striate.describe(net, images, prove=True)  # recipes.make takes it as it is,
+    network.save(out / "mine.json")  # and every command its file
+    print(f"{striate.design.sheet(network)}\n\nstriate train digits --net {out / 'mine.json'}")
     nn.init.constant_(net.second.weight, 0.1)
     wrong = complaints(net, images, labels)
     net.second.reset_parameters()
@@ -70,8 +71,8 @@ def main(out: Path) -> list[str]:
     names = tuple(Class(id=str(k), label=str(k)) for k in range(10))
     contract = Contract(classes=names, channels="grey", size=(8, 8), mean=(0.3,), std=(0.37,))
     look = explain.Look(parts=("maps",), methods=("saliency", "integrated_gradients"))
-    model = Weights.of(net, contract)
-    print(f"inside: {explain.look_inside(model, [out / 'digit.png'], out=out, look=look).page}")
+    seen = explain.look_inside(Weights.of(net, contract), [out / "digit.png"], out=out, look=look)
+    print(f"inside: {seen.page}")
     return wrong
 
 

@@ -1,11 +1,13 @@
-"""Words for numbers and for names, where a sentence or a document holds one."""
+"""Words for numbers and for names, where a sentence or a document holds one; plain tables."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 _WINDOWS = os.name == "nt"
 _STRAY = re.compile("[\ud800-\udfff]")
@@ -61,3 +63,38 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]], indent: str = "") -> str:
+    """Set a table in plain text: numbers to the right, words to the left, two spaces between.
+
+    Args:
+        header: one word a column.
+        rows: cells; integers get thousands separators, None an empty cell.
+        indent: what each line begins with.
+    """
+    body = [[_cell(value) for value in row] for row in rows]
+    lines = [list(header), *((text for text, _ in row) for row in body)]
+    right = [
+        bool(body) and all(number or not text for text, number in column)
+        for column in zip(*body, strict=True)
+    ] or [False] * len(header)
+    columns = [list(column) for column in zip(*lines, strict=True)]
+    widths = [max(len(text) for text in column) for column in columns]
+    set_columns = [
+        [text.rjust(width) if to_right else text.ljust(width) for text in column]
+        for column, width, to_right in zip(columns, widths, right, strict=True)
+    ]
+    return "\n".join((indent + "  ".join(row)).rstrip() for row in zip(*set_columns, strict=True))
+
+
+def _cell(value: Any) -> tuple[str, bool]:
+    """Return a cell's text, and whether it is a number."""
+    if value is None:
+        return "", False
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}", True
+    if isinstance(value, float):
+        return f"{value:g}", True
+    text = str(value)
+    return text, text[:1].isdigit() and text.rstrip("%").replace(".", "", 1).isdigit()

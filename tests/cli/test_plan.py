@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from striate import engine
+from striate import engine, zoo
 
 Run = Callable[..., Any]
 NET = "conv3-16 relu conv3-16 relu maxpool FC-10"
@@ -43,6 +43,8 @@ def test_the_table_and_the_second_time(run: Run, monkeypatch: pytest.MonkeyPatch
     first = run(*arguments)
     assert first.code == 0 and "All convolutions" in first.out and "default ms" in first.out
     monkeypatch.setattr("striate.engine.planning.measure", None)
+    kept = engine.plan(zoo.read(NET, input=(3, 16, 16)), rounds=3)
+    assert f"{kept}\n" == first.out and "Candidate(" not in str(kept)  # printed alike in Python
     second = run(*arguments, "--workspace", "1kB")
     assert second.code == 0, "measured again"
     assert "nothing else keeps within the limits" in second.out

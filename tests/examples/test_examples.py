@@ -75,6 +75,7 @@ def test_a_module_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "after: nothing" in out and "conv 3x3 32 pad 1" in out
     assert float(re.search(r"accelerated: (\S+)", out)[1]) < 1e-4  # type: ignore[index]
     assert (tmp_path / "index.html").is_file()
+    assert zoo.read(str(tmp_path / "mine.json")).name == "Mine"
 
 
 @pytest.mark.parametrize(("rate", "found"), [(0.05, set()), (30.0, {"not_finite", "exploding"})])
@@ -112,11 +113,14 @@ def test_a_gate() -> None:
     assert refused.returncode == 2 and refused.stdout.startswith("::error::")
 
 
-def test_a_network(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(zoo.registry, "_entries", dict(zoo.registry._entries))
     monkeypatch.setattr(zoo.registry, "_writers", dict(zoo.registry._writers))
-    network = load("add_network").main()
+    network = load("add_network").main(tmp_path)
     assert network.parameter_count() == 132_540
+    assert zoo.read(str(tmp_path / "simard2003.json")) == network
     assert "rectifiers where the paper has tanh" in capsys.readouterr().out
 
 

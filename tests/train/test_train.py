@@ -60,6 +60,15 @@ def test_a_run_folder_holds_everything(make_recipe: MakeRecipe, tmp_path: Path) 
     assert session.recorded(run) == result
 
 
+def test_a_run_without_a_place_is_named_as_the_command_names_it(
+    make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in ("001", "002"):
+        result = train.train(make_recipe(epochs=1), plan="default")
+        assert result.run == str(Path("runs", f"digits-small-{number}"))
+
+
 def test_the_kept_weights_are_those_of_the_best_validation(
     make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:

@@ -1,8 +1,8 @@
 """What a command lets the world see: its result, its progress, its errors and its exit code.
 
 Results go to stdout, as text or (`--json`) as exactly one JSON document; everything said on the way
-goes to stderr. An error is a document too: `{"error": {"kind", "message"}}`. Tables are set here:
-rich's would cost every command 0.3 s.
+goes to stderr. An error is a document too: `{"error": {"kind", "message"}}`. Tables are our own
+(`wording.table`): rich's would cost every command 0.3 s.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from striate.progress import Display, Silent
@@ -18,6 +17,7 @@ from striate.progress.terminal import Bars, Lines, write
 from striate.wording import count as count
 from striate.wording import duration as duration
 from striate.wording import spelled
+from striate.wording import table as table
 
 DONE, FAILED_VERDICT, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -73,29 +73,6 @@ def first_process() -> bool:
 # -- text ------------------------------------------------------------------------------------------
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]], indent: str = "") -> str:
-    """Set a table in plain text: numbers to the right, words to the left, two spaces between.
-
-    Args:
-        header: one word a column.
-        rows: cells; integers get thousands separators, None an empty cell.
-        indent: what each line begins with.
-    """
-    body = [[_cell(value) for value in row] for row in rows]
-    lines = [list(header), *((text for text, _ in row) for row in body)]
-    right = [
-        bool(body) and all(number or not text for text, number in column)
-        for column in zip(*body, strict=True)
-    ] or [False] * len(header)
-    columns = [list(column) for column in zip(*lines, strict=True)]
-    widths = [max(len(text) for text in column) for column in columns]
-    set_columns = [
-        [text.rjust(width) if to_right else text.ljust(width) for text in column]
-        for column, width, to_right in zip(columns, widths, right, strict=True)
-    ]
-    return "\n".join((indent + "  ".join(row)).rstrip() for row in zip(*set_columns, strict=True))
-
-
 def clip(text: str) -> str:
     """Cut lines to the terminal's width, where there is one, so that a table stays a table."""
     if not sys.stdout.isatty():
@@ -104,18 +81,6 @@ def clip(text: str) -> str:
     return "\n".join(
         line if len(line) <= width else f"{line[: width - 3]}..." for line in text.splitlines()
     )
-
-
-def _cell(value: Any) -> tuple[str, bool]:
-    """Return a cell's text, and whether it is a number."""
-    if value is None:
-        return "", False
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}", True
-    if isinstance(value, float):
-        return f"{value:g}", True
-    text = str(value)
-    return text, text[:1].isdigit() and text.rstrip("%").replace(".", "", 1).isdigit()
 
 
 def percent(share: float, digits: int = 2) -> str:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from striate.cli import output
 from striate.cli.estimate import read_bytes
 from striate.cli.options import Json, input_shape
-
-if TYPE_CHECKING:
-    from striate.engine import LayerPlan, Plan
 
 
 def plan(
@@ -81,65 +78,9 @@ def plan(
         rounds=rounds,
         again=again,
     )
-    text = _text(found, every)
+    head, rows, tail = engine.plan_table(found, every)
+    text = "\n\n".join(each for each in (head, output.clip(rows), tail) if each)
     if out is not None and output.first_process():
         atomic_write(out, to_json(found, indent=2))
         text += f"\n\n{out}"
     output.show(found, text, as_json)
-
-
-def _text(found: Plan, every: bool) -> str:
-    key, machine = found.key, found.machine
-    what = "training step" if key.direction == "training" else "inference"
-    rows = []
-    for layer in found.layers:
-        default = layer.candidates["default"]
-        rows.append((layer.name, *_row(layer, layer.chosen), f"{default.ms:.2f}", layer.remark))
-        others = (name for name in layer.candidates if name != layer.chosen and every)
-        rows += [("", *_row(layer, name), "", "") for name in others]
-    header = ("layer", "chosen", "ms", "error", "workspace", "bits", "default ms", "")
-    gain = found.default_ms / found.total_ms if found.total_ms else 1.0
-    lines = [
-        f"{found.network}, {what}, input {'x'.join(map(str, key.input))}, "
-        f"{output.count(key.batch, 'image')} at a time",
-        f"{machine.cpu}, {output.count(machine.threads, 'thread')}, {machine.vector}, {key.dtype}",
-        "",
-    ]
-    if not found.layers:
-        lines.append("There is no convolution: nothing to choose from.")
-        return "\n".join(lines)
-    lines += [
-        output.clip(output.table(header, rows)),
-        "",
-        f"All convolutions {found.total_ms:.1f} ms, by torch's own {found.default_ms:.1f} ms: "
-        f"{gain:.2f} times as fast.",
-        *_said(found),
-    ]
-    return "\n".join(lines)
-
-
-def _said(found: Plan) -> list[str]:
-    """Return what is true of the layers that the default computes."""
-    from striate.engine.choice import ALONE, BEYOND, NOTHING
-
-    remarks = [layer.remark for layer in found.layers]
-    lines, beyond = [], remarks.count(NOTHING)
-    if beyond:
-        layers = output.count(beyond, "layer")
-        lines.append(f"Nothing keeps within the limits in {layers}, torch's own neither.")
-    if not found.algorithms:
-        raced = not {ALONE, BEYOND, NOTHING}.intersection(remarks)
-        verb = "wins" if raced else "is left"
-        lines.append(f"The default {verb} everywhere: a plan gains nothing here.")
-    return lines
-
-
-def _row(layer: LayerPlan, name: str) -> tuple[str, ...]:
-    found = layer.candidates[name]
-    return (
-        name,
-        f"{found.ms:.2f}",
-        f"{found.relative_rms:.1e}",
-        f"{found.workspace_bytes / 1e6:.1f} MB",
-        "same" if found.deterministic else "differ",
-    )

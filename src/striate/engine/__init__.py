@@ -5,6 +5,7 @@ from striate.engine.choice import Candidate, LayerPlan, Limits
 from striate.engine.fast import Direction, check
 from striate.engine.planning import Key, Plan, plan, read
 from striate.engine.program import Program
+from striate.engine.table import plan_table
 
 __all__ = [
     "Candidate",
@@ -19,5 +20,6 @@ __all__ = [
     "accelerate",
     "check",
     "plan",
+    "plan_table",
     "read",
 ]

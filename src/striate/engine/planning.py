@@ -25,6 +25,7 @@ from striate.engine.layer import measure
 from striate.engine.memory import keep_freed_memory
 from striate.engine.node import Node, graph
 from striate.engine.simplify import simplify, take_weights
+from striate.engine.table import plan_table
 from striate.errors import RecordError, UsageError
 from striate.files import atomic_write, cache_folder
 from striate.layers import build
@@ -78,6 +79,9 @@ class Plan(Record, frozen=True, kw_only=True):
     layers: tuple[LayerPlan, ...]
     total_ms: float
     default_ms: float
+
+    def __str__(self) -> str:
+        return "\n\n".join(each for each in plan_table(self) if each)
 
     @property
     def algorithms(self) -> dict[str, str]:

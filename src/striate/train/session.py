@@ -45,7 +45,7 @@ def train(
 
     Args:
         recipe: fixes the run completely.
-        out: path of the run folder; None takes the next free `runs/NAME-001`.
+        out: path of the run folder; None takes the next free `runs/DATA-NETWORK-001`.
         dataset: the recipe's data, where it is open already.
         observers: watch every step and validation, and change nothing.
         overwrite: take the place of a run already there.
@@ -70,7 +70,7 @@ def train(
         recipe = lit(recipe, prepared)
 
         def create() -> tuple[Path, Plan]:
-            path = Path(out) if out is not None else runs.new_path("runs", recipe.name)
+            path = Path(out) if out is not None else _next(recipe, prepared)
             made = make_plan(recipe, together, plan)
             runs.create(
                 path,
@@ -92,6 +92,11 @@ def train(
             session.say(f"Note: {note}")
         with session.in_use(), obeying(chosen):
             return session.carry_on(prepared)
+
+
+def _next(recipe: Recipe, prepared: Prepared) -> Path:
+    """Return where a run goes that is told no place."""
+    return runs.new_path("runs", f"{prepared.dataset.name}-{recipe.network.name}")
 
 
 def resume(

@@ -68,9 +68,29 @@ def register(
     declared: tuple[Figure, ...] = (),
     accuracy: tuple[Accuracy, ...] = (),
 ) -> Callable[[Write], Write]:
-    """Register the function below under a name; fields are those of `Entry`.
+    """Register the function below under a name, in this process.
 
-    The function is called with keywords only: name, classes, input, and its own knobs.
+    The function is called with keywords only: name, classes, input, and its own knobs, each with a
+    default; it returns the Network. A file of `striate/zoo` that is imported in its `__init__.py`
+    has it registered in every process; `network.save` writes it down for those that are without.
+
+    Args:
+        name: torchvision's where it has the same network.
+        summary: one line, for `striate models`.
+        citation: the paper, or whose table it follows.
+        input: default input, (channels, height, width).
+        classes: default number of classes.
+        per_position: whether it answers with one value a position.
+        parameters: the exact count for the defaults, where one is known from elsewhere; heads for
+            training are in it.
+        macs: the same for multiply-adds of one image in evaluation.
+        deviations: how it is known to differ from its source.
+        declared: what its paper prints, right or wrong: `Figure(what="parameters", printed="60M")`.
+            `printed` has the paper's digits, with K, M or G behind them, a thousand (`kilo=1024`
+            for the other) and its powers, and no other suffix; a figure holds where it is less than
+            one unit of its last digit off. `scope="conv1"` is about one layer, `why` explains one
+            that is wrong.
+        accuracy: as published: `Accuracy(data="imagenet", top1=69.8, top5=89.1)`, in per cent.
 
     Raises:
         ValueError: the name is taken.
