@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.doctor.test_diagnose import STORIES, chance, flat, network, own, probe, recipe, story
 
-from striate import doctor, train
+from striate import data, doctor, train
 from striate.doctor.diagnose import diagnose_story
 from striate.doctor.story import Finding
 
@@ -51,12 +51,36 @@ def test_a_rate_that_is_too_high_without_an_explosion_comes_before_them_too() ->
 
 
 def test_what_stood_there_before_the_first_step_is_not_the_rates_doing() -> None:
-    """Rectifiers that were dead and gradients that were cut off from the start stay causes."""
+    """Rectifiers that were dead from the start are a cause; gradients that they cut off are not."""
     from_the_start = {**THROWN, "probes": (cut_off(1.4), cut_off(0.3), cut_off(0.07))}
     found = told(**from_the_start)
+    assert next(iter(found)) == "dead_rectifiers"
+    dead = found["dead_rectifiers"]
+    assert dead.remedy.startswith("start its biases at 0") and not dead.settings
+    for name in ("vanishing_gradients", "exploding"):
+        assert found[name].remedy.startswith("see to dead rectifiers first; then")
+
+
+def test_gradients_that_fade_beside_dead_rectifiers_are_a_cause_of_their_own() -> None:
+    faint = probe(values=ALL_DEAD)
+    faint["weights"]["conv1.weight"]["gradient"] = 1e-9  # something comes through all the same
+    found = told(probes=(faint,) * 4, losses=flat, validations=chance)
     assert "first; then" not in found["vanishing_gradients"].remedy
-    assert "see to vanishing gradients first" in found["exploding"].remedy
-    assert diagnose_story(story(**from_the_start))[0].finding == "vanishing_gradients"
+    assert "first; then" not in found["dead_rectifiers"].remedy
+
+
+def test_a_detached_body_is_no_gradient_and_nothing_beside_it() -> None:
+    detached = probe()
+    detached["weights"]["conv1.weight"]["gradient"] = 0.0
+    found = told(probes=(detached,) * 4)
+    assert next(iter(found)) == "no_gradient"
+    assert found["vanishing_gradients"].remedy.startswith("see to no gradient first; then")
+    cleared = probe(0.0)  # between backward and step
+    for each in cleared["weights"].values():
+        each["gradient"] = 0.0
+    found = told(probes=(cleared,) * 4, losses=flat, validations=chance)
+    assert next(iter(found)) == "no_gradient" and "zero_grad" in found["no_gradient"].remedy
+    assert "vanishing_gradients" not in found
 
 
 def test_weights_that_an_explosion_took_along_are_no_decay() -> None:
@@ -79,7 +103,7 @@ def test_the_surest_cause_is_named_and_never_the_finding_itself() -> None:
     assert found["overfitting"].remedy.startswith("see to labels disagree first")
     order = list(found)
     assert order.index("labels_disagree") < order.index("overfitting")
-    alike = cut_off(1e-6)
+    alike = probe(1e-6)
     alike["weights"]["conv1.weight"]["apart"] = 0.0
     found = told(probes=(alike,) * 4, losses=flat, validations=chance)
     assert found["rate_too_low"].remedy.startswith("see to features alike first")
@@ -194,7 +218,7 @@ def test_validation_prepared_otherwise_is_no_overfitting() -> None:
     lost = {**otherwise, "losses": np.r_[otherwise["losses"][:200], np.full(200, 2.3)]}
     assert "validation_differs" not in told(**lost)  # the training came apart after an epoch
     late = otherwise["validations"].copy()
-    late[1:, 1] = 0.8  # batch-norm's statistics needed an epoch
+    late[1:] = 0.9, 0.8  # batch-norm's statistics needed an epoch
     assert "validation_differs" not in told(**{**otherwise, "validations": late})
 
 
@@ -234,3 +258,46 @@ def test_waiting_in_a_crowd_is_no_alarm() -> None:
     assert told(**slow, load=2.5)["data_starved"].confidence >= doctor.SURE
     waiting["probes"] = (probe(waiting=0.95),) * 5  # more than a crowd takes
     assert told(**waiting, load=2.5)["data_starved"].confidence >= doctor.SURE
+
+
+def test_validation_that_costs_too_much_from_the_first_is_prepared_otherwise() -> None:
+    """Pixels of 0 to 255: 84% right at a loss of 13, which no overfitting has at its best epoch."""
+    dear = np.stack([np.linspace(13.8, 57.0, 10), np.full(10, 0.84)], 1)
+    first, *others = diagnose_story(story(validations=dear))
+    assert first.finding == "validation_differs" and "never below 13.8" in first.meaning
+    assert {each.finding for each in others} == {"overfitting"} and not others[0].settings
+    absurd = np.stack([np.linspace(1.3, 4.4, 10), np.full(10, 0.975)], 1)  # 100 an image wrong
+    assert next(iter(told(validations=absurd))) == "validation_differs"
+    risen = np.stack([np.linspace(1.3, 4.4, 10), np.full(10, 0.84)], 1)
+    assert set(told(validations=risen)) == {"overfitting"}
+
+
+def test_a_loss_that_climbs_explains_what_its_rate_is_accused_of() -> None:
+    uphill = told(
+        losses=2.3 * np.exp(np.arange(400) / 150),
+        validations=chance,
+        probes=tuple(probe(2e-4) for _ in range(6)),
+    )
+    assert next(iter(uphill)) == "loss_rises"
+    assert not any(each.settings for each in uphill.values())
+    for name in set(uphill) - {"loss_rises"}:
+        assert uphill[name].remedy.startswith("see to loss rises first")
+
+
+def test_underfitting_first_tries_without_augmentation_and_never_what_is_no_change() -> None:
+    held_back = STORIES["underfitting"]
+    for changes, settings in (
+        ({"augmentation": (data.Flip(),)}, ("augmentation=[]",)),
+        ({"optimiser": train.SGD(rate=0.05, decay=0.01)}, ("optimiser.decay=0.001",)),
+        ({"optimiser": train.SGD(rate=0.05, decay=0.0)}, ()),
+    ):
+        found = told(**{**held_back, "recipe": recipe(**changes)})
+        assert found["underfitting"].settings == settings
+
+
+def test_a_rise_that_one_or_two_images_make_is_no_overfitting() -> None:
+    """Of 120 images two are wrong, and a loss of 0.06 has become one of 0.12."""
+    rises = np.stack([np.r_[0.4, 0.1, 0.06, np.full(7, 0.12)], np.full(10, 0.983)], 1)
+    falling = {"losses": 2.3 * np.exp(-np.arange(400) / 40)}
+    assert "overfitting" not in told(validations=rises, held_out=120, **falling)
+    assert "overfitting" in told(validations=rises, held_out=12_000, **falling)

@@ -15,6 +15,7 @@ from striate import data, doctor
 from striate.contract import Contract
 from striate.data import Affine, Flip, Loader
 from striate.data.samples import ArraySamples
+from striate.data.sampling import Sampling
 from striate.doctor import Subject, feed, start
 from striate.randomness import stream
 
@@ -201,6 +202,31 @@ def test_order_that_does_not_change() -> None:
     assert verdict(batch=4) == "pass"
     assert verdict(shuffle=False) == "fail"
     assert verdict(batch=10_000) == "pass"  # one batch of all, in another order each time
+
+
+def test_a_class_that_is_validated_and_never_trained() -> None:
+    digits = data.open("digits").classes
+    asked = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
+    assert feed.classes_drawn(loader(batch=7), digits, asked).verdict == "pass"
+    half = Sampling(classes=(1.0,) * 5 + (0.0,) * 5)
+    found = feed.classes_drawn(loader(sampling=half), digits, asked)
+    assert (found.verdict, found.measured) == ("fail", 5.0)
+    assert "of 5, 6, 7, 8, 9, of which validation has 6 images" in found.meaning
+    assert "sampling.classes" in found.fix
+    assert feed.classes_drawn(loader(sampling=half), digits, [0, 1]).verdict == "warn"
+    made = loader()
+    made.samples = made.samples.subset(np.flatnonzero(made.samples.labels != 4))
+    without = Loader(made.samples, made.contract, batch=64, seed=0, shuffle=True)
+    found = feed.classes_drawn(without, digits, asked)
+    assert found.verdict == "fail" and "of 4, of which" in found.meaning
+    assert "the training part has images of it" in found.fix
+
+
+def test_preflight_of_a_recipe_that_leaves_classes_out() -> None:
+    half = recipe(sampling=Sampling(classes=(1.0,) * 5 + (0.0,) * 5))
+    for made, verdict in ((recipe(), "pass"), (half, "fail")):
+        found = {each.check: each.verdict for each in doctor.preflight(made, trainings=False)}
+        assert found["classes_drawn"] == verdict
 
 
 def test_weights_prepared_for_other_images(monkeypatch: pytest.MonkeyPatch) -> None:

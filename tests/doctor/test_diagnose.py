@@ -12,6 +12,7 @@ import pytest
 
 from striate import doctor, runs, train
 from striate.contract import Contract
+from striate.data import Sampling
 from striate.data.dataset import classes_of
 from striate.design import BatchNorm, Network, Sketch
 from striate.doctor.diagnose import RULES, diagnose_story
@@ -118,6 +119,20 @@ dropped = _pen.finish()
 own = recipe(data=train.DataChoice(path="(a loop of its own)"))
 
 
+redrawn = np.random.default_rng(0).multinomial(200, 0.6 * np.eye(10) + 0.04)  # 36% are others
+weak = np.random.default_rng(0).multinomial(
+    200,
+    [np.roll([0.6, 0.25, 0.09, 0.01, 0.01, 0.01, 0.01, 0.01, 0.005, 0.005], k) for k in range(10)],
+)
+mixed = 60 * np.eye(10)
+mixed[np.ix_([4, 9], [4, 9])] = [[35.0, 25.0], [22.0, 38.0]]
+
+
+unknown = 28 * np.eye(10, dtype=int) + 1
+unknown[:, 7:] = 0  # classes that training never saw
+unknown[7:, :3] = 10
+
+
 def shrunk(size: float) -> dict[str, Any]:
     made = probe()
     for each in made["weights"].values():
@@ -211,8 +226,17 @@ STORIES: dict[str, dict[str, Any]] = {
         "validations": np.stack([np.full(10, 1.56), np.full(10, 0.9)], 1),
     },
     "weights_stand_still": {"probes": (probe(0.0),) * 4, "losses": flat},
+    "never_answered": {"results": {"test": {"confusion": unknown.tolist()}}},
     "no_gradient": {"probes": (silent,) * 4},
     "features_alike": {"probes": (alike,) * 4},
+    "loss_rises": {
+        "losses": np.linspace(2.3, 2.5, 400),
+        "validations": chance,
+    },
+    "labels_partly_wrong": {
+        "results": {"test": {"confusion": redrawn.tolist(), "loss": 1.62}},
+    },
+    "classes_mixed_up": {"results": {"test": {"confusion": mixed.tolist(), "loss": 0.3}}},
     "norms_lag": {
         "recipe": recipe(network=network(True, momentum=0.001)),
         "validations": chance,
@@ -304,7 +328,73 @@ def test_a_rule_sees_a_faint_trace(name: str) -> None:
     assert name in names(story(**SLOW[name]))
 
 
+def test_classes_that_are_weighed_by_zero_are_shown_again() -> None:
+    half = recipe(sampling=Sampling(classes=(1.0,) * 7 + (0.0,) * 3))
+    found = {e.finding: e for e in diagnose_story(story(**STORIES["never_answered"], recipe=half))}
+    assert found["never_answered"].settings == ("sampling.classes=as_found",)
+    assert "7, 8, 9" in found["never_answered"].meaning
+
+
 UNSAID: dict[str, dict[str, Any]] = {
+    "never_answered": {  # few images, which the others' share of mistakes may have taken
+        "results": {"test": {"confusion": (0.1 * unknown).astype(int).tolist()}},
+    },
+    "never_answered ": {  # a network that hardly knows the others
+        "results": {"test": {"confusion": np.tile([12, 9, 9, 0], (4, 1)).tolist()}},
+        "classes": 4,
+    },
+    "softmax_twice ": {  # right in 70%, and on its way down
+        "losses": np.linspace(2.3, 1.75, 400),
+        "validations": np.array([[2.3, 0.1], [2.1, 0.4], [1.76, 0.7], [1.4, 0.8]]),
+    },
+    "rate_too_high  ": {  # mixed images have a loss that jumps; validation goes on falling
+        "losses": np.r_[np.linspace(2.3, 0.22, 250), np.full(150, 0.5)],
+        "rates": np.full(400, 0.05),
+        "probes": (probe(0.01),) * 6,
+    },
+    "plateau  ": {  # what is mixed cannot be told for sure
+        "losses": np.maximum(2.3 - np.arange(400) / 60, 0.9),
+        "rates": np.full(400, 0.05),
+        "recipe": recipe(objective=train.Mixup()),
+    },
+    "plateau   ": {  # in other units than it knows of: nearly everything is right
+        "losses": np.maximum(2.3 - np.arange(400) / 60, 0.9),
+        "rates": np.full(400, 0.05),
+        "validations": np.stack([np.full(10, 0.3), np.full(10, 0.98)], 1),
+    },
+    "plateau    ": {  # what an explosion left, no better than guessing
+        "losses": np.r_[2.3, 900.0, np.full(398, 2.38)],
+        "rates": np.full(400, 0.05),
+        "validations": chance,
+    },
+    "underfitting ": {
+        "losses": np.maximum(2.3 - np.arange(400) / 60, 1.2),
+        "validations": np.stack([np.full(10, 1.25), np.full(10, 0.98)], 1),
+        "rates": np.full(400, 0.05),
+    },
+    "rate_too_low    ": {  # nothing gets through, at whatever rate
+        "losses": flat,
+        "probes": (
+            probe(
+                1e-7, values={"relu1": {"mean": 0.0, "spread": 0.0, "dead": 1.0, "saturated": 0.0}}
+            ),
+        )
+        * 6,
+    },
+    "few_steps": {  # one of its steps is twenty
+        "recipe": recipe(epochs=5, batch=1280, optimiser=train.LBFGS()),
+        **{"steps_per_epoch": 1, "losses": np.array([4.0, 3.6, 3.2, 2.9, 2.7])},
+        **{"rates": np.full(5, 1e-3), "gradients": np.ones(5)},
+    },
+    "loss_rises": {"losses": np.linspace(2.3, 2.5, 400), "probes": (probe(0.2),) * 6},  # thrown
+    "loss_rises ": {"losses": 2.3 + 0.05 * np.random.default_rng(0).normal(size=400)},
+    "labels_partly_wrong": {  # weak: surer of some images, and takes classes for one another
+        "results": {"test": {"confusion": weak.tolist(), "loss": 1.25}},
+    },
+    "labels_partly_wrong ": {
+        "results": {"test": {"confusion": redrawn.tolist(), "loss": 1.0}},
+    },
+    "classes_mixed_up": {"results": {"test": {"confusion": weak.tolist(), "loss": 1.25}}},
     "norms_lag": {"recipe": recipe(network=network(True, momentum=0.001))},  # it does no harm
     "norms_lag ": {"recipe": recipe(network=network(True)), "validations": chance},
     "norms_lag  ": {  # weights of another training brought their own

@@ -32,14 +32,18 @@ APART: Final = {  # what a loss that will not fall is no symptom of; all else is
     "class_order",
     "classes_swapped",
     "data_starved",
+    "never_answered",
     "one_answer",
     "test_differs",
     "validation_leak",
 }
 _LOOKS: Final = {  # cause -> what it looks like, surer though that may be
+    "features_alike": {"dead_rectifiers"},
+    "loss_rises": {"labels_look_shuffled"},
     "impossible_loss": {"labels_look_shuffled", "not_finite"},
     "norms_lag": {"labels_look_shuffled", "one_answer", "validation_differs"},
     "norms_stand_still": {"labels_look_shuffled", "one_answer", "validation_differs"},
+    "too_much_dropout": {"dead_rectifiers"},
 }
 _RATE: Final = ("not_finite", "exploding", "rate_too_high")  # of which one is why weights were lost
 _CERTAIN = 0.7  # of a cause, before what may be its symptoms is left alone
@@ -96,13 +100,19 @@ def _cause_of(
 ) -> Finding | None:
     """Return the surest cause of a finding other than itself; None where it has none."""
     for cause in causes:
-        if each.finding in _LOOKS.get(cause.finding, ()):
+        if each.finding in _LOOKS.get(cause.finding, ()) or _cut_off(each, cause):
             return cause
     if each.finding in SYMPTOMS:
         surest = next((cause for cause in causes if cause.finding != each.finding), None)
         if surest is not None and not _cause(each):
             return surest
     return rate if each.finding in later and each is not rate else None
+
+
+def _cut_off(each: Finding, cause: Finding) -> bool:
+    """Tell whether gradients that vanish altogether are those that something lets none through."""
+    none = each.finding == "vanishing_gradients" and each.evidence["ratio"] == 0
+    return none and cause.finding in ("dead_rectifiers", "no_gradient")
 
 
 def _blamed(each: Finding, name: str) -> bool:
@@ -112,10 +122,11 @@ def _blamed(each: Finding, name: str) -> bool:
 def _cause(found: Finding) -> bool:
     """Tell whether a finding may be why others were made, and no setting that it names helps.
 
-    What was saturated from the start is a cause, and so is a step that broke off out of the blue.
+    What was saturated or dead from the start is a cause, and so is a step that broke off out of the
+    blue.
     """
     symptom = found.finding in SYMPTOMS
-    if found.finding in ("not_finite", "saturation"):
+    if found.finding in ("dead_rectifiers", "not_finite", "saturation"):
         symptom = bool(found.settings)
     return not symptom and found.finding not in APART and found.confidence >= _CERTAIN
 

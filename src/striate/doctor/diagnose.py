@@ -58,6 +58,7 @@ LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     swaps.classes_swapped,
     swaps.labels_disagree,
     fed.one_answer,
+    fed.never_answered,
     fed.test_differs,
     sense.softmax_twice,
     sense.validation_differs,

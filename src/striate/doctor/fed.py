@@ -17,6 +17,7 @@ _CROWDED = 1.5  # processes to each core that want to run: it may be they that a
 _SLICE = 0.02  # seconds of a wait: a crowd takes the processor for some milliseconds at a time
 _NEARLY_ALL = 0.8  # of the time: no crowd takes as much
 CARRIES = 0.6  # of the loss of guessing, below which the first epoch has taught something
+_ENOUGH = 14.0  # images of a class that would be right if it were as well known as others
 _SHARED = 0.02  # of a part's images, beyond which they are no accident
 
 
@@ -191,6 +192,40 @@ def one_answer(story: Story) -> Finding | None:
         meaning=f"{answers[best]:.0%} of the answers are class {best}, which has "
         f"{there[best]:.0%} of the images",
         remedy="see the findings beside this one: it has learnt nothing, or one class only",
+    )
+
+
+def never_answered(story: Story) -> Finding | None:
+    """Classes that no test image is ever answered as, by a network that knows the others."""
+    table = confusion(story)
+    if table is None or len(table) < 3 or not learnt(story):
+        return None
+    there, answers = table.sum(1), table.sum(0)
+    known = answers > 0
+    right = float(np.trace(table) / max(there[known].sum(), 1))
+    silent = np.flatnonzero(~known & (there * right > _ENOUGH)).tolist()
+    if not silent or right < 0.5 or known.sum() < 2:
+        return None
+    named = ", ".join(story.contract.classes[k].label if story.contract else f"{k}" for k in silent)
+    weights = story.recipe.sampling.classes
+    left_out = not isinstance(weights, str) and not any(weights[k] for k in silent)
+    return Finding(
+        finding="never_answered",
+        confidence=0.95 if left_out else 0.8,
+        evidence={
+            "classes": named,
+            "silent": len(silent),
+            "images": float(there[silent].sum()),
+            "others_right": right,
+        },
+        meaning=f"none of the {table.sum():.0f} answers on the test part is {named}, of which it "
+        f"has {there[silent].sum():.0f} images; of the other classes {right:.0%} are right"
+        + ("; their weight in sampling.classes is 0" if left_out else ""),
+        remedy="show every class (sampling.classes=as_found)"
+        if left_out
+        else "see that the training part has images of it, under its own label; if they are few, "
+        "show them as often as others (sampling.classes=balanced)",
+        settings=("sampling.classes=as_found",) if left_out else (),
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from striate import wording
-from striate.contract import Contract
+from striate.contract import Class, Contract
 from striate.data import Loader
 from striate.doctor.begun import PREPARED_ALIKE, preparation_gap, start_contract
 from striate.doctor.subject import NORMALISING, Check, Subject
@@ -124,6 +124,44 @@ def order_varies(loader: Loader, labels: Sequence[int], classes: int) -> Check:
         if same
         else f"a batch has {found:.0%} of the classes it would have by chance",
         fix="shuffle the training images anew in every epoch" if bad else "",
+    )
+
+
+def classes_drawn(loader: Loader, classes: Sequence[Class], asked: Sequence[int]) -> Check:
+    """See that the first epochs show every class that validation asks for.
+
+    Args:
+        loader: of the training.
+        classes: all, in their order.
+        asked: labels of the validation images.
+    """
+    there = np.bincount(loader.samples.labels, minlength=len(classes))
+    shown = np.zeros(len(classes), np.int64)
+    for share in (each for number in range(3) for each in loader.order.epoch(number)):
+        drawn = loader.samples.labels[share.indices]  # a rest that is dropped differs by epoch
+        shown += np.bincount(drawn, minlength=len(classes))
+    wanted = np.bincount(np.asarray(asked, np.int64), minlength=len(classes))
+    never = np.flatnonzero(shown == 0)
+    missed = [k for k in never.tolist() if wanted[k]]
+    chosen = missed or never.tolist()
+    named = ", ".join(classes[k].label for k in chosen[:5])
+    named += f" and {len(chosen) - 5} more" if len(chosen) > 5 else ""
+    left_out = any(there[k] for k in chosen)
+    return Check(
+        check="classes_drawn",
+        measured=float(len(never)),
+        expected="training images of every class in the first epochs",
+        band=(0.0, 0.0),
+        verdict="fail" if missed else "warn" if len(never) else "pass",
+        meaning="every class is trained"
+        if not chosen
+        else f"nothing is ever trained of {named}, "
+        + (f"of which validation has {wanted[missed].sum()} images" if missed else "nor validated"),
+        fix=""
+        if not chosen
+        else "give every class a weight above 0 (sampling.classes=as_found or balanced)"
+        if left_out
+        else "see that the training part has images of it, and that its folder is not empty",
     )
 
 

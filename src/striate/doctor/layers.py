@@ -24,21 +24,26 @@ def dead_rectifiers(story: Story) -> Finding | None:
     """Rectifiers that no image wakes.
 
     A probe has some rows of a batch, in which the features of a network that has learnt may be
-    silent without being dead: where it learns, and not nearly all are, it is no alarm.
+    silent without being dead: where it learns, and not nearly all are, it is no alarm. What was
+    dead before the first step was begun so, at whatever rate.
     """
     layer, share = dead_share(story)
     if share <= DEAD:
         return None
     learns, gave_up = share < _ALL and _learns(story), given_up(story)
+    begun = dead_from_the_start(story)
     return Finding(
         finding="dead_rectifiers",
         confidence=0.5 if learns or gave_up else 0.85,
         evidence={"layer": layer, "dead": share},
         meaning=f"{share:.0%} of the features of {layer} are zero for all images of a probe"
         + ("; the network learns all the same, by the others" * learns)
-        + ("; calm steps have brought the loss to that of guessing, which needs none" * gave_up),
-        remedy="start again at a third of the rate, with biases at 0 and He's initialisation",
-        settings=(f"optimiser.rate={story.recipe.optimiser.rate / 3:g}",),
+        + ("; calm steps have brought the loss to that of guessing, which needs none" * gave_up)
+        + (", as they were before the first step" * begun),
+        remedy="start its biases at 0 and its weights by He's rule, and centre the images"
+        if begun
+        else "start again at a third of the rate, with biases at 0 and He's initialisation",
+        settings=() if begun else (f"optimiser.rate={story.recipe.optimiser.rate / 3:g}",),
     )
 
 
@@ -103,6 +108,8 @@ def gradients_by_depth(story: Story) -> Finding | None:
     if len(slopes) < 3:
         return None
     first, values = next(iter(slopes)), np.array(list(slopes.values()))
+    if not values.any():
+        return None  # none at all is another rule's
     ratio = float(values[0] / max(float(values.max()), 1e-300))
     if ratio < _STEEP:
         return Finding(
@@ -170,6 +177,11 @@ def dead_at_first(story: Story) -> float:
     layer = dead_share(story)[0]
     first = story.probes[0]["values"].get(layer, {}) if story.probes else {}
     return float(first.get("dead") or 0.0)
+
+
+def dead_from_the_start(story: Story) -> bool:
+    """Tell whether a rectifier through which nothing passes was so before the first step."""
+    return dead_share(story)[1] > _NEARLY and dead_at_first(story) > _NEARLY
 
 
 def _worst(story: Story, what: str) -> tuple[str, float]:

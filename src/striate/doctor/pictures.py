@@ -214,6 +214,7 @@ _EVIDENCE: Final[dict[str, tuple[Drawer, ...]]] = {
     "loss_rises": (_updates, _gradient),
     "loaded_in_part": (exhibits.norms,),
     "momentum_too_long": (exhibits.memory, _updates),
+    "never_answered": (exhibits.answers,),
     "no_gradient": (_depth,),
     "norms_lag": (exhibits.gap, _drift),
     "norms_stand_still": (_drift,),

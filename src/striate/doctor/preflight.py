@@ -92,6 +92,9 @@ def preflight(
         feed.validation_is_plain(validation),
         feed.augmentation_varies(fed),
         feed.order_varies(fed, fed.samples.labels.tolist(), subject.classes),
+        feed.classes_drawn(
+            fed, prepared.contract.classes, prepared.split.validation.labels.tolist()
+        ),
         feed.start_fits(recipe, prepared.contract),
         feed.last_batch(subject, count, recipe.batch // recipe.accumulate),
     )
