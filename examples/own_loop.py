@@ -40,11 +40,6 @@ class Mine(nn.Module):
         return self.classes(functional.relu(self.hidden(x)))
 
 
-def say(found: doctor.Finding) -> None:
-    """Say a finding."""
-    print(f"{found.finding.replace('_', ' ')}: {found.meaning}.\n  To do: {found.remedy}.")
-
-
 def main(folder: Path, rate: float = 0.05) -> tuple[doctor.Finding, ...]:
     """Train, watched; return what was found."""
     torch.manual_seed(0)
@@ -56,7 +51,7 @@ def main(folder: Path, rate: float = 0.05) -> tuple[doctor.Finding, ...]:
     net = Mine()
     optimiser = torch.optim.SGD(net.parameters(), rate, momentum=0.9)
     with doctor.Watch(
-        net, optimiser, folder, images=images[:32], steps=len(loader), epochs=EPOCHS, told=say
+        net, optimiser, folder, images=images[:32], steps=len(loader), epochs=EPOCHS, told=print
     ) as watch:
         for epoch in range(EPOCHS):
             for x, y in loader:

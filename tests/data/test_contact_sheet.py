@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,24 @@ def test_a_change_without_numbers_is_not_titled_as_one() -> None:
         for change, title in ((idle, f"{name} (nothing: give it numbers)"), (at_work, name)):
             sheet = data.contact_sheet(digits.parts["all"], contract, (change,), images=1, epochs=1)
             assert f">What is changed: {title}<" in sheet.svg()
+
+
+def test_a_sheet_says_how_much_is_changed() -> None:
+    digits = data.open("digits")
+    contract = Contract(
+        classes=digits.classes, channels="grey", size=(8, 8), mean=(0.3,), std=(0.4,)
+    )
+    wild = data.Affine(rotate_degrees=180, translate=0.5, scale=(0.4, 2.0), shear=0.6)
+    for changes, said in (
+        ((wild,), ["Affine: rotate_degrees 180, translate 0.5, scale 0.4 to 2, shear 0.6"]),
+        ((data.Affine(shear=0.1), data.Flip()), ["Affine: shear 0.1; Flip: p 0.5"]),
+        ((data.Affine(),), []),
+    ):
+        drawn = data.contact_sheet(digits.parts["all"], contract, changes, images=1).svg()
+        assert [line for line in re.findall(r">([^<>]+)</text>", drawn) if ": " in line][1:] == said
+    narrow = data.contact_sheet(digits.parts["all"], contract, (wild,), images=1, epochs=1).svg()
+    lines = re.findall(r">([^<>]+)</text>", narrow)[1:-3]  # between title and captions
+    assert len(lines) > 1 and " ".join(lines).endswith("scale 0.4 to 2, shear 0.6")
 
 
 def test_pixels_come_back_from_a_networks_input() -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from striate import data, doctor, runs, train
+from striate import data, doctor, inference, runs
 from striate.cli.main import main as striate
-from striate.errors import RunError, StriateError, UsageError
+from striate.errors import RunError, UsageError
 from striate.web.telling import summary, whole
 
 EPOCHS, BATCH = 6, 50
@@ -198,10 +199,43 @@ def test_every_reader_of_a_run_reads_it(
     shown = summary(runs.open(folder))
     assert shown["network"] == "Mine" and shown["classes"] == 10 and shown["epoch"] == 2
     assert whole(runs.open(folder))["settings"]["optimiser"]["momentum"] == 0.9
-    with pytest.raises(RunError, match=r"model\.safetensors is missing"):
-        train.resume(folder)
-    with pytest.raises(StriateError):
-        train.replay(folder, 1, 2)
+
+
+def test_every_user_of_weights_or_data_says_what_a_watched_run_lacks(
+    watched: Callable[..., Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, _, folder = watched(Mine(), epochs=1)
+    picture = tmp_path / "one.png"
+    Image.new("L", (8, 8)).save(picture)
+    for wanted in (
+        ("evaluate", folder),
+        ("predict", folder, picture),
+        ("explain", folder, picture),
+        ("attack", folder),
+        ("export", folder),
+        ("check", "--run", folder),
+        ("train", "--resume", folder),
+        ("train", folder),
+        ("train", "digits", "--recipe", folder),
+        ("augment", folder),
+        ("transfer", "digits", "--from", folder),
+        ("replay", folder, "1..2"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            striate([*map(str, wanted)])
+        said = capsys.readouterr().err
+        assert ended.value.code == 2, wanted
+        assert f"{folder} was watched in a loop of your own: it has no weights and no data" in said
+        assert "doctor, history and view work on it" in said
+    with pytest.raises(RunError, match="was watched in a loop of your own"):
+        inference.load(runs.open(folder))
+
+
+def test_what_is_told_prints_as_a_sentence(watched: Callable[..., Any]) -> None:
+    found, _, _ = watched(Mine(), 1e-4, clears=False)
+    one = found["gradients_accumulate"]
+    said = f"gradients accumulate (confidence {one.confidence:.0%}): {one.meaning}."
+    assert str(one) == f"{said}\n  To do: {one.remedy}."
 
 
 class Counting(nn.Module):

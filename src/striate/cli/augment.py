@@ -1,4 +1,4 @@
-"""`striate augment DATA`, also `view-augment`: what the network will see."""
+"""`striate augment DATA|RUN`, also `view-augment`: what the network will see."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ import typer
 
 from striate.cli import output
 from striate.cli.options import Json, Net, RecipeName, Settings, Size, Strict, changed, sides
+from striate.errors import UsageError
 
 
 def augment(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A named set or a path; digits unless given.")
+        str,
+        typer.Argument(
+            metavar="DATA|RUN",
+            help="A named set or a path, or a run: its own data and recipe; digits unless given.",
+        ),
     ] = "digits",
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="The picture: PNG or SVG.")
@@ -32,10 +37,11 @@ def augment(
 ) -> None:
     """A picture of training images as each epoch will show them.
 
-    These are the very images of `striate train` with the same data, recipe and seed.
+    These are the very images of `striate train` with the same data, recipe and seed; of a RUN,
+    those that it was shown.
     """
     from striate import data as sources
-    from striate import draw, recipes
+    from striate import draw, recipes, runs
     from striate.records import to_builtins
     from striate.train.objective import Mixing
     from striate.train.prepare import lit, prepare
@@ -43,6 +49,11 @@ def augment(
 
     draw.drawable(out)
     changes, pixels = changed(settings, seed=seed), sides(size)
+    if (Path(data) / "run.json").is_file():
+        own = runs.open_trained(data).recipe_document()["data"]
+        if recipe != "auto":
+            raise UsageError(f"{data} fixes the recipe: leave out --recipe.")
+        recipe, data, strict = data, own["path"], strict or own["strict"]
     dataset = sources.open(data, strict=strict)
     chosen = recipes.make(recipe, dataset, network=net, size=pixels, settings=changes)
     prepared = prepare(chosen, dataset)

@@ -17,6 +17,8 @@ from striate.data.whitening import Whitening
 
 Pixels = npt.NDArray[np.uint8]
 
+_RANGES = ("ratio", "scale", "short_side")  # fields of a least and a most value
+
 _GREY, _CONTRAST = 128, 50  # of what is left without its mean, a deviation of 1 to 50 levels
 
 
@@ -68,7 +70,9 @@ def contact_sheet(
     if whitening is not None:
         changes.append("mean image" if whitening.matrix is None else "whitening (ZCA)")
     what = ", ".join(changes) or "nothing"
-    return draw.grid(tiles, captions, title=f"What is changed: {what}", columns=epochs + 1)
+    title = f"What is changed: {what}"
+    amounts = "; ".join(filter(None, map(_amounts, augmentation)))
+    return draw.grid(tiles, captions, title=title, note=amounts, columns=epochs + 1)
 
 
 def visible(image: npt.NDArray[np.float32], contract: Contract) -> Pixels:
@@ -89,6 +93,18 @@ def departures(image: npt.NDArray[np.float32], contract: Contract) -> Pixels:
 
 def _named(change: Augmentation) -> str:
     return f"{type(change).__name__}{' (nothing: give it numbers)' * change.idle}"
+
+
+def _amounts(change: Augmentation) -> str:
+    """Spell a change's numbers by the settings' names, without those that change nothing."""
+    said = []
+    for name in change.__struct_fields__:
+        value = getattr(change, name)
+        if isinstance(value, int | float) and value:
+            said.append(f"{name} {value:.3g}")
+        elif name in _RANGES and value != (1.0, 1.0):
+            said.append(f"{name} {value[0]:.3g} to {value[1]:.3g}")
+    return f"{type(change).__name__}: {', '.join(said)}" if said else ""
 
 
 def _caption(label: Class, id: str) -> str:

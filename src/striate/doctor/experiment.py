@@ -100,7 +100,7 @@ def experiment(
     """
     if not finding.settings:
         raise UsageError(f"{finding.finding} has no remedy that an experiment could try.")
-    opened = run if isinstance(run, runs.Run) else runs.open(run)
+    opened = runs.open_trained(run)
     own, plan = decode(Recipe, opened.recipe_document()), decode(Plan, opened.plan())
     treated = with_settings(own, list(finding.settings))
     found = opened.checkpoints() if opened.state != "finished" else []

@@ -46,6 +46,13 @@ class Finding(Record, frozen=True, kw_only=True):
     settings: tuple[str, ...] = ()
     experiment: dict[str, Any] | None = None
 
+    def __str__(self) -> str:
+        """Say it as somebody reads it: what it means, how sure that is, and what to do."""
+        return (
+            f"{self.finding.replace('_', ' ')} (confidence {self.confidence:.0%}): {self.meaning}."
+            f"\n  To do: {self.remedy}."
+        )
+
 
 class Story(NamedTuple):
     """What rules look at.

@@ -37,8 +37,6 @@ from striate.train.probes import ACTIVATIONS, ROWS, Probes, beginning
 from striate.train.processes import Processes
 from striate.train.recipe import Preprocessing
 
-_OWN = "(a loop of its own)"  # in place of a path that there is not
-
 
 class _Step(NamedTuple):
     """A step that is not written down yet; its figures may still be computed elsewhere."""
@@ -67,7 +65,7 @@ class Watch:
         epochs: that there will be.
         objective: what the loop's loss is, where not cross-entropy, whose units rules know.
         begun: whether the module holds trained weights already.
-        told: called with each finding as soon as its rule speaks, once.
+        told: called with each finding as soon as its rule speaks, once; `print` says it in words.
         overwrite: take the place of a run that is there.
 
     Attributes:
@@ -121,8 +119,8 @@ class Watch:
             name=Path(folder).name,
             reason="a loop of its own, watched",
             network=describe(module, images),
-            start=Start(path=_OWN, identity="") if begun else None,
-            data=DataChoice(path=_OWN),
+            start=Start(path=runs.OWN_LOOP, identity="") if begun else None,
+            data=DataChoice(path=runs.OWN_LOOP),
             preprocessing=_as_they_come(images),
             objective=objective or CrossEntropy(),
             optimiser=_on_paper(optimiser),
@@ -290,7 +288,7 @@ class Watch:
             network=recipe.network,
             contract=recipe.preprocessing.contract(classes, (0.0,) * channels, (1.0,) * channels),
             recipe=recipe,
-            data={"name": _OWN, "spec": "", "notes": (), "steps": self.steps, **parts},
+            data={"name": runs.OWN_LOOP, "spec": "", "notes": (), "steps": self.steps, **parts},
             env=environment(),
             plan=make_plan(recipe, Processes(0, 1, device)),
             overwrite=overwrite,

@@ -17,9 +17,11 @@ def open_model(model: Model | Path | str) -> Model:
     """Open a run folder, a checkpoint of one, published weights, or an export bundle.
 
     Raises:
-        RunError: it is neither; or the run is damaged.
+        RunError: it is neither; or the run is damaged, or a loop of its own.
         WeightsError: the weights cannot be read, or nothing says what they expect of an image.
     """
+    if isinstance(model, runs.Run):
+        return runs.open_trained(model)
     if not isinstance(model, Path | str):
         return model
     path = Path(model)
@@ -33,7 +35,7 @@ def open_model(model: Model | Path | str) -> Model:
             f"There is no run folder {path}, and there are no weights of that name."
             + did_you_mean(close)
         )
-    return runs.open_bundle(path) if runs.is_bundle(path) else runs.open(path)
+    return runs.open_bundle(path) if runs.is_bundle(path) else runs.open_trained(path)
 
 
 def _checkpoint(path: Path) -> Weights:

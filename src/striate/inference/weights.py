@@ -32,7 +32,7 @@ def load(run: Model, device: torch.device | str = "cpu") -> Net:
         device: where it is wanted.
 
     Raises:
-        RunError: the run has no weights yet; says what to do.
+        RunError: the run has no weights yet, or never any; says what to do.
         WeightsError: the file is damaged, or holds the weights of another network or run.
     """
     if isinstance(run, Weights):
@@ -44,6 +44,7 @@ def load(run: Model, device: torch.device | str = "cpu") -> Net:
     if not run.checkpoints():
         remedy = "There is no checkpoint to bring back the run's own from: train again."
     if not run.weights.exists():
+        runs.open_trained(run)
         if run.state == "finished":
             raise RunError(f"{run.weights} is missing, though the run is finished. {remedy}")
         raise RunError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from striate import progress, zoo
+from striate import progress, runs, zoo
 from striate.data import Dataset
 from striate.design import Network
 from striate.errors import UsageError
@@ -46,6 +46,7 @@ def make(
         UsageError: no such device.
         DesignError: the network cannot take images of this size; says which it could.
         RecordError: a value does not fit its key, or the file holds no recipe.
+        RunError: the recipe is of a loop that was watched only.
     """
     settings = list(settings)
     check(name, network=network, device=device, settings=settings)
@@ -53,6 +54,8 @@ def make(
         if network != "auto" or size is not None:
             raise UsageError(f"{file} fixes the network and its size; leave out --net and --size.")
         read = from_json(Recipe, file.read_bytes(), str(file))
+        if read.data.path == runs.OWN_LOOP:
+            raise runs.watched_only(file.parent)
         spec = data.path if isinstance(data, DataFacts) else data.spec
         read = read.replace(data=read.data.replace(path=spec))
         return apply(read if device == "auto" else read.replace(device=device), settings)

@@ -20,12 +20,13 @@ torch.
 """
 
 from striate.runs.bundle import Bundle, BundleInfo, is_bundle, open_bundle
-from striate.runs.folder import check_free, create, new_path, open
-from striate.runs.run import Run, RunInfo
+from striate.runs.folder import check_free, create, new_path, open, open_trained, watched_only
+from striate.runs.run import OWN_LOOP, Run, RunInfo
 from striate.runs.scalars import Scalar
 from striate.runs.tensorboard import write_tensorboard
 
 __all__ = [
+    "OWN_LOOP",
     "Bundle",
     "BundleInfo",
     "Run",
@@ -37,5 +38,7 @@ __all__ = [
     "new_path",
     "open",
     "open_bundle",
+    "open_trained",
+    "watched_only",
     "write_tensorboard",
 ]

@@ -106,6 +106,26 @@ def open(path: Path | str) -> Run:
     return run
 
 
+def open_trained(run: Run | Path | str) -> Run:
+    """Open a run for its weights or its data, which one of somebody's own loop does not have.
+
+    Raises:
+        RunError, RecordError: as `open` does; or it was watched only.
+    """
+    opened = run if isinstance(run, Run) else open(run)
+    if opened.watched:
+        raise watched_only(opened.path)
+    return opened
+
+
+def watched_only(run: Path) -> RunError:
+    """Return what to say of a run of somebody's own loop to whoever wants more than its curves."""
+    return RunError(
+        f"{run} was watched in a loop of your own: it has no weights and no data; "
+        "doctor, history and view work on it."
+    )
+
+
 def _meant(path: Path) -> str:
     """Name runs beside a place where there is none."""
     above = path.parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from striate.design import Network
 
 VERSION = 1
+OWN_LOOP: Final = "(a loop of its own)"
+"""What recipe.json gives for the path of its data where a loop of one's own was watched."""
 
 State = Literal["running", "finished", "interrupted", "failed"]
 
@@ -116,6 +118,12 @@ class Run:
     def recipe_document(self) -> dict[str, Any]:
         """Return recipe.json as plain values; `train.Recipe` decodes it."""
         return self.document("recipe.json")
+
+    @property
+    def watched(self) -> bool:
+        """Whether it is of somebody's own loop (`doctor.Watch`), without weights and data."""
+        choice = self.recipe_document().get("data")
+        return isinstance(choice, Mapping) and choice.get("path") == OWN_LOOP
 
     def data_document(self) -> dict[str, Any]:
         """Return data.json: the split, by sample id and content hash."""

@@ -32,7 +32,7 @@ def fork(run: Run | Path | str, out: Path | str, settings: Sequence[str]) -> Run
         UsageError: a change that makes it another training altogether.
         RecordError, UnknownName: a setting that the recipe does not have.
     """
-    old = run if isinstance(run, Run) else runs.open(run)
+    old = runs.open_trained(run)
     before = decode(Recipe, old.recipe_document())
     recipe = with_settings(before, list(settings))
     for part in ("network", "data", "preprocessing", "seed"):

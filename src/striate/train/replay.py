@@ -73,7 +73,7 @@ def replay(
         RunError: no run folder, or its data has changed.
         CheckpointError: the checkpoint to start from is damaged.
     """
-    run = runs.open(path)
+    run = runs.open_trained(path)
     recipe, plan = decode(Recipe, run.recipe_document()), decode(Plan, run.plan())
     record = _Record(run)
     record.check_range(first, last)

@@ -126,7 +126,7 @@ def resume(
         CheckpointError: the newest checkpoint is cut short, altered, or of another run; says
             what to do.
     """
-    run = runs.open(path)
+    run = runs.open_trained(path)
     recipe, plan = decode(Recipe, run.recipe_document()), decode(Plan, run.plan())
     if workers is not None:
         recipe = recipe.replace(workers=workers)
