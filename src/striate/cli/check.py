@@ -99,7 +99,7 @@ def check(  # long by its options
     if rate_range and only_data:
         raise UsageError("--rate-range trains the network: leave out --only-data.")
     if run is None:
-        dataset = sources.open("digits" if data is None else data, strict=strict)
+        dataset = sources.open("digits" if data is None else data, strict=strict, named=True)
     else:
         from striate import inference
 
@@ -113,7 +113,8 @@ def check(  # long by its options
         found = _with_suspects(found, doubted.suspects, doubted.accuracy)
         texts.append(_doubt_text(doubted))
     if folds is not None:
-        document["folds"] = crossed = _crossed(dataset, found, asked, folds)
+        crossed = _crossed(dataset, found, asked, folds)
+        document["folds"] = crossed
         found = _with_suspects(found, crossed.suspects, crossed.accuracy)
         texts.append(_crossed_text(crossed))
     verdict: str = found.verdict

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from striate.doctor.subject import NORMALISING, Check, Subject
+from striate.doctor.subject import NORMALISING, Check, Subject, Verdict
 
 _NAMED = 3
 _MANY = 400  # weights, of which fewer do not tell an even spread from another
@@ -32,25 +32,30 @@ def loaded_whole(subject: Subject) -> Check:
     body = {name: mark for name, mark in marks.items() if name not in new}
     fresh = [name for name, mark in body.items() if mark]
     asked = subject.begun and bool(body)
-    good = not fresh
     named = ", ".join(fresh[:_NAMED]) + f" and {len(fresh) - _NAMED} more" * (len(fresh) > _NAMED)
+    verdict: Verdict = "skip"
+    fix = ""
+    if not subject.begun:
+        meaning = "training begins with random weights"
+    elif not asked:
+        meaning = "no layer would tell whether it was trained"
+    elif not fresh:
+        verdict, meaning = "pass", "the weights it begins with are in every layer"
+    else:
+        verdict = "fail"
+        meaning = f"{len(fresh)} of {len(body)} layers are as an initialiser leaves them: {named}"
+        fix = (
+            "load the weights strictly, and see which names differ "
+            "(load_state_dict(strict=False) passes over them in silence)"
+        )
     return Check(
         check="loaded_whole",
         measured=float(len(fresh)) if asked else None,
         expected="trained weights in every layer but the last",
         band=(0.0, 0.0) if asked else None,
-        verdict="skip" if not asked else "pass" if good else "fail",
-        meaning="training begins with random weights"
-        if not subject.begun
-        else "no layer would tell whether it was trained"
-        if not asked
-        else "the weights it begins with are in every layer"
-        if good
-        else f"{len(fresh)} of {len(body)} layers are as an initialiser leaves them: {named}",
-        fix=""
-        if good or not asked
-        else "load the weights strictly, and see which names differ (load_state_dict(strict=False) "
-        "passes over them in silence)",
+        verdict=verdict,
+        meaning=meaning,
+        fix=fix,
     )
 
 

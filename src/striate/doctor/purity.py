@@ -29,23 +29,23 @@ def no_leak(subject: Subject) -> Check:
     others = float(sizes.sum()) - own
     leak = others / own if own > 0 else float(others > 0)
     blind = own == 0 and others == 0  # a batch-norm that has not seen data may silence all
-    verdict: Verdict = "fail" if leak > 0 else "skip" if blind else "pass"
+    fix = ""
+    if leak > 0:
+        verdict: Verdict = "fail"
+        meaning = "an answer depends on other images of the batch"
+        fix = "look for a reshape, permute or sum over the batch axis (x.view(C, N, ...), dim=0)"
+    elif blind:
+        verdict, meaning = "skip", "no answer depends on any image yet, so nothing can be said"
+    else:
+        verdict, meaning = "pass", "each answer depends on its own image alone"
     return Check(
         check="no_leak",
         measured=leak,
         expected="a gradient of exactly 0 at the other images of the batch",
         band=(0.0, 0.0),
         verdict=verdict if count > 1 else "skip",
-        meaning="each answer depends on its own image alone"
-        if verdict == "pass"
-        else "an answer depends on other images of the batch"
-        if leak > 0
-        else "no answer depends on any image yet, so nothing can be said",
-        fix=""
-        if verdict == "pass"
-        else "look for a reshape, permute or sum over the batch axis (x.view(C, N, ...), dim=0)"
-        if leak > 0
-        else "",
+        meaning=meaning,
+        fix=fix,
     )
 
 

@@ -56,24 +56,25 @@ def activation_scale(subject: Subject) -> Check:
         ratio = spreads[-1] / spreads[0]
     elif spreads:
         ratio = 0.0
-    good = bool(spreads) and 1 / _LOUDEST <= ratio <= _LOUDEST
-    soft = good and 0.03 <= ratio <= 30
-    verdict: Verdict = "skip" if not spreads else "pass" if soft else "warn" if good else "fail"
-    fades = spreads and not ratio > 1
+    fix = ""
+    if not spreads:
+        verdict: Verdict = "skip"
+        meaning = "there is no signal to follow"
+    elif 0.03 <= ratio <= 30:
+        verdict, meaning = "pass", "the signal keeps its size through depth"
+    else:
+        verdict = "warn" if 1 / _LOUDEST <= ratio <= _LOUDEST else "fail"
+        goes = "grows" if ratio > 1 else "fades"
+        meaning = f"the signal {goes} through {len(spreads)} layers"
+        fix = "start with He's initialisation (relu) or Xavier's (tanh), or normalise by batch"
     return Check(
         check="activation_scale",
         measured=ratio if math.isfinite(ratio) else None,
         expected="last spread / first spread from 0.03 to 30",
         band=(0.03, 30.0),
         verdict=verdict,
-        meaning="the signal keeps its size through depth"
-        if verdict == "pass"
-        else "there is no signal to follow"
-        if verdict == "skip"
-        else f"the signal {'fades' if fades else 'grows'} through {len(spreads)} layers",
-        fix=""
-        if verdict in ("pass", "skip")
-        else "start with He's initialisation (relu) or Xavier's (tanh), or normalise by batch",
+        meaning=meaning,
+        fix=fix,
     )
 
 
@@ -86,20 +87,27 @@ def layer_gain(subject: Subject) -> Check:
             net(glance(subject, 64))
         gains = [each.gain for each in seen if each.trained and each.gain > 0]
     gain = math.exp(sum(map(math.log, gains)) / len(gains)) if gains else math.nan
-    good = not gain > _MOST_GAIN
+    fix = ""
+    if not gains:
+        verdict: Verdict = "skip"
+        meaning = "there is nothing to compare: trained weights, or no signal"
+    elif not gain > _MOST_GAIN:
+        verdict, meaning = "pass", "layers leave the signal at its size"
+    else:
+        verdict = "fail"
+        meaning = (
+            f"each layer makes the signal {gain:.0f} times larger; norms undo that, but updates "
+            "of weights so large change nothing"
+        )
+        fix = "start with He's initialisation (relu) or Xavier's (tanh)"
     return Check(
         check="layer_gain",
         measured=gain if math.isfinite(gain) else None,
         expected=f"at most {_MOST_GAIN:g} times a layer (geometric mean; He's initialisation 1.4)",
         band=(0.0, _MOST_GAIN),
-        verdict="skip" if not gains else "pass" if good else "fail",
-        meaning="there is nothing to compare: trained weights, or no signal"
-        if not gains
-        else "layers leave the signal at its size"
-        if good
-        else f"each layer makes the signal {gain:.0f} times larger; norms undo that, but updates "
-        "of weights so large change nothing",
-        fix="" if good else "start with He's initialisation (relu) or Xavier's (tanh)",
+        verdict=verdict,
+        meaning=meaning,
+        fix=fix,
     )
 
 
@@ -213,23 +221,29 @@ def scores_not_probabilities(subject: Subject) -> Check:
     cut &= bool(outputs.std() > 0)
     twice = cut and float(sums) < 1e-3
     cut = cut and (twice or not may_be_negative(subject))
-    squashed = " between 0 and 1" if bool((outputs <= 1).all()) else ""
+    fix = ""
+    if twice:
+        verdict: Verdict = "fail"
+        meaning = "outputs add up to 1: a softmax is in the network, and another in the loss"
+        fix = "leave the softmax to the loss"
+    elif cut:
+        squashed = " between 0 and 1" if bool((outputs <= 1).all()) else ""
+        verdict = "fail"
+        meaning = (
+            f"no output of {outputs.numel()} is below 0{squashed}, nor of the same layers drawn "
+            "anew: an activation comes after them"
+        )
+        fix = "end the network with its last linear layer"
+    else:
+        verdict = "pass" if subject.answer == "logits" else "skip"
+        meaning = "outputs are scores"
     return Check(
         check="scores_not_probabilities",
         measured=float(sums),
         expected="scores of any sign, which the loss puts through its softmax",
-        verdict="fail" if cut else "pass" if subject.answer == "logits" else "skip",
-        meaning="outputs add up to 1: a softmax is in the network, and another in the loss"
-        if twice
-        else f"no output of {outputs.numel()} is below 0{squashed}, nor of the same layers drawn "
-        "anew: an activation comes after them"
-        if cut
-        else "outputs are scores",
-        fix="leave the softmax to the loss"
-        if twice
-        else "end the network with its last linear layer"
-        if cut
-        else "",
+        verdict=verdict,
+        meaning=meaning,
+        fix=fix,
     )
 
 
@@ -270,24 +284,23 @@ def gradients_arrive(subject: Subject) -> Check:
                 again = _gradients(subject, net, values)
             late = {n for (n, _), each in zip(parameters, again, strict=True) if not _none(each)}
             without = [name for name in without if name not in late]
-    named = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
-    good = bool(parameters) and not without
+    verdict: Verdict = "fail"
+    if not parameters:
+        meaning, fix = "the network has nothing to train", "give it a layer with weights"
+    elif without:
+        more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+        meaning = f"nothing teaches {', '.join(without[:3])}{more}"
+        fix = "look for a detached value, a layer that is not used, or weights at zero"
+    else:
+        verdict, meaning, fix = "pass", "every parameter can learn", ""
     return Check(
         check="gradients_arrive",
         measured=float(len(without)),
         expected="no trained parameter without a finite gradient",
         band=(0.0, 0.0),
-        verdict="pass" if good else "fail",
-        meaning="every parameter can learn"
-        if good
-        else f"nothing teaches {named}"
-        if parameters
-        else "the network has nothing to train",
-        fix=""
-        if good
-        else "look for a detached value, a layer that is not used, or weights at zero"
-        if parameters
-        else "give it a layer with weights",
+        verdict=verdict,
+        meaning=meaning,
+        fix=fix,
     )
 
 

@@ -206,7 +206,8 @@ class Service:
         seen["bytes"] = len(body)
         share.take(held_bytes=len(body))
         order = bodies.understand(body, request.headers.get("content-type", ""))
-        count = seen["images"] = len(order.pictures)
+        count = len(order.pictures)
+        seen["images"] = count
         if count > limits.images:
             said = f"Expected at most {limits.images} images, received {count}."
             raise Refusal(413, said)
