@@ -212,7 +212,9 @@ def overfitting(story: Story) -> Finding | None:
     best = int(losses.argmin())
     tail = float(losses[-max(1, len(losses) // 5) :].mean())
     train = float(story.smoothed()[-1])
-    risen = tail > 1.2 * float(losses[best]) and tail - float(losses[best]) > 0.05
+    few = max((1 - float(story.validations[-1, 1])) * story.held_out, 1)  # images that are wrong
+    risen = tail > (1.2 + 2 / math.sqrt(few)) * float(losses[best])
+    risen = risen and tail - float(losses[best]) > 0.05
     gap = tail - train
     alike = isinstance(story.recipe.objective, CROSS_ENTROPY)  # else in different units
     then = _training_loss_at(story, best)

@@ -24,7 +24,8 @@ _LEFT: Final = 0.1  # of the loss of guessing, that labels leave to be learnt
 _SHARE: Final = 2 / 3  # of the least accuracy that a loss promises
 _FAR: Final = 3.0  # times the loss of images seen for the first time
 _SURELY: Final = 0.85  # right: no network that is, and not held back, is so unsure
-_CLIMBING: Final = 0.85  # of the stretches of a loss
+_CLIMBING: Final = 6.0  # standard errors
+_MARGIN: Final = 30.0  # nats, by which no network is mistaken in the mean
 _GENTLE: Final = 0.03  # of the weights' size
 
 
@@ -106,6 +107,8 @@ def validation_differs(story: Story) -> Finding | None:
         return None  # it has lost again what it had learnt
     fewer = loss < CARRIES * story.chance and right <= _SHARE * promised
     dear = cheapest > max(_FAR * loss, 1.2 * story.chance)  # from the first validation on
+    usual, wrong = float(np.median(checks[:, 0])), max(1 - right, 1 / story.held_out)
+    dear = dear or usual > max(_MARGIN * wrong, 0.5 * story.chance)
     if not (fewer or dear) or not_shuffled(story):
         return None
     if labels_disagree(story) or impossible_loss(story):
@@ -118,13 +121,14 @@ def validation_differs(story: Story) -> Finding | None:
             "first_seen_loss": loss,
             "promised_accuracy": promised,
             "validation_accuracy": right,
-            "validation_loss": float(np.median(checks[:, 0])),
+            "validation_loss": usual,
             "least_validation_loss": cheapest,
         },
         meaning=f"{right:.0%} of the validation images are right; {first}, which promises "
         f"{promised:.0%} or more"
         if fewer
-        else f"the validation loss was never below {cheapest:.2f}; {first}",
+        else f"the validation loss, {usual:.3g} with {1 - right:.0%} of the images wrong, was "
+        f"never below {cheapest:.3g}; {first}",
         remedy="see that validation images are prepared (normalised, turned, scaled), labelled and "
         "drawn as the training images are, and that the network evaluates as it trains",
     )
@@ -132,26 +136,28 @@ def validation_differs(story: Story) -> Finding | None:
 
 def loss_rises(story: Story) -> Finding | None:
     """A loss that climbs from the first step on, in steps too small to be thrown about by."""
-    curve = story.smoothed()
-    if len(story.losses) < _ENOUGH or len(curve) < 10 or not bool(np.isfinite(curve).all()):
+    count, losses = len(story.losses), story.losses
+    if count < _ENOUGH or not bool(np.isfinite(losses).all()):
         return None
-    climbing = float(np.mean(np.diff(curve) > 0))
-    risen = float(curve[-1]) / max(float(curve[0]), 1e-12)
+    ranks = losses.argsort(kind="stable").argsort(kind="stable")
+    trend = float(np.corrcoef(ranks, np.arange(count))[0, 1]) * math.sqrt(count - 1)  # Spearman's
+    thirds = [float(each.mean()) for each in np.array_split(losses, 3)]
     learnt = len(story.validations) > 0 and float(story.validations[-1, 1]) > story.guessing
-    if climbing < _CLIMBING or risen < 1.005 or learnt or not 0 < first_move(story) < _GENTLE:
+    climbs = trend > _CLIMBING and thirds[0] < thirds[1] < thirds[2]
+    if not climbs or learnt or not 0 < first_move(story) < _GENTLE:
         return None
     return Finding(
         finding="loss_rises",
         confidence=0.9,
         evidence={
-            "first_loss": float(curve[0]),
-            "late_loss": float(curve[-1]),
-            "rising": climbing,
+            "first_loss": thirds[0],
+            "late_loss": thirds[2],
+            "trend": trend,
             "first_move": first_move(story),
         },
-        meaning=f"the loss rises from the first step on, in {climbing:.0%} of all stretches, from "
-        f"{curve[0]:.3g} to {curve[-1]:.3g}, though a step moves weights by "
-        f"{first_move(story):.1e} of their size: steps go up the gradient",
+        meaning=f"the loss rises from the first step on ({trend:.0f} standard errors from "
+        f"standing), from {thirds[0]:.4g} to {thirds[2]:.4g}, though a step moves weights by "
+        f"{first_move(story):.1e} of their size only: steps go up the gradient",
         remedy="see the sign of the loss and of the update (a minus too many, maximize=True)",
     )
 
