@@ -22,6 +22,8 @@ class Row(NamedTuple):
         doctor: findings that are alarms.
         notes: findings of less confidence.
         preflight_seconds, seconds: of the checks, and of all.
+        live: alarms that were said while it trained, whether found at its end or not; None of a run
+            that was made before they were noted.
     """
 
     case: str
@@ -34,11 +36,17 @@ class Row(NamedTuple):
     notes: list[str]
     preflight_seconds: float
     seconds: float
+    live: list[str] | None = None
 
     @property
     def key(self) -> tuple[str, str, str, int]:
         """What tells it from the others."""
         return self.case, self.setting, self.network, self.seed
+
+    @property
+    def place(self) -> str:
+        """The same in words."""
+        return f"{self.case} ({self.setting}, {self.network}, seed {self.seed})"
 
     def said(self, way: str) -> list[str]:
         """Return what was said in a configuration: preflight, doctor or both."""
@@ -61,6 +69,8 @@ def rates(rows: list[Row]) -> dict[str, Any]:
     document["configurations"] = _by_way(shown, counted)
     for name, figure in document["configurations"].get("both", {}).items():
         document[name] = figure["value"]
+    document["live"] = _live(shown)
+    document["live_false_alarm_rate"] = document["live"]["false_alarm_rate"]["value"]
     document["faults"], document["healthy"] = len(counted), len(_well(shown))
     document["harmless"] = sorted({f"{r.case} ({r.setting}, {r.network})" for r in harmless})
     document["preflight_seconds"] = max((row.preflight_seconds for row in rows), default=0.0)
@@ -109,6 +119,22 @@ def _by_way(rows: Iterable[Row], counted: list[Row]) -> dict[str, Any]:
             "false_alarm_rate": _share(alarms, len(well)),
         }
     return found
+
+
+def _live(rows: list[Row]) -> dict[str, Any]:
+    """Return how many healthy runs had an alarm while they trained, which, and in which runs.
+
+    It is no part of the other rates, which are of what the doctor says at the end.
+    """
+    asked = [row for row in _well(rows) if row.live is not None]
+    alarmed = {row.place: row.live for row in asked if row.live}
+    names = [name for said in alarmed.values() for name in said]
+    return {
+        "false_alarm_rate": _share(len(alarmed), len(asked)),
+        "which": {name: names.count(name) for name in sorted(set(names))},
+        "runs": alarmed,
+        "not_noted": len(_well(rows)) - len(asked),
+    }
 
 
 def _share(hits: int, count: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from striate import data
 from striate.data import Affine, Batch
 from striate.layers import Net, build
 from striate.randomness import stream
-from striate.train import checkpoint, loading, training
+from striate.train import checkpoint, feeding, training
 from striate.train.optimiser import Stepper
 from striate.train.start import begin
 
@@ -86,7 +86,7 @@ def _divides_by_zero() -> contextlib.AbstractContextManager[object]:
 
 def _loading(kind: type[data.Loader]) -> Tamper:
     """Take another loader for training and validation."""
-    return lambda: mock.patch.object(loading, "Loader", kind)
+    return lambda: mock.patch.object(feeding, "Loader", kind)
 
 
 class InOrder(data.Loader):
