@@ -97,8 +97,26 @@ def test_a_stranger_is_named_and_so_is_what_is_absent() -> None:
         contract().match((CATS, Class(id="fishes", label="Fish")))
     assert str(caught.value) == (
         "The network was not trained for 'fishes'; without images here: 'dogs', 'fish'. "
-        "It knows 3 classes, the data has 2."
+        "It knows 3 classes, the data has 2. Did you mean 'fish' by 'fishes'? Rename the folder "
+        "(or label) as the network knows it, or leave it out."
     )
+
+
+def test_a_strangers_nearest_name_is_said_however_many_are_absent() -> None:
+    fruit = ["Apple", "Banana", "Carrot", "Fig", "Grape", "Lemon", "Vine tomato", "Zucchini"]
+    one = contract().replace(classes=tuple(Class(id=each, label=each) for each in fruit))
+    with pytest.raises(ContractError) as caught:
+        one.match((Class(id="Apple", label="Apple"), Class(id="Tomato", label="Tomato")))
+    assert "and 2 more" in str(caught.value) and "Vine tomato" in str(caught.value)
+    assert str(caught.value).endswith(
+        "Did you mean 'Vine tomato' by 'Tomato'? Rename the folder (or label) as the network knows "
+        "it, or leave it out."
+    )
+    wordnet = one.replace(classes=(Class(id="n01440764", label="tench"), *one.classes[1:]))
+    with pytest.raises(ContractError, match="Did you mean 'n01440764' by 'tench'"):
+        wordnet.match((Class(id="tench", label="tench"),))
+    with pytest.raises(ContractError, match=r"has 1\. Rename the folder"):
+        one.match((Class(id="Xylophon", label="Xylophon"),))
 
 
 def test_many_strangers_are_counted() -> None:

@@ -211,9 +211,20 @@ class Contract(Record, frozen=True, kw_only=True):
             )
             raise ContractError(
                 f"The network was not trained for {_some(strangers)}{seen}. "
-                f"It knows {len(outputs)} classes, the data has {len(given)}.{fix}"
+                f"It knows {len(outputs)} classes, the data has {len(given)}."
+                f"{fix or self._meant(strangers)}"
             )
         return tuple(outputs[id] for id in given)
+
+    def _meant(self, strangers: Sequence[str]) -> str:
+        """Say which classes are called nearly as the strangers are, and what to do about them."""
+        called = {one.label: one.id for one in self.classes} | {
+            one.id: one.id for one in self.classes
+        }
+        near = [(each, nearest(each, called, 1)) for each in strangers]
+        meant = [f"{called[names[0]]!r} by {each!r}" for each, names in near if names]
+        asked = f" Did you mean {', '.join(meant[:5])}?" if meant else ""
+        return f"{asked} Rename the folder (or label) as the network knows it, or leave it out."
 
 
 def _check_classes(classes: tuple[Class, ...]) -> None:

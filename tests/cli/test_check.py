@@ -36,7 +36,7 @@ def test_an_empty_class_is_reported_and_no_network_is_tried(
         Image.new("L", (9, 9), 60 * number).save(tmp_path / name / f"{number}.png")
     (tmp_path / "empty").mkdir()
     ended = run("check", tmp_path)
-    assert ended.code == 1 and "warn: hidden or empty" in ended.out
+    assert ended.code == 1 and "pass  hidden or empty" in ended.out
     assert "received none that can be used of empty: add some" in ended.out
     assert "The network was not looked at" in ended.out
     refused = run("train", tmp_path)

@@ -19,6 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from striate import inference
+from striate.cli import evaluate
+
 Run = Callable[..., Any]
 
 STRIATE = (sys.executable, "-m", "striate")
@@ -67,7 +70,8 @@ def test_train_prints_the_document_and_a_line_an_epoch(trained: Any, folder: Pat
     out, document, said = trained
     assert document["run"] == str(out) and document["network"] == "softmax"
     assert document["epochs"] == 2 and document["seconds"] > 0
-    assert set(document["validation"]) == {"accuracy", "loss"}
+    said_of_validation = {"accuracy", "loss", "epoch", "chosen_by", "robust"}
+    assert set(document["validation"]) == said_of_validation
     assert set(document["test"]) == {"accuracy", "loss", "n"}
     assert sum(line.startswith("epoch ") for line in said.splitlines()) == 2
     assert "tiny_images" in said and "broken.png" in said
@@ -93,10 +97,36 @@ def test_evaluate_as_text_and_into_a_folder(trained: Any, run: Run, tmp_path: Pa
     out, _, _ = trained
     ended = run("evaluate", out, "--part", "train", "--out", tmp_path / "found")
     assert ended.code == 0 and ended.err.count("broken.png") == 1
+    assert "(1 file of the whole data left out)" in ended.out.splitlines()[0]
+    assert "points in the mean: " in ended.out and "% expected error" not in ended.out
     assert "accuracy" in ended.out and "95% interval" in ended.out and "middle" in ended.out
     written = json.loads((tmp_path / "found" / "evaluation.json").read_text())
     assert written["part"] == "train"
     assert (tmp_path / "found" / "confusion.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("confidence", "accuracy", "way"),
+    [
+        ((0.5, 0.5), (0.9, 0.7), "differ by 30.00 points in the mean: too unsure ("),
+        ((0.9, 0.9), (0.7, 0.5), "differ by 30.00 points in the mean: too sure ("),
+        ((0.9, 0.5), (0.6, 0.8), "30.00 points in the mean: too sure of some answers, too unsure"),
+    ],
+)
+def test_calibration_says_which_way_it_is_off(
+    confidence: tuple[float, float], accuracy: tuple[float, float], way: str
+) -> None:
+    bins = tuple(
+        inference.evaluation.ReliabilityBin(n=10, confidence=one, accuracy=other)
+        for one, other in zip(confidence, accuracy, strict=True)
+    )
+    error = sum(abs(each.accuracy - each.confidence) for each in bins) / 2
+    figures = inference.Figures(
+        accuracy=sum(accuracy) / 2, loss=1.0, n=20, interval=(0.0, 1.0), top5=None,
+        top5_interval=None, calibration_error=error, reliability=bins, classes=(), confusion=(),
+        mistakes=(),
+    )  # fmt: skip
+    assert way in evaluate._calibration(figures)
 
 
 def test_predict_in_three_forms(trained: Any, folder: Path, run: Run) -> None:
@@ -223,7 +253,7 @@ def test_notes_on_other_data_are_said_once(
     shutil.copytree(folder, other)
     (other / "dark" / "readme.md").touch()
     ended = run("evaluate", out, other)
-    assert ended.code == 0 and ended.err.count("no images by their names: 1") == 1
+    assert ended.code == 0 and ended.err.count("1 file left out, 1 note: striate check") == 1
     assert ended.err.count("among those trained on") == 1
 
 

@@ -291,9 +291,39 @@ def test_a_bad_file_is_skipped_said_and_counted(make_folder: MakeFolder, kind: s
         "dog/0.png",
         "dog/1.png",
     ]
+    assert heard.lines == [f"Skipped: {reason}"]
+
+
+def test_what_is_left_out_is_said_in_one_line_and_once(make_folder: MakeFolder) -> None:
+    root = make_folder(cat=4, dog=2)
+    for number in range(3):
+        (root / "cat" / f"{number}.png").write_bytes(b"")
+    for name in ("cat", "dog"):
+        (root / name / "notes.txt").write_text("x")
+    heard, again = Heard(), Heard()
+    with progress.use(heard):
+        data.open(root)
+        with progress.unsaid():
+            data.open(root)
+        data.open(root)
+    line = f"3 files left out, 2 notes: striate check {root} names them."
+    assert heard.lines == [line]
+    with progress.use(again):
+        data.open(root)
+    assert again.lines == [line]
+
+
+def test_who_names_what_is_left_out_is_told_the_notes(make_folder: MakeFolder) -> None:
+    root = make_folder(cat=4, dog=2)
+    (root / "cat" / "0.png").write_bytes(b"")
+    for name in ("cat", "dog"):
+        (root / name / "notes.txt").write_text("x")
+    heard = Heard()
+    with progress.use(heard):
+        data.open(root, named=True)
     assert heard.lines == [
-        f"Skipped: {reason}",
-        "Files left out because they cannot be used: 1.",
+        f"Note: Files ignored in {root / name}, no images by their names: 1."
+        for name in ("cat", "dog")
     ]
 
 

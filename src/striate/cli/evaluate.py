@@ -15,6 +15,7 @@ from striate.errors import UsageError
 
 if TYPE_CHECKING:
     from striate.inference import ClassFigures, Ensemble, Evaluation
+    from striate.inference.evaluation import Figures
 
 _CLASSES_SHOWN = 40
 _CONFUSIONS_SHOWN = 5
@@ -154,7 +155,8 @@ def _ensemble(found: Ensemble) -> str:
 def _text(found: Evaluation) -> str:
     test = found.test
     low, high = test.interval
-    skipped = f", {found.skipped} skipped" if found.skipped else ""
+    left_out = output.count(found.skipped, "file")
+    skipped = f" ({left_out} of the whole data left out)" if found.skipped else ""
     lines = [
         f"{found.network} ({found.run}) on {found.data}, {found.part}: "
         f"{output.count(test.n, 'image')}{skipped}",
@@ -168,7 +170,7 @@ def _text(found: Evaluation) -> str:
         lines += ["", _tested_table(found), ""]
     lines += [
         f"loss         {test.loss:.4f}",
-        f"calibration  {output.percent(test.calibration_error)} expected error (15 bins)",
+        f"calibration  {_calibration(test)}",
         "",
         _class_table(test.classes),
     ]
@@ -176,6 +178,18 @@ def _text(found: Evaluation) -> str:
     if confused:
         lines += ["", "taken for each other most often", confused]
     return "\n".join(lines)
+
+
+def _calibration(test: Figures) -> str:
+    """Say how far certainty and accuracy lie apart, and which way."""
+    error, oversure = test.calibration_error, test.oversure
+    way = "too sure" if oversure > 0 else "too unsure"
+    if abs(oversure) < error / 2:
+        way = "too sure of some answers, too unsure of others"
+    return (
+        f"certainty and accuracy differ by {100 * error:.2f} points in the mean: {way} "
+        f"(expected calibration error, {len(test.reliability)} bins)"
+    )
 
 
 def _class_table(classes: Sequence[ClassFigures]) -> str:

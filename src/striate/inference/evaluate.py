@@ -52,7 +52,7 @@ class Images(NamedTuple):
         classes: what their labels stand for.
         data: what the data is called.
         part: which part of it they are.
-        skipped: files that could not be read.
+        skipped: files of the data, in whatever part, that could not be read.
         notes: what a reader of the figures should know.
     """
 

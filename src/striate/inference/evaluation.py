@@ -101,6 +101,12 @@ class Figures(Record, frozen=True, kw_only=True):
     confusion: tuple[tuple[int, ...], ...]
     mistakes: tuple[Mistake, ...]
 
+    @property
+    def oversure(self) -> float:
+        """By how much certainty exceeds accuracy in the mean: below 0 where it is too unsure."""
+        gaps = sum(each.n * (each.confidence - each.accuracy) for each in self.reliability)
+        return gaps / max(sum(each.n for each in self.reliability), 1)
+
 
 class Tested(Record, frozen=True, kw_only=True):
     """A network's figures when it is tested in another way.
@@ -131,7 +137,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
         data: which data.
         part: which part of it.
         test: the figures.
-        skipped: files of that part which could not be read.
+        skipped: files of the data, in whatever part, which could not be read.
         trained_on: how many of the images, by content, the network was trained on.
         tested: the other ways of testing that were asked for, after the single crop of `test`.
         notes: what a reader of the figures should know.

@@ -10,6 +10,6 @@ are silent. What a caller would take for a hang, `announce` says on stderr in an
 """
 
 from striate.progress.display import Display, Silent, Task
-from striate.progress.listening import announce, say, track, unsaid, use
+from striate.progress.listening import announce, say, say_once, track, unsaid, use
 
-__all__ = ["Display", "Silent", "Task", "announce", "say", "track", "unsaid", "use"]
+__all__ = ["Display", "Silent", "Task", "announce", "say", "say_once", "track", "unsaid", "use"]

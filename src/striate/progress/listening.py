@@ -15,17 +15,18 @@ T = TypeVar("T")
 
 _NOBODY: Final = Silent()
 _display: Display = _NOBODY
+_said: set[str] = set()  # once, on the display in use
 
 
 @contextmanager
 def use(display: Display) -> Iterator[None]:
     """Show the progress of everything inside the block on `display`."""
-    global _display
-    before, _display = _display, display
+    global _display, _said
+    before, _display, _said = (_display, _said), display, set()
     try:
         yield
     finally:
-        _display = before
+        _display, _said = before
 
 
 class _Unsaid(Silent):
@@ -74,6 +75,15 @@ def track(
 def say(text: str) -> None:
     """Show one line of human text, where somebody listens."""
     _listener().say(text)
+
+
+def say_once(text: str) -> None:
+    """Show one line of human text, unless the display in use has been shown it before."""
+    if _display is not _NOBODY:
+        if text in _said:
+            return
+        _said.add(text)
+    say(text)
 
 
 def announce(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,29 +133,37 @@ def _bad(dataset: Dataset) -> Finding:
         meaning="files that cannot be decoded are left out of everything",
         fix="replace or remove them",
         items=paths,
-        notes=tuple(one.reason for one in dataset.skipped),
+        notes=tuple(one.reason.removeprefix(f"{one.path} ") for one in dataset.skipped),
     )
 
 
 def _beside(dataset: Dataset) -> Finding:
-    """Find hidden files and folders, and empty ones, which are not part of the data."""
+    """Find hidden files and folders, and empty ones, which are not part of the data.
+
+    An empty folder of a class is left to `training_refused`, which refuses it.
+    """
     found: list[tuple[str, str]] = []
     top = Path(dataset.spec)
     for where, folders, names in os.walk(top) if top.is_dir() else ():
         found += [(str(Path(where, each)), "hidden folder") for each in folders if each[0] == "."]
         found += [(str(Path(where, each)), "hidden file") for each in names if each[0] == "."]
-        if not folders and not names:
+        if not folders and not names and _id(where) not in dataset.lacking:
             found.append((where, "empty folder"))
         folders[:] = sorted(each for each in folders if each[0] != ".")
     return Finding(
         check="hidden_or_empty",
         verdict="warn" if found else "pass",
         count=len(found),
-        meaning="they are ignored here, but other programs take a hidden folder for a class",
+        meaning="they are ignored here, but other programs take such a folder for a class",
         fix="remove them",
         items=tuple((wording.spelled(path),) for path, _ in sorted(found)),
         notes=tuple(what for _, what in sorted(found)),
     )
+
+
+def _id(folder: str) -> str:
+    """Return the id of the class whose folder it would be."""
+    return unicodedata.normalize("NFC", wording.spelled(Path(folder).name))
 
 
 def _blank(images: Sequence[_Image]) -> Finding:

@@ -108,7 +108,7 @@ function figures(run) {
   if (run.results) {
     const [low, high] = run.results.interval;
     found.push(["Test accuracy", percent(run.results.accuracy, 2), `${percent(low)} to ${percent(high)}, ${whole(run.results.n)} images`]);
-    found.push(["Test loss", run.results.loss.toFixed(4), "nats"], ["Calibration error", percent(run.results.calibration_error, 2), "of confidence"]);
+    found.push(["Test loss", run.results.loss.toFixed(4), "nats"], ["Calibration error", `${(100 * run.results.calibration_error).toFixed(2)} points`, "between certainty and accuracy, in the mean"]);
   } else if (run.validation !== null && run.validation !== undefined) found.push(["Validation accuracy", percent(run.validation, 2), `after ${run.epoch} of ${run.epochs} epochs`]);
   found.push(["Parameters", whole(run.parameters), ""], ["Multiply-adds", brief(run.macs), "an image"]);
   return found.map(([name, value, note]) => h("div", {}, h("dt", {}, name), h("dd", {}, h("b", {}, value), note && h("span", {}, note))));
