@@ -37,6 +37,23 @@ def test_search_and_train_the_winner(run: Run, tmp_path: Path) -> None:
     assert as_run.code == 2 and "leave out --net and --size" in as_run.err
 
 
+def test_a_search_called_again_says_the_ranges_as_they_were_extended(
+    run: Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "s"
+    asked = (*TINY, "--space", "rate=1e-5..1e-4", "--trials", 4, "--seeds", 0, "--out", out)
+    first = run(*asked)
+    assert first.code == 0 and "Searched: optimiser.rate 1e-05..0.0001." in first.err
+    again, resumed = run(*asked), run("search", "--resume", out)
+    for ended in (first, again, resumed):
+        (line,) = (each for each in ended.out.splitlines() if each.startswith("Searched, with"))
+        assert line.endswith("(asked: 1e-05..0.0001).")
+        high = float(line.split("..")[1].split(" ")[0])
+        document = json.loads((out / "results.json").read_text())
+        assert high > 1e-4 and high == pytest.approx(document["searched"][0]["high"], rel=1e-2)
+    assert "1e-05..0.0001." not in again.err + resumed.err
+
+
 def test_a_grid_comes_with_the_lectures_remark(run: Run, tmp_path: Path) -> None:
     ended = run(*TINY, "--grid", 2, "--seeds", 0, "--fixed", "--out", tmp_path / "s",
                 "--space", "rate=1e-3..1e-1")  # fmt: skip

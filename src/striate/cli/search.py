@@ -152,7 +152,9 @@ def search(  # long by its options
 def _opening(data: str, folder: Path, plan: Plan, problem: Problem, asked: Sequence[str]) -> str:
     space = problem.space(asked)
     said = ", ".join(f"{each.key} {each.spelled()}" for each in space.parameters)
-    parts = [f"{data}, {problem.base.network.name}: into {folder}", f"Searched: {said}."]
+    parts = [f"{data}, {problem.base.network.name}: into {folder}"]
+    if not (folder / "study.json").is_file():  # else its ranges may have been extended: at the end
+        parts.append(f"Searched: {said}.")
     parts += [] if asked else [f"Not searched: {each}" for each in problem.without()]
     parts += [f"Note: {each}" for each in problem.refitted(space)]
     if plan.grid is not None:
@@ -181,6 +183,8 @@ def _text(result: SearchResult) -> str:
         blocks.append(_leaders(result))
     if result.best is not None:
         blocks.append(_best(result, result.best))
+    if result.extensions:
+        blocks.append(_extended(result))
     warnings = [f"Distrust it: {each.text}." for each in result.edges]
     if warnings:
         blocks.append("\n".join(warnings))
@@ -191,6 +195,18 @@ def _text(result: SearchResult) -> str:
         data, recipe = quoted(result.data), quoted(result.recipe)
         blocks.append(f"next\n  striate train {data} --recipe {recipe}")
     return "\n\n".join(blocks)
+
+
+def _extended(result: SearchResult) -> str:
+    """Say which ranges were searched in the end, where the best lay at an edge of those asked."""
+    asked = {each.key: each.spelled() for each in result.space}
+    keys = {each.key for each in result.extensions}
+    said = (
+        f"{each.key} {each.spelled()} (asked: {asked[each.key]})" if each.key in keys
+        else f"{each.key} {each.spelled()}"
+        for each in result.searched
+    )  # fmt: skip
+    return f"Searched, with what was extended: {', '.join(said)}."
 
 
 def _leaders(result: SearchResult) -> str:
