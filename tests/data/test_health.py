@@ -159,6 +159,53 @@ def test_digits_in_files_of_numbers_are_no_series(tmp_path: Path) -> None:
     assert finding(examine(data.open(tmp_path)), "series_across_parts").count == 0
 
 
+def test_names_that_count_nothing_make_no_series(tmp_path: Path) -> None:
+    """Hexadecimal names, of small images and large ones; and numbers of all classes together."""
+    digits = data.open("digits").parts["all"]
+    for number in range(len(digits)):
+        part = "test" if number % 5 == 0 else "train"
+        name = f"img{chr(97 + number % 26)}{number * 7919 % 100003:06x}.png"
+        path = tmp_path / "digits" / part / str(digits.labels[number]) / name
+        save(Image.fromarray(digits.stored(number)[..., 0]), path)
+    for number in range(120):
+        part = "test" if number % 5 == 0 else "train"
+        save(
+            picture(number), tmp_path / "hex" / part / "a" / f"x{number * 37 % 997 + 2700:03x}.png"
+        )
+        save(picture(number), tmp_path / "apart" / part / "a" / f"v2_{number * 7919 % 100003}.png")
+    for number in range(60):
+        part = "test" if number % 5 == 0 else "train"
+        save(
+            picture(number),
+            tmp_path / "all" / part / "ab"[number % 2] / f"set{number // 3}_{number}.png",
+        )
+    for name in ("digits", "hex", "apart", "all"):
+        save(picture(500), tmp_path / name / "train" / "b" / "another.png")
+        found = finding(examine(data.open(tmp_path / name)), "series_across_parts")
+        assert found.count == 0, (name, found.items[:3])
+
+
+@pytest.mark.parametrize(("side", "classes"), [(30, "a"), (176, "ab")])
+def test_small_frames_and_those_of_several_classes_are_a_series_where_they_look_alike(
+    tmp_path: Path, side: int, classes: str
+) -> None:
+    for number in range(60):
+        part = "test" if number % 5 == 0 else "train"
+        save(
+            picture(number).resize((side, side)),
+            tmp_path / part / "ab"[number % 2] / f"x{number}y.png",
+        )
+    scene = picture(200, 240)
+    for frame in range(3):
+        seen = scene.crop((4 * frame, 5 * frame, 180 + 4 * frame, 150 + 5 * frame))
+        where = tmp_path / ("test" if frame == 2 else "train") / classes[frame % len(classes)]
+        save(seen.resize((side, side)), where / f"film07_frame{frame}.png")
+    found = finding(examine(data.open(tmp_path)), "series_across_parts")
+    (group,) = found.items
+    stems = {Path(each).stem for each in group}
+    assert {"film07_frame1", "film07_frame2"} <= stems <= {f"film07_frame{k}" for k in range(3)}
+
+
 def thumbnail(image: Image.Image) -> np.ndarray:
     return resample_8bit(np.asarray(image.convert("L"))[..., None], (32, 32), "bilinear")[..., 0]
 
