@@ -238,6 +238,13 @@ def test_a_first_step_that_broke_everything_leaves_no_layer_untrained() -> None:
     assert set(found) == {"not_finite"} and found["not_finite"].settings
 
 
+def test_no_replay_is_advised_to_a_loop_that_cannot_be_replayed() -> None:
+    failed = {"failure": {"at": 401, "layer": "the loss"}}
+    assert "striate replay" in told(**failed)["not_finite"].remedy
+    remedy = told(**failed, recipe=own)["not_finite"].remedy
+    assert "replay" not in remedy and remedy.endswith("in that step's batch")
+
+
 def test_a_history_of_losses_that_are_no_numbers() -> None:
     found = told(losses=np.full(90, np.nan))
     assert next(iter(found)) == "not_finite" and "all 90 losses" in found["not_finite"].meaning

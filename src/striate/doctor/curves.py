@@ -13,6 +13,7 @@ import numpy as np
 
 from striate.doctor.layers import dead_share
 from striate.doctor.story import Finding, Floats, Story
+from striate.runs import OWN_LOOP
 from striate.train import Recipe
 from striate.train.losses import WeightedCrossEntropy
 from striate.train.objective import Mixing, Softmax
@@ -48,7 +49,8 @@ def not_finite(story: Story) -> Finding | None:
         meaning=f"step {at} was not finite, first in {layer}"
         + ", and nothing had grown before it" * sudden,
         remedy="look for a division by 0, a root or logarithm of what may be 0, or a damaged image "
-        "in that step's batch (striate replay shows the step again)"
+        "in that step's batch"
+        + ("" if story.recipe.data.path == OWN_LOOP else " (striate replay shows the step again)")
         if sudden
         else f"divide the learning rate by {1 / _calmer(story):g}, or clip the gradient",
         settings=() if sudden else (_rate(story, _calmer(story)),),
