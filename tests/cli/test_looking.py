@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,6 +104,13 @@ def test_explain_writes_a_page_that_opens_from_disk(
     ended = run(*arguments, "--part", "maps", "--part", "filters", "--part", "units",
                 "--unit", "relu2:3", "--part", "shift", "--part", "layers")  # fmt: skip
     assert ended.code == 0, ended.err
+    first, *rest = ended.err.splitlines()
+    assert first == (
+        "Making maps, filters, units, layers, shift of 1 image. Most time goes to units, shift; "
+        "--part maps alone takes seconds an image."
+    )
+    told = [each.rpartition(": ")[0] for each in rest if re.search(r": [\d.]+ s$", each)]
+    assert told == ["maps of three <3>.png", "filters", "units", "layers", "shift"]
     report = json.loads(ended.out)
     assert [each["name"] for each in report["sections"]] == [
         "image1", "filters", "units", "layers", "shift"
@@ -120,12 +128,25 @@ def test_explain_writes_a_page_that_opens_from_disk(
     assert all(each["alt"] for each in page.images)
     assert "script" not in page.tags and "link" not in page.tags and "http" not in html
     assert "three <3>.png" in "".join(page.text)
+    for term in (" sensitivity ", " beats chance by ", " gap "):  # the terminal's own words
+        assert f",{term}" in maps["integrated gradients"]["note"]
     listed = [each["file"] for section in report["sections"] for each in section["pictures"]]
     assert shown == listed
     for each in listed:
         with Image.open(out / each) as picture:
             assert min(picture.size) > 40 and np.asarray(picture.convert("L")).std() > 0.5
     assert json.loads((out / "report.json").read_text()) == report
+
+
+def test_explain_names_its_parts_and_is_quick_without_a_word(
+    run: Callable[..., Any], trained: runs.Run, image: Path, tmp_path: Path
+) -> None:
+    helped = " ".join(run("explain", "--help").out.split())
+    assert ", ".join(explain.PARTS) in helped
+    options = ("--part=maps", "--method=saliency", "--out", tmp_path)
+    ended = run("explain", trained.path, image, *options)
+    assert ended.code == 0 and ended.err == ""
+    assert "sensitivity  beats chance by" in ended.out
 
 
 def test_explain_looks_at_the_layers_that_are_named(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from striate import draw
+from striate.draw.scatter import HUES
 
 
 def test_colours_are_ordered() -> None:
@@ -61,7 +64,7 @@ def test_figures_are_written(tmp_path: Path, suffix: str) -> None:
         "scatter": draw.scatter(
             [random.integers(0, 256, (6, 5, 1)).astype(np.uint8)] * 4,
             random.normal(size=(4, 2)),
-            [0, 1, 1, 12],
+            [0, 1, 1, 1],
             ["one", "two <2>"],
             title="D",
         ),
@@ -74,3 +77,39 @@ def test_figures_are_written(tmp_path: Path, suffix: str) -> None:
         else:
             text = (tmp_path / f"{name}.svg").read_text()
             assert text.startswith("<svg") and "<2>" not in text and "nan" not in text
+
+
+def _lab(colour: str) -> np.ndarray:
+    """Return a colour in CIELAB under daylight (D65)."""
+    levels = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    to_xyz = [[0.4125, 0.3576, 0.1804], [0.2127, 0.7152, 0.0722], [0.0193, 0.1192, 0.9503]]
+    x, y, z = np.cbrt(np.maximum(np.array(to_xyz) @ linear / (0.9505, 1, 1.089), 1e-4))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_colours_of_classes_are_told_apart() -> None:
+    places = [_lab(each) for each in (*HUES, "#ffffff")]
+    assert len(HUES) == 20
+    assert min(np.linalg.norm(one - other) for one, other in combinations(places, 2)) > 20
+
+
+@pytest.mark.parametrize("count", [12, 20, 45])
+def test_no_two_classes_look_alike_in_the_plane(count: int) -> None:
+    random = np.random.default_rng(0)
+    names = [f"class{number}." for number in range(count)]
+    figure = draw.scatter(
+        [random.integers(0, 256, (6, 6, 3)).astype(np.uint8)] * count,
+        random.normal(size=(count, 2)),
+        list(range(count)),
+        names,
+        title="D",
+    )
+    text = figure.svg()
+    legend = re.findall(
+        r'height="10.00" fill="(#\w+)"/>\n<text [^>]*>(?:(\d+) )?(class\d+\.)<', text
+    )
+    assert [name for *_, name in legend] == names
+    assert len({(colour, number) for colour, number, _ in legend}) == count
+    numbers = re.findall(r'font-size="7"[^>]*>(\d+)<', text)
+    assert numbers == ([str(each) for each in range(count)] if count > len(HUES) else [])

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.explain.nets import contract_for, image_of
 from torch import nn
 
 from striate import data, design, explain, zoo
 from striate.contract import Contract
 from striate.design import Sketch
+from striate.draw import Album
 from striate.errors import DesignError, UsageError
+from striate.explain import gallery
 from striate.explain.classical import bank, respond, sobel
 from striate.explain.filters import fit_gabor, nearest_classical, spatial
 from striate.explain.painting import Fourier, gaussian_blur, shaken
 from striate.explain.rectifiers import rectified
+from striate.explain.visualise import Style
 from striate.inference import PixelNet, of_levels
 from striate.layers import Net, build
 
@@ -190,6 +197,54 @@ def test_goals_of_every_kind_are_climbed(net: Net, contract: Contract) -> None:
     assert np.array_equal(again.pixels, first.pixels)
     with pytest.raises(UsageError, match="style='oil'"):
         explain.visualise(net, contract, goals[0], style="oil")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("style", ["fourier", "simonyan", "yosinski"])
+def test_pictures_made_together_are_those_made_alone(
+    style: Style, net: Net, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module("striate.explain.visualise")
+    monkeypatch.setattr(module, "_TOGETHER", 2 * 16 * 16)  # two at once, then one
+    goals = [explain.class_goal(net, target) for target in (7, 2, 5)]
+    together = explain.visualise_each(net, contract, goals, style=style, steps=12, seed=3)
+    for goal, found in zip(goals, together, strict=True):
+        alone = explain.visualise(net, contract, goal, style=style, steps=12, seed=3)
+        assert found.pixels.shape == alone.pixels.shape
+        assert np.abs(found.pixels - alone.pixels).max() < 2.5 / 255  # but for rounding
+        assert found.answers == pytest.approx(alone.answers, rel=1e-3)
+        assert found.start == pytest.approx(alone.start, rel=1e-5)
+        assert found.probabilities == pytest.approx(alone.probabilities, rel=1e-2)
+    with pytest.raises(UsageError, match="goals of one layer, received conv1, conv2"):
+        units = [explain.Unit(layer=layer, channel=0) for layer in ("conv2", "conv1")]
+        explain.visualise_each(net, contract, units)
+
+
+def test_a_class_picture_that_failed_is_marked(
+    net: Net, contract: Contract, tmp_path: Path
+) -> None:
+    made = gallery.class_section(net, contract, Album(tmp_path), steps=1)
+    (picture,) = made.pictures
+    assert picture.measures["failed"] == 1 and picture.note.startswith("failed: c0 ")
+    assert "framed in orange" in made.text
+    with Image.open(tmp_path / picture.file) as shown:
+        pixels = np.asarray(shown.convert("RGB")).reshape(-1, 3)
+    assert (np.abs(pixels - np.array((232, 89, 12))).max(1) < 3).mean() > 0.01
+
+
+def test_a_picture_of_some_maps_says_of_how_many(tmp_path: Path) -> None:
+    pen = Sketch("wide", (1, 16, 16))
+    pen.conv("conv1", 70, 3)
+    pen.flatten()
+    pen.linear("fc", 10)
+    wide, contract = build(pen.finish(), seed=0).eval(), contract_for((1, 16, 16), 10)
+    image = image_of((1, 16, 16)).float()
+    shown = gallery.activation_section(
+        wide, contract, image, Album(tmp_path), ("conv1", "fc"), "activations"
+    )
+    assert [each.title for each in shown.pictures] == [
+        "conv1: the first 64 of 70 channels",
+        "fc: 10 channels",
+    ]
 
 
 def test_diversity_makes_pictures_differ(net: Net, contract: Contract) -> None:

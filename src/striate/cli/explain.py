@@ -47,7 +47,11 @@ def explain(
     ] = None,
     part: Annotated[
         list[Part] | None,
-        typer.Option("--part", metavar="NAME", help="Only this part of the page (repeat)."),
+        typer.Option(
+            "--part",
+            metavar="NAME",
+            help=f"Only this part of the page (repeat for several): {', '.join(Part)}.",
+        ),
     ] = None,
     unit: Annotated[
         list[str] | None,

@@ -66,5 +66,5 @@ class Album:
             times = max(1, -(-_SIDE // max(shown.shape[:2])))
             flat = shown[..., 0] if shown.shape[-1] == 1 else shown
             large = np.repeat(np.repeat(flat, times, 0), times, 1)
-            Image.fromarray(large).save(self.folder / file, optimize=True)
+            Image.fromarray(large).save(self.folder / file)
         return file

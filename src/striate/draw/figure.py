@@ -256,7 +256,7 @@ class Figure:
             atomic_write(path, self.svg().encode())
         else:
             packed = io.BytesIO()
-            self.raster().save(packed, "PNG", optimize=True)
+            self.raster().save(packed, "PNG")
             atomic_write(path, packed.getvalue())
 
 

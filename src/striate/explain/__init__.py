@@ -25,7 +25,13 @@ from striate.explain.similarity import Similarity, features, similarity
 from striate.explain.smooth_grad import smooth_grad
 from striate.explain.unit import Activations, Unit, activations
 from striate.explain.validity import Curve, Validity, validity
-from striate.explain.visualise import Direction, Visualisation, class_goal, visualise
+from striate.explain.visualise import (
+    Direction,
+    Visualisation,
+    class_goal,
+    visualise,
+    visualise_each,
+)
 from striate.explain.walk import walk
 
 __all__ = [
@@ -72,5 +78,6 @@ __all__ = [
     "top_patches",
     "validity",
     "visualise",
+    "visualise_each",
     "walk",
 ]

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from striate import draw, progress
+from striate import draw
 from striate.contract import Contract
 from striate.data import Samples
 from striate.design import Conv
 from striate.draw import Album, Picture, Section
+from striate.draw.figure import Pixels
 from striate.errors import DesignError
 from striate.explain.attribution import to_array
 from striate.explain.classical import bank, respond, sobel
@@ -23,13 +24,15 @@ from striate.explain.patches import Patch, top_patches
 from striate.explain.shift import shift_consistency
 from striate.explain.similarity import features, similarity
 from striate.explain.unit import Unit, activations
-from striate.explain.visualise import Style, Visualisation, class_goal, visualise
+from striate.explain.visualise import Style, Visualisation, class_goal, visualise_each
 from striate.inference import to_picture
 from striate.layers import Net
 from striate.wording import count as counted
 
 _SMALL = 64  # pixels of a side that are few
 _MANY = 64  # filters or maps that one picture shows
+_TAKEN = 0.5  # a picture made for a class and given less of it has failed
+_ORANGE = (232, 89, 12)
 
 
 def filter_section(
@@ -74,7 +77,7 @@ def _filter_picture(found: Filters, contract: Contract, album: Album) -> Picture
     figure = draw.grid(
         [(255 * each).round().astype(np.uint8) for each in shown[:_MANY]],
         captions[:_MANY],
-        title=f"{found.layer}: {counted(len(shown), 'filter')}",
+        title=f"{found.layer}: {_first(len(shown))}{counted(len(shown), 'filter')}",
         tile=72,
     )
     share = float(np.mean([fit.explained for fit in found.gabor]))
@@ -117,6 +120,11 @@ def _classical_picture(image: Tensor, album: Album) -> Picture:
     )
 
 
+def _first(number: int) -> str:
+    """Say which of so many a picture shows, where that is not all of them."""
+    return f"the first {_MANY} of " if number > _MANY else ""
+
+
 def activation_section(
     net: Net, contract: Contract, image: Tensor, album: Album, layers: Sequence[str], name: str
 ) -> Section:
@@ -125,13 +133,13 @@ def activation_section(
     for layer in layers:
         found = activations(net, contract, image, layer)
         maps = [(255 * each).round().astype(np.uint8) for each in found.pictures[:_MANY]]
-        title = f"{layer}: {len(found.values)} channels"
+        title = f"{layer}: {_first(len(found.pictures))}{counted(len(found.values), 'channel')}"
         figure = draw.grid(maps, title=title, tile=56, columns=16)
         pictures.append(
             Picture(
                 file=album.put(f"{name}_{layer}", figure),
                 title=title,
-                note=f"{100 * found.idle:.0f}% of them are zero everywhere for this image",
+                note=f"{100 * found.idle:.0f}% of all are zero everywhere for this image",
                 measures={"idle": found.idle},
             )
         )
@@ -153,11 +161,10 @@ def unit_section(
     """Draw, for each unit, its top patches, the deconvnet's account of them, and its own wish."""
     pictures = []
     for layer in dict.fromkeys(unit.layer for unit in units):
-        channels = [unit.channel for unit in units if unit.layer == layer]
-        found = top_patches(net, contract, samples, layer, channels)
-        for channel, patches in zip(channels, found, strict=True):
-            unit = Unit(layer=layer, channel=channel)
-            wish = visualise(net, contract, unit, style=style, steps=steps, seed=seed)
+        own = [unit for unit in units if unit.layer == layer]
+        found = top_patches(net, contract, samples, layer, [unit.channel for unit in own])
+        wishes = visualise_each(net, contract, own, style=style, steps=steps, seed=seed)
+        for unit, patches, wish in zip(own, found, wishes, strict=True):
             pictures.append(_unit_picture(contract, unit, patches, wish, album))
     text = (
         f"The patches, among {len(samples):,} images, that excite a unit most, each its exact "
@@ -219,25 +226,45 @@ def class_section(
         seed: of the start and the shaking.
     """
     steps = steps or (256 if max(contract.size) <= _SMALL else 128)
-    classes = list(range(min(len(contract.classes), most)))
+    classes = contract.classes[:most]
+    goals = [class_goal(net, target) for target in range(len(classes))]
+    made = visualise_each(net, contract, goals, style=style, steps=steps, seed=seed)
     shown, captions, likely = [], [], []
-    for target in progress.track(classes, "picturing classes", "classes", len(classes)):
-        goal = class_goal(net, target)
-        found = visualise(net, contract, goal, style=style, steps=steps, seed=seed)
-        shown.append(to_picture(torch.from_numpy(found.pixels[0]), contract))
+    for one, found in zip(classes, made, strict=True):
         share = (found.probabilities or (0.0,))[0]
         likely.append(share)
-        captions.append(f"{contract.classes[target].label}\n{100 * share:.1f}%")
+        pixels = to_picture(torch.from_numpy(found.pixels[0]), contract)
+        shown.append(pixels if share >= _TAKEN else _framed(pixels))
+        captions.append(f"{one.label}\n{100 * share:.1f}%{'' if share >= _TAKEN else ': failed'}")
     figure = draw.grid(shown, captions, title="Made for each class", columns=6, tile=120)
     sure = sum(share >= 0.95 for share in likely)
+    failed = [
+        f"{one.label} {100 * share:.1f}%"
+        for one, share in zip(classes, likely, strict=True)
+        if share < _TAKEN
+    ]
     text = (
         "Pictures made by optimisation so that a class's score is high, from faint noise, and what "
-        f"the network then says: {sure} of {len(likely)} are given at least 95%."
+        f"the network then says: {sure} of {len(likely)} are given at least 95% of their class. "
+        "A picture given less than half has failed, and is framed in orange."
     )
     picture = Picture(
-        file=album.put("classes", figure), title="classes", measures={"sure": sure / len(likely)}
+        file=album.put("classes", figure),
+        title="classes",
+        note=f"failed: {', '.join(failed)}" if failed else "none failed",
+        measures={"sure": sure / len(likely), "failed": len(failed) / len(likely)},
     )
     return Section(name="classes", title="Classes", text=text, pictures=(picture,))
+
+
+def _framed(pixels: Pixels) -> Pixels:
+    """Return a picture in colours inside an orange frame."""
+    framed = np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    width = max(1, min(framed.shape[:2]) // 24)
+    inside = framed[width:-width, width:-width].copy()
+    framed[:] = _ORANGE
+    framed[width:-width, width:-width] = inside
+    return framed
 
 
 def layer_section(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from striate.layers import Net
 from striate.ops import choose_device
 from striate.records import nearest, to_json
 from striate.wording import count as counted
+from striate.wording import duration
 
 PARTS = (
     "maps",
@@ -49,6 +51,7 @@ _OF_DATA = {  # parts that look through the run's images, and their titles
     "shift": "Shifts",
     "neighbours": "Neighbours",
 }
+_SLOW = {"units", "classes", "shift"}  # parts that take most of a page's time
 _LAYERS, _CHANNELS, _PLACED, _COMPARED = 3, 3, 400, 200
 
 
@@ -150,7 +153,9 @@ def look_inside(
         images = [(title, pixels.to(chosen))]
     own = opened.figures / "explain" if isinstance(opened, runs.Run) else Path("explain")
     album = Album(Path(out) if out is not None else own)
-    sections = tuple(_sections(opened, net, contract, images, target, album, look))
+    samples = _samples(opened, look)  # refused before minutes are spent
+    making = _sections(samples, net, contract, images, target, album, look)
+    sections = tuple(_told(making, look, len(images)))
     report = Report(
         run=str(opened.path),
         network=net.network.name,
@@ -166,8 +171,26 @@ def look_inside(
     return report
 
 
+def _told(making: Iterator[Section], look: Look, images: int) -> Iterator[Section]:
+    """Say what is about to be made, and as each part ends how long it took."""
+    parts = [part for part in PARTS if part in look.parts]
+    several = len(parts) + (images - 1 if "maps" in parts else 0) > 1
+    slow = [part for part in parts if part in _SLOW]
+    if several or slow:
+        whose = f" of {counted(images, 'image')}" if images else ""
+        cheaper = f" Most time goes to {', '.join(slow)}; --part maps alone takes seconds an image."
+        progress.say(f"Making {', '.join(parts)}{whose}.{cheaper if slow else ''}")
+    begun = time.monotonic()
+    for section in making:
+        if several:
+            name = section.name if section.name in parts else f"maps of {section.title}"
+            progress.say(f"{name}: {duration(time.monotonic() - begun)}")
+        yield section
+        begun = time.monotonic()
+
+
 def _sections(
-    run: inference.Model,
+    samples: tuple[inference.Images, ...] | str | None,
     net: Net,
     contract: Contract,
     images: Sequence[tuple[str, Tensor]],
@@ -206,7 +229,6 @@ def _sections(
             net, contract, images[0][1], album, layers, seed=look.seed
         ),
     }
-    samples = _samples(run, look)
     if isinstance(samples, str):
         simple |= {part: partial(_left_out, part, samples) for part in _OF_DATA}
     elif samples is not None:

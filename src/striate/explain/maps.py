@@ -84,7 +84,10 @@ def map_section(
         pictures += _probability(made, contract, chosen, f"{name}/{each}", album)
     text = (
         f"What speaks for {contract.classes[chosen].label}, and whether the map can be believed: "
-        "orange speaks for it and blue against it; magnitudes go from dark to bright."
+        "orange speaks for it and blue against it; magnitudes go from dark to bright. Sensitivity: "
+        "how unlike the map is to that of random weights, 0 where it is the same. Beats chance by: "
+        "how much more the answer heeds the map's order of cells than a chance order. Gap: by what "
+        "share the values' sum misses the score."
     )
     if lost:
         text += f" Not possible for this network: {', '.join(lost)}."
@@ -133,10 +136,10 @@ def _note(made: Attribution, tested: Validity) -> str:
     row, column = _strongest(made)
     parts = [f"strongest at row {row}, column {column}"]
     if tested.sensitivity is not None:
-        parts.append(f"depends on the weights {tested.sensitivity:.2f}")
-    parts.append(f"better than chance by {tested.faithfulness:+.2f}")
+        parts.append(f"sensitivity {tested.sensitivity:.2f}")
+    parts.append(f"beats chance by {tested.faithfulness:.2f}")
     if tested.gap is not None:
-        parts.append(f"completeness gap {100 * tested.gap:.1f}%")
+        parts.append(f"gap {tested.gap:.2f}")
     return ", ".join(parts)
 
 

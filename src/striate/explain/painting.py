@@ -41,6 +41,11 @@ class Painting(ABC):
     def settle(self, step: int) -> None:
         """Put the parameters right after a step; their gradient is still there."""
 
+    def repeat(self, count: int) -> None:
+        """Make so many pictures of the one there is, all with the same start."""
+        start = self.parameters.detach()
+        self.parameters = start.repeat(count, *[1] * (start.dim() - 1)).requires_grad_()
+
     def penalty(self) -> Tensor:
         """Return what is taken off the goal."""
         return self.parameters.new_zeros(())

@@ -73,4 +73,6 @@ def moved(images: Tensor, down: int, right: int) -> Tensor:
 
 
 def _likely(seen: PixelNet, images: Tensor) -> Tensor:
-    return torch.cat([seen(part).softmax(1) for part in torch.split(images, _AT_ONCE)])
+    last = torch.channels_last  # a third less time, with the same sums but for their rounding
+    parts = torch.split(images, _AT_ONCE)
+    return torch.cat([seen(part.contiguous(memory_format=last)).softmax(1) for part in parts])

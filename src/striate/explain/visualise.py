@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from striate import design
+from striate import design, progress
 from striate.contract import Contract
 from striate.design import Layer
 from striate.errors import UsageError
@@ -24,6 +25,8 @@ from striate.randomness import stream
 
 Style = Literal["fourier", "simonyan", "yosinski"]
 STYLES: tuple[Style, ...] = get_args(Style)
+
+_TOGETHER = 1 << 17  # pixels of pictures made at once: what a step keeps of them takes the memory
 
 
 class Goal(Protocol):
@@ -122,31 +125,112 @@ def visualise(
     with looking(net):
         seen = PixelNet(net, contract)
         painting = _painting(style, seen, contract, count, seed)
-        optimiser = torch.optim.Adam([painting.parameters], lr=painting.rate)
-        amount = 1.0 if style == "fourier" else 0.0
-        first = _answers(seen, net, goal, painting.pixels().detach())
-        for step in range(steps):
-            optimiser.zero_grad()
-            pixels = shaken(painting.pixels(), seed, step, amount)
-            values = walk(net, seen.normalise(pixels), (goal.layer,), awake(goal))[goal.layer]
-            answers = goal.read(values)
-            loss = painting.penalty() - answers.sum()
-            if diversity and count > 1:
-                loss = loss + diversity * answers.detach().abs().mean() * alike(values)
-            (slope,) = torch.autograd.grad(loss, painting.parameters)
-            painting.parameters.grad = slope
-            optimiser.step()
-            painting.settle(step)
-        pixels = (painting.pixels().detach().clamp(0, 1) * 255).round() / 255
-        last = _answers(seen, net, goal, pixels)
-        return Visualisation(
-            goal=str(goal) if isinstance(goal, Unit) else f"direction in {goal.layer}",
-            style=style,
-            pixels=to_array(pixels),
-            answers=tuple(last.tolist()),
-            start=float(first.mean()),
-            probabilities=_probabilities(seen, net, goal, pixels),
-        )
+        climbed = _climb(net, seen, painting, goal, style, steps, diversity, seed)
+        return _made(net, seen, goal, style, *climbed)
+
+
+def visualise_each(
+    net: Net,
+    contract: Contract,
+    goals: Sequence[Goal],
+    *,
+    style: Style = "fourier",
+    steps: int = 256,
+    seed: int = 0,
+) -> tuple[Visualisation, ...]:
+    """Make a picture for each of some goals of one layer, several of them computed together.
+
+    Up to rounding each is what `visualise` makes of its goal alone, in about half the time: a step
+    reads the weights once for all of them.
+
+    Args:
+        net, contract, style, steps, seed: as of `visualise`.
+        goals: all of one layer.
+
+    Raises:
+        UsageError: a style that is not known, or goals of several layers.
+        DesignError: no such layer.
+    """
+    layers = sorted({goal.layer for goal in goals})
+    if len(layers) > 1:
+        raise UsageError(f"Expected goals of one layer, received {', '.join(layers)}.")
+    together = max(1, _TOGETHER // math.prod(contract.size))
+    found: list[Visualisation] = []
+    with looking(net):
+        seen = PixelNet(net, contract)
+        for at in range(0, len(goals), together):
+            some = goals[at : at + together]
+            painting = _painting(style, seen, contract, 1, seed)
+            painting.repeat(len(some))
+            first, pixels, last = _climb(
+                net, seen, painting, _Each(layers[0], some), style, steps, 0.0, seed
+            )
+            found += [
+                _made(net, seen, goal, style, *(part[k : k + 1] for part in (first, pixels, last)))
+                for k, goal in enumerate(some)
+            ]
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Each:
+    """Goals of one layer, each read from a picture of its own."""
+
+    layer: str
+    goals: Sequence[Goal]
+
+    def read(self, values: Tensor) -> Tensor:
+        pairs = zip(self.goals, torch.split(values, 1), strict=True)
+        return torch.cat([goal.read(one) for goal, one in pairs])
+
+
+def _climb(
+    net: Net,
+    seen: PixelNet,
+    painting: Painting,
+    goal: Goal,
+    style: Style,
+    steps: int,
+    diversity: float,
+    seed: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Optimise a painting; returns answers before, pictures of 8 bits, and answers to them."""
+    optimiser = torch.optim.Adam([painting.parameters], lr=painting.rate)
+    amount = 1.0 if style == "fourier" else 0.0
+    first = _answers(seen, net, goal, painting.pixels().detach())
+    for step in progress.track(range(steps), "making pictures", "steps", steps):
+        optimiser.zero_grad()
+        pixels = shaken(painting.pixels(), seed, step, amount)
+        values = walk(net, seen.normalise(pixels), (goal.layer,), awake(goal))[goal.layer]
+        answers = goal.read(values)
+        loss = painting.penalty() - answers.sum()
+        if diversity and len(answers) > 1:
+            loss = loss + diversity * answers.detach().abs().mean() * alike(values)
+        (slope,) = torch.autograd.grad(loss, painting.parameters)
+        painting.parameters.grad = slope
+        optimiser.step()
+        painting.settle(step)
+    pixels = (painting.pixels().detach().clamp(0, 1) * 255).round() / 255
+    return first, pixels, _answers(seen, net, goal, pixels)
+
+
+def _made(
+    net: Net,
+    seen: PixelNet,
+    goal: Goal,
+    style: Style,
+    first: Tensor,
+    pixels: Tensor,
+    last: Tensor,
+) -> Visualisation:
+    return Visualisation(
+        goal=str(goal) if isinstance(goal, Unit) else f"direction in {goal.layer}",
+        style=style,
+        pixels=to_array(pixels),
+        answers=tuple(last.tolist()),
+        start=float(first.mean()),
+        probabilities=_probabilities(seen, net, goal, pixels),
+    )
 
 
 def awake(goal: Goal) -> Rule:

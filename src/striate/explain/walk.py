@@ -59,11 +59,12 @@ def walk(
     wanted = dict.fromkeys(keep or (network.outputs[0].source,))
     known = {name: value for name, value in start.items() if name in wanted}
     layers = _path(net, start, set(wanted) - known.keys())
+    modules = dict(net.named_modules(remove_duplicate=False))
     last = {name: index for index, layer in enumerate(layers) for name in layer.inputs}
     for index, layer in enumerate(layers):
         inputs = [start[name] for name in layer.inputs]
         made = rule(layer, inputs[0]) if rule is not None else None
-        value = net.get_submodule(layer.name)(*inputs) if made is None else made
+        value = modules[layer.name](*inputs) if made is None else made
         start[layer.name] = value
         if layer.name in wanted:
             known[layer.name] = value

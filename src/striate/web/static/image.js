@@ -114,7 +114,7 @@ export async function open(main) {
       found.covered ? h("img", { src: found.covered.picture, alt: "Probability by place of the square" }) : null),
     h("div", {}, h("h3", {}, `${called(method)}${found.layer ? ` at ${found.layer}` : ""}`), h("p", {}, MEANING[method] || "", found.signed ? " Orange speaks for it, blue against." : ""),
       found.covered ? h("p", { className: "quiet" }, `The second picture: covered here, ${run.labels[target]} falls to ${percent(found.covered.least)} where it is bright, ${percent(found.covered.most)} where dark.`) : null,
-      tested ? h("dl", { className: "facts" }, [["depends on the weights", tested.sensitivity === null ? "–" : tested.sensitivity.toFixed(2)], ["better than chance by", tested.faithfulness.toFixed(3)], ["deletion, insertion area", `${tested.areas.deletion.toFixed(2)}, ${tested.areas.insertion.toFixed(2)}`], ["completeness gap", tested.gap === null ? "no theory" : percent(tested.gap)]].map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value)))) : waiting("Being tested"),
+      tested ? h("dl", { className: "facts" }, [["sensitivity", tested.sensitivity === null ? "–" : tested.sensitivity.toFixed(2)], ["beats chance by", tested.faithfulness.toFixed(2)], ["deletion, insertion area", `${tested.areas.deletion.toFixed(2)}, ${tested.areas.insertion.toFixed(2)}`], ["gap", tested.gap === null ? "no theory" : tested.gap.toFixed(2)]].map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value)))) : waiting("Being tested"),
       tested ? curves(tested) : null,
       tested && !tested.believable ? h("p", { className: "no" }, `Not to be believed: ${tested.reasons.join("; ")}.`) : null));
   }
