@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -91,6 +92,58 @@ def test_a_live_curve_moves(tab: Any, browser: Any, folder: Path, tmp_path: Path
         run.sync()
         curve = page.locator(".chart path.curve").first
         playwright.expect(curve).not_to_have_attribute("d", before, timeout=_PATIENCE)
+        context.close()
+
+
+def test_the_list_says_how_a_run_ended_to_whoever_stands_in_it(
+    browser: Any, folder: Path, tmp_path: Path
+) -> None:
+    live = tmp_path / "live-001"
+    shutil.copytree(folder / "runs" / "digits-001", live)
+    results = (live / "results.json").read_bytes()
+    (live / "results.json").unlink()
+    run = runs.open(live)
+    run.set_state("running")
+    with serving(Page(Shelf([tmp_path]))) as other:
+        context = browser.new_context()
+        page = context.new_page()
+        page.set_default_timeout(_PATIENCE)
+        with run.lock():
+            page.goto(f"{other.url}/#/runs/live-001")
+            line = page.locator(".runs .line")
+            playwright.expect(line).to_have_text(re.compile(r"^running.*val\. [\d.]+%$"))
+            page.locator(".runs button").focus()
+            (live / "results.json").write_bytes(results)
+            run.set_state("finished")
+        playwright.expect(line).to_have_text(re.compile(r"^finished.*test [\d.]+%$"))
+        assert page.evaluate("document.activeElement.closest('.runs li').dataset.run") == "live-001"
+        page.get_by_label("Compare live-001").click()  # one stays ticked
+        playwright.expect(page.get_by_label("Compare live-001")).to_be_checked()
+        context.close()
+
+
+@pytest.mark.parametrize(("count", "fits"), [(12, True), (60, False)])
+def test_no_column_of_a_confusion_matrix_is_cut_off_unsaid(
+    browser: Any, folder: Path, tmp_path: Path, count: int, fits: bool
+) -> None:
+    shutil.copytree(folder / "runs" / "digits-001", tmp_path / "many-001")
+    path = tmp_path / "many-001" / "results.json"
+    results = json.loads(path.read_text())
+    some = results["test"]["classes"][0]
+    results["test"]["classes"] = [some | {"label": f"Vine tomato {k}"} for k in range(count)]
+    results["test"]["confusion"] = (11 * np.eye(count, dtype=int)).tolist()
+    path.write_text(json.dumps(results))
+    with serving(Page(Shelf([tmp_path]))) as other:
+        context = browser.new_context(viewport={"width": 1400, "height": 900})
+        page = context.new_page()
+        page.set_default_timeout(_PATIENCE)
+        page.goto(f"{other.url}/#/runs/many-001")
+        page.locator(".confusion tbody td").last.wait_for()
+        note = page.get_by_text(f"Scroll sideways to see all {count} answers.")
+        playwright.expect(note).to_be_visible(visible=not fits)
+        cell = page.locator(".confusion tbody td").last.bounding_box()
+        box = page.locator(".counts").bounding_box()
+        assert (cell["x"] + cell["width"] <= box["x"] + box["width"] + 1) == fits
         context.close()
 
 

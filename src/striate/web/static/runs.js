@@ -20,17 +20,24 @@ export async function open(main, [chosen]) {
   const list = h("ul", { className: "runs" });
   const note = h("p", { className: "quiet", role: "status" }, "Tick several to compare.");
   const wanted = h("input", { type: "search", placeholder: "Find a run", "aria-label": "Find a run by name, network or data", hidden: state.runs.length <= MANY, oninput: () => relist() });
+  let shown = "";
   const relist = () => {
     const asked = wanted.value.trim().toLowerCase();
     const found = state.runs.filter((run) => [run.name, run.network, run.data, run.state].join(" ").toLowerCase().includes(asked));
-    show(list, found.map((run) => card(run, picked, redraw)));
+    const now = JSON.stringify([found, [...picked]]);
+    if (now === shown) return;
+    shown = now;
+    const held = list.contains(document.activeElement) ? document.activeElement : null; // whoever stands in the list stays there
+    const run = held?.closest("li").dataset.run, kind = held?.tagName;
+    show(list, found.map((each) => card(each, picked, redraw)));
+    if (held) [...list.children].find((each) => each.dataset.run === run)?.querySelector(kind).focus({ preventScroll: true });
     if (asked) note.textContent = `${whole(found.length)} of ${whole(state.runs.length)} found.`;
   };
   const redraw = (said = "Tick several to compare.") => {
     leave();
     note.textContent = said;
     relist();
-    if (picked.size === 1) { turnTo([...picked][0]); ends.push(one(detail, [...picked][0])); } else ends.push(several(detail, [...picked]));
+    if (picked.size === 1) { turnTo([...picked][0]); ends.push(one(detail, [...picked][0], relist)); } else ends.push(several(detail, [...picked]));
   };
   show(main, h("h1", { className: "unseen" }, "Runs"), h("div", { className: "split" }, h("aside", {}, h("h2", {}, `${whole(state.runs.length)} ${state.runs.length === 1 ? "run" : "runs"}`), note, wanted, list), detail));
   redraw();
@@ -41,23 +48,24 @@ export async function open(main, [chosen]) {
     const before = going();
     await refresh().catch(() => null);
     const new_ = going().split(",").some((name) => name && !before.split(",").includes(name));
-    if (new_) redraw(); else if (!list.contains(document.activeElement)) relist();
+    if (new_) redraw(); else relist();
   }, 4000);
   return () => { clearInterval(timer); leave(); };
 }
 
 function card(run, picked, redraw) {
   const on = picked.has(run.name), figure = run.test?.accuracy ?? run.validation;
-  return h("li", { className: on ? "on" : "" },
+  const measured = figure === undefined || figure === null ? "" : [h("small", { title: run.test ? "accuracy on test images" : "best accuracy on validation images" }, run.test ? "test" : "val."), ` ${percent(figure)}`];
+  return h("li", { className: on ? "on" : "", "data-run": run.name },
     h("input", { type: "checkbox", value: run.name, checked: on, "aria-label": `Compare ${run.name}`, disabled: run.state === "unreadable", onchange: (event) => {
       const full = event.target.checked && picked.size >= MOST;
       if (event.target.checked && !full) picked.add(run.name); else if (!event.target.checked && picked.size > 1) picked.delete(run.name);
+      event.target.checked = picked.has(run.name); // the last is not unticked, nor one too many ticked
       redraw(full ? `${MOST} are compared at most: untick one first.` : undefined);
-      [...document.querySelectorAll(".runs input")].find((each) => each.value === run.name)?.focus();
     } }),
     h("button", { type: "button", "aria-current": on ? "true" : null, onclick: () => { picked.clear(); picked.add(run.name); redraw(); } },
       h("b", {}, run.name), h("span", { className: "quiet" }, run.error || `${run.network} · ${brief(run.parameters)} parameters`),
-      h("span", { className: "line" }, h("span", { className: `state ${run.state}` }, run.state), run.curve ? spark(run.curve) : null, h("span", { className: "figure" }, figure === undefined || figure === null ? "" : percent(figure)))));
+      h("span", { className: "line" }, h("span", { className: `state ${run.state}` }, run.state), run.curve ? spark(run.curve) : null, h("span", { className: "figure" }, measured))));
 }
 
 function curves(story) {
@@ -72,7 +80,7 @@ function curves(story) {
   };
 }
 
-function one(detail, name) {
+function one(detail, name, relist) {
   const known = state.runs.find((each) => each.name === name) || {};
   const head = h("div", { className: "head" }, h("div", {}, h("h2", { className: "title" }, name), h("p", { className: "quiet" }, "")),
     known.state !== "unreadable" && h("div", { className: "actions" }, h("button", { className: "button", onclick: () => go("network", name) }, "Look inside"), h("button", { className: "button", onclick: () => go("image", name) }, "Ask it")));
@@ -97,7 +105,7 @@ function one(detail, name) {
       const drawn = curves(story);
       loss.set(drawn.loss); accuracy.set(drawn.accuracy); rate.set(drawn.rate);
       detail.dataset.steps = story.steps.length;
-      if (story.state !== last) { last = story.state; fetchAll(); diagnose(); refresh().catch(() => null); }
+      if (story.state !== last) { last = story.state; fetchAll(); diagnose(); refresh().then(relist).catch(() => null); }
     });
   }
   return () => { closed = true; stop(); };
@@ -141,7 +149,10 @@ function matrix(counts, labels) {
       return h("td", { className: at === to ? "diagonal" : count ? "slip" : "", vars: { "--share": share.toFixed(3) },
         onmouseenter: () => { said.textContent = `${labels[at]}: ${whole(count)} of ${whole(total)} are taken for ${labels[to]}.`; } }, count || "");
     })))));
-  return h("div", {}, h("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": "Confusion matrix" }, table), said);
+  const box = h("div", { className: "wide counts", tabIndex: 0, role: "region", "aria-label": "Confusion matrix" }, table);
+  const more = h("p", { className: "quiet", hidden: true }, `Scroll sideways to see all ${whole(labels.length)} answers.`);
+  new ResizeObserver(() => { more.hidden = box.scrollWidth <= box.clientWidth; }).observe(box);
+  return h("div", {}, box, more, said);
 }
 
 function worst(run, mistakes) {
