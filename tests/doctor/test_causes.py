@@ -308,3 +308,13 @@ def test_a_rise_that_one_or_two_images_make_is_no_overfitting() -> None:
     falling = {"losses": 2.3 * np.exp(-np.arange(400) / 40)}
     assert "overfitting" not in told(validations=rises, held_out=120, **falling)
     assert "overfitting" in told(validations=rises, held_out=12_000, **falling)
+
+
+def test_gradients_that_add_up_climb_too() -> None:
+    """Sums of gradients point anywhere after a while: that is why, and no wrong sign."""
+    found = told(
+        **STORIES["gradients_accumulate"] | STORIES["loss_rises"],
+        probes=tuple(probe(2e-4) for _ in range(6)),
+    )
+    assert next(iter(found)) == "gradients_accumulate"
+    assert found["loss_rises"].remedy.startswith("see to gradients accumulate first")

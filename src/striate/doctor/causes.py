@@ -25,6 +25,7 @@ SYMPTOMS: Final = {  # which have a cause, where one was found
     "rate_too_high",
     "rate_too_low",
     "saturation",
+    "still_improving",
     "underfitting",
 }
 APART: Final = {  # what a loss that will not fall is no symptom of; all else is a cause
@@ -40,6 +41,7 @@ APART: Final = {  # what a loss that will not fall is no symptom of; all else is
 _LOOKS: Final = {  # cause -> what it looks like, surer though that may be
     "features_alike": {"dead_rectifiers"},
     "loss_rises": {"labels_look_shuffled"},
+    "gradients_accumulate": {"loss_rises"},
     "impossible_loss": {"labels_look_shuffled", "not_finite"},
     "norms_lag": {"labels_look_shuffled", "one_answer", "validation_differs"},
     "norms_stand_still": {"labels_look_shuffled", "one_answer", "validation_differs"},
