@@ -64,6 +64,8 @@ class DesignError(StriateError):
         fixes: what would put it right, with numbers; the message ends with them.
         expects: how many features the layer was declared for, where that is what does not fit.
         table: the sheet up to the layer at fault, where the network knows it.
+        least: (height, width) of the smallest images that the whole network takes, where the ones
+            it was given are smaller.
     """
 
     def __init__(
@@ -74,14 +76,27 @@ class DesignError(StriateError):
         fixes: tuple[str, ...] = (),
         expects: int | None = None,
         table: str = "",
+        least: tuple[int, ...] | None = None,
     ) -> None:
         self.problem, self.layer, self.fixes = problem, layer, fixes
-        self.expects, self.table = expects, table
+        self.expects, self.table, self.least = expects, table, least
         if fixes:
             problem = f"{problem}: {_either(fixes)}."
         elif not problem.endswith((".", "?", "^")):  # not yet a sentence, nor a text with its caret
             problem += "."
         super().__init__(problem)
+
+    def advised(self, fix: str) -> DesignError:
+        """Return the error with another fix: what its asker has an option for."""
+        fixes = (*self.fixes, fix)
+        return DesignError(
+            self.problem,
+            self.layer,
+            fixes=fixes,
+            expects=self.expects,
+            table=self.table,
+            least=self.least,
+        )
 
 
 class NotationError(DesignError):
@@ -92,14 +107,29 @@ class NotationError(DesignError):
     Args:
         message: both.
         line, column: of the place, counted from 1.
-        layer, table: as of `DesignError`.
+        layer, table, least: as of `DesignError`.
     """
 
     def __init__(
-        self, message: str, line: int, column: int, *, layer: str | None = None, table: str = ""
+        self,
+        message: str,
+        line: int,
+        column: int,
+        *,
+        layer: str | None = None,
+        table: str = "",
+        least: tuple[int, ...] | None = None,
     ) -> None:
         self.line, self.column = line, column
-        super().__init__(message, layer, table=table)
+        super().__init__(message, layer, table=table, least=least)
+
+    def advised(self, fix: str) -> NotationError:
+        """Return the error with another fix, at the end of its sentence."""
+        sentence, line, text = str(self).partition("\n")
+        said = f"{sentence.rstrip('.')} or {fix}.{line}{text}"
+        return NotationError(
+            said, self.line, self.column, layer=self.layer, table=self.table, least=self.least
+        )
 
 
 class DataError(StriateError):

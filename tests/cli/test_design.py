@@ -123,4 +123,9 @@ def test_an_image_too_small_shows_the_table_up_to_there(run: Run) -> None:
     assert [line.split()[0] for line in table] == ["x", "conv1", "relu1", "pool1", "conv2"]
     assert table[-1].endswith("<- received 6x4x4")
     assert sentence.startswith("striate: lenet takes images of 12x12 and larger, received 8x8: ")
-    assert sentence.endswith("set padding=1 for an output of 2x2.")
+    fixes = "set padding=1 for an output of 2x2 or choose images of at least 12x12 (--input 12x12)."
+    assert sentence.endswith(fixes)
+    ended = run("design", "conv3-8 maxpool conv5-8p0 FC-3", "--input", "1x8x8")
+    first, *shown = [line for line in ended.err.splitlines() if "<- " not in line][-3:]
+    assert first.endswith("2x2 or choose images of at least 10x10 (--input 10x10).")
+    assert shown[1].strip() == "^"

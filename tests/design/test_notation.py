@@ -680,12 +680,25 @@ def test_limits_are_reached_and_not_passed(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(NotationError, match="at most 100,000 characters of notation"):
         parse("relu" + " " * 99_997)
     assert len(parse("relu" + " " * 99_996).layers) == 1
-    monkeypatch.setattr("striate.design.notation.build._EXPLAINED", 2)
+    monkeypatch.setattr("striate.design.notation.build._EXPLAINED", 4)  # the input is one
     for pools, said in ((2, "takes images of 36x36 and larger"), (3, "")):
         with pytest.raises(NotationError) as caught:
             parse("input 8x8 " + "pool2 " * pools + "conv9-4p0")
         assert said in str(caught.value)
         assert ("takes images of" in str(caught.value)) == bool(said)
+
+
+@pytest.mark.parametrize("side", [1, 4, 8, 15])
+def test_the_size_it_names_is_one_that_the_whole_network_takes(side: int) -> None:
+    """Not only the layers up to the one at fault, of which fewer fit the smaller the image is."""
+    text = "conv3-4 " + "maxpool2 " * 3 + "conv3-4p0 FC-3"  # 3x3 are left of 24x24
+    with pytest.raises(NotationError, match="takes images of 24x24 and larger, rec") as caught:
+        parse(text, input=(1, side, side))
+    assert caught.value.least == (24, 24)
+    assert parse(text, input=(1, 24, 24)).classes == 3
+    with pytest.raises(NotationError) as caught:
+        parse("maxpool2 " * 3 + "maxpool2/0", input=(1, 4, 4))
+    assert caught.value.least is None  # no image makes a stride of 0 one
 
 
 def test_a_layer_that_does_not_fit_comes_with_the_table() -> None:

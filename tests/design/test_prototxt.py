@@ -535,6 +535,22 @@ def test_pooling_to_a_size_is_written_as_the_window_it_is() -> None:
     assert (again.kernel, again.stride) == ((4, 2), (4, 2))
 
 
+def test_the_size_it_names_is_one_that_the_whole_file_takes() -> None:
+    def pool(name: str, below: str) -> str:
+        return (
+            f'layer {{ name: "{name}" type: "Pooling" bottom: "{below}" top: "{name}" '
+            "pooling_param { pool: MAX kernel_size: 2 stride: 2 round_mode: FLOOR } }"
+        )
+
+    text = 'input: "data" input_dim: 1 input_dim: 1 input_dim: 5 input_dim: 5\n' + "\n".join(
+        pool(f"p{at}", f"p{at - 1}" if at else "data") for at in range(4)
+    )
+    with pytest.raises(NotationError, match="takes images of 16x16 and larger, rec") as caught:
+        parse(text)
+    assert caught.value.layer == "p2" and caught.value.least == (16, 16)
+    assert parse(text, input=(1, 16, 16)).shapes()["p3"] == (1, 1, 1)
+
+
 def test_every_field_survives() -> None:
     net = Sketch("all", (4, 13, 15), weight_init=design.Xavier(uniform=True))
     net.conv(

@@ -141,6 +141,12 @@ def test_settings_come_last_and_network_and_device_are_resolved() -> None:
         ({"name": "tiny"}, UnknownName, "There is no recipe named 'tiny'. Did you mean tiny_im"),
         ({"device": "abacus"}, UsageError, "device='abacus'"),
         (
+            {"network": "conv3-4 maxpool*5 FC-3"},
+            DesignError,
+            "images of 32x32 and larger, received 20x20: .* or choose a size of at least 32x32 "
+            "(--size 32)",
+        ),
+        (
             {"network": "vgg11"},
             DesignError,
             "vgg11 takes images of 32x32 and larger, received 20x20",
@@ -151,7 +157,7 @@ def test_mistakes_are_named(
     change: dict[str, object], error: type[Exception], sentence: str
 ) -> None:
     arguments = {"name": "auto", **change}
-    with pytest.raises(error, match=sentence.replace("(", r"\(")):
+    with pytest.raises(error, match=sentence.replace("(", r"\(").replace(")", r"\)")):
         recipes.make(arguments.pop("name"), facts((20, 20)), **arguments)  # type: ignore[arg-type]
 
 

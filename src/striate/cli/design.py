@@ -12,7 +12,7 @@ import typer
 from striate.cli import output
 from striate.cli.estimate import AboutTraining
 from striate.cli.options import Device, Json, input_shape
-from striate.errors import UsageError
+from striate.errors import DesignError, UsageError
 
 if TYPE_CHECKING:
     from striate.design import Network, Sheet
@@ -151,7 +151,13 @@ def _about_training(
 def _read(net: str, classes: int | None, size: str | None) -> Network:
     from striate import zoo
 
-    return zoo.read(net, classes=classes, input=input_shape(net, size))
+    try:
+        return zoo.read(net, classes=classes, input=input_shape(net, size))
+    except DesignError as error:
+        if error.least is None:
+            raise
+        sides = "x".join(map(str, error.least))
+        raise error.advised(f"choose images of at least {sides} (--input {sides})") from error
 
 
 def _sheet(network: Network, batch: int) -> Sheet:

@@ -20,15 +20,20 @@ _SHOWN = 40  # rows of a table: what matters is near its end
 
 
 def explain(
-    name: str, layers: Sequence[Layer], inputs: dict[str, Shape], error: DesignError
+    name: str,
+    layers: Sequence[Layer],
+    inputs: dict[str, Shape],
+    error: DesignError,
+    whole: Callable[[Shape], bool] | None = None,
 ) -> DesignError:
     """Return the error with what the network knows.
 
     Args:
         name: of the network.
-        layers: all of it.
+        layers: all of it, or those up to the one at fault.
         inputs: shapes of its inputs; the first is the image that may be of another size.
         error: as the layer raised it, or somebody else about a layer whose sizes fit.
+        whole: whether all of it takes an image of that shape, where `layers` are not all.
     """
     shapes = dict(inputs)
     failing = _until_failure(layers, shapes) or _named(error.layer, layers, shapes)
@@ -41,21 +46,30 @@ def explain(
         fixes += (f"feed {side}x{side}",) if side else ()
     table = _table(layers, shapes, failing)
     first = next(iter(inputs))
-    smallest = None if error.expects is not None else smallest_image(layers, inputs)
+    smallest = None if error.expects is not None else smallest_image(layers, inputs, whole)
+    least = None
     if smallest is not None and any(
         have < need for have, need in zip(inputs[first][1:], smallest[1:], strict=True)
     ):
-        size, least = _by(inputs[first][1:]), _by(smallest[1:])
-        problem = f"{name} takes images of {least} and larger, received {size}: {problem}"
-    return DesignError(problem, error.layer, fixes=fixes, table=table)
+        size, least = _by(inputs[first][1:]), smallest[1:]
+        problem = f"{name} takes images of {_by(least)} and larger, received {size}: {problem}"
+    return DesignError(problem, error.layer, fixes=fixes, table=table, least=least)
 
 
-def smallest_image(layers: Sequence[Layer], inputs: dict[str, Shape]) -> Shape | None:
-    """Return the smallest square image that every layer fits, None where none of 1024 does."""
+def smallest_image(
+    layers: Sequence[Layer],
+    inputs: dict[str, Shape],
+    whole: Callable[[Shape], bool] | None = None,
+) -> Shape | None:
+    """Return the smallest square image that every layer fits, None where none of 1024 does.
+
+    Where the layers are not all, `whole` has to take it, too.
+    """
 
     def fits(size: int) -> bool:
         shapes = _resized(inputs, size)
-        return _until_failure(layers, shapes) is None
+        image = next(iter(shapes.values()))
+        return _until_failure(layers, shapes) is None and (whole is None or whole(image))
 
     largest = next(filter(fits, _PROBES), None)
     if largest is None:

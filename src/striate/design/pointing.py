@@ -24,15 +24,21 @@ class Text:
         return before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
 
     def error(
-        self, position: int, message: str, *, layer: str | None = None, table: str = ""
+        self,
+        position: int,
+        message: str,
+        *,
+        layer: str | None = None,
+        table: str = "",
+        least: tuple[int, ...] | None = None,
     ) -> NotationError:
-        """Return the error that points at a position; layer and table as of `DesignError`."""
+        """Return the error that points at a position; the rest is as of `DesignError`."""
         position = min(max(position, 0), len(self.content))
         line, column = self.place(position)
         where = f"{self.source}, line {line}, column {column}"
         message = " ".join(message.split())
         said = f"{where}: {message}\n{self._excerpt(position)}"
-        return NotationError(said, line, column, layer=layer, table=table)
+        return NotationError(said, line, column, layer=layer, table=table, least=least)
 
     def _excerpt(self, position: int) -> str:
         """Return the line around a position, and a caret below it."""

@@ -42,10 +42,15 @@ class Wish(NamedTuple):
         try:
             return zoo.read(name, classes=classes, input=(channels, *size))
         except DesignError as error:
+            if isinstance(error, NotationError):
+                if error.least is None:
+                    raise
+                fix = _sizes(error.least[0])
+                raise error.advised(fix) from error
             least = on_paper(name).minimum_input()[1]
-            if min(size) >= least or isinstance(error, NotationError):
+            if min(size) >= least:
                 raise
-            fix = f"choose a size of at least {least}x{least} (--size {least})"
+            fix = _sizes(least)
             raise DesignError(error.problem, error.layer, fixes=(fix,)) from error
 
     def least_side(self) -> int:
@@ -58,6 +63,10 @@ class Wish(NamedTuple):
             return own
         name = self.network.name if isinstance(self.network, Network) else self.network
         return f"{name if name.isprintable() and len(name) < 60 else 'the net'}, as asked"
+
+
+def _sizes(least: int) -> str:
+    return f"choose a size of at least {least}x{least} (--size {least})"
 
 
 def on_paper(network: str | Network) -> Network:

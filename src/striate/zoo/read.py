@@ -11,9 +11,9 @@ In this order, so that a command means the same in every folder:
 4. paper notation, whose first word is a layer: `conv3-64 maxpool FC-10`, `[(CONV-RELU)*2-POOL]*3`;
 5. anything else is unknown; the answer has the nearest registered names.
 
-A Network is taken as it is. What a prototxt or a text with notation does not call itself, its file's
-name does. A number of classes and an input size are applied to all of them, as
-for registered names. Where notation, a file or a run says another number, the last layer's note
+A Network is taken as it is. What a prototxt or a text with notation does not call itself, the name
+of its file does. A number of classes and an input size are applied to all of them, as for
+registered names. Where notation, a file or a run says another number, the last layer's note
 says so (`other_classes`).
 """
 

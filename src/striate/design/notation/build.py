@@ -53,10 +53,14 @@ class Builder:
         text: that errors point into.
         shape: of the input; None takes the text's, or 224x224x3.
         classes: of a last layer that does not say them.
+        explains: whether an error looks for an image that would fit.
     """
 
-    def __init__(self, text: Text, shape: Shape | None, classes: int | None) -> None:
-        self.text, self.given, self.classes = text, shape, classes
+    def __init__(
+        self, text: Text, shape: Shape | None, classes: int | None, explains: bool = True
+    ) -> None:
+        self.text, self.given, self.classes, self.explains = text, shape, classes, explains
+        self.items: Sequence[Item] = ()
         self.layers: list[Layer] = []
         self.taken = {"x": 0}  # names, and where each stands
         self.last = "x"
@@ -71,6 +75,7 @@ class Builder:
 
     def network(self, items: Sequence[Item], name: str) -> Network:
         """Return the network of the layers."""
+        self.items = items
         items = self._source(items)
         source = Input(name="x", shape=self.shape)
         implicit = not any(item.kind in ACTIVATIONS or item.kind == "no_relu" for item in items)
@@ -178,9 +183,24 @@ class Builder:
 
     def _explained(self, item: Item, layer: Layer, error: DesignError) -> DesignError:
         """Return the error that points at the item, with the table up to there and what fits."""
-        if len(self.layers) <= _EXPLAINED:
-            error = explain("this network", [*self.layers, layer], {"x": self.source}, error)
-        return self.text.error(item.position, _sentence(error), layer=layer.name, table=error.table)
+        if self.explains and len(self.items) <= _EXPLAINED:
+            layers = [*self.layers, layer]
+            error = explain("this network", layers, {"x": self.source}, error, self._takes)
+        return self.text.error(
+            item.position,
+            _sentence(error),
+            layer=layer.name,
+            table=error.table,
+            least=error.least,
+        )
+
+    def _takes(self, image: Shape) -> bool:
+        """Return whether the whole text is a network for an image."""
+        try:
+            Builder(self.text, image, self.classes, explains=False).network(self.items, "whole")
+        except DesignError:
+            return False
+        return True
 
     def _make(self, kind: Callable[..., Layer], item: Item, base: str, **fields: Any) -> Layer:
         name = self.namer.name(base, item.name)

@@ -36,6 +36,7 @@ from striate.design.pointing import Text
 from striate.design.prototxt.message import read_message
 from striate.design.prototxt.read import Reading
 from striate.design.prototxt.write import to_prototxt
+from striate.errors import DesignError
 
 _MOST_TEXT = 8_000_000  # characters
 
@@ -85,7 +86,16 @@ def parse_named(
     where = Text(text, source)
     if len(text) > _MOST_TEXT:
         raise where.error(_MOST_TEXT, f"expected at most {_MOST_TEXT:,} characters.")
-    reading = Reading(read_message(where), input, name)
+    message = read_message(where)
+
+    def takes(image: tuple[int, ...]) -> bool:
+        try:
+            Reading(message, image, name, None).network(phase)
+        except DesignError:
+            return False
+        return True
+
+    reading = Reading(message, input, name, takes)
     network = reading.network(phase)
     known = {layer.name for layer in network.layers}
     return network, {theirs: ours for theirs, ours in reading.named.items() if ours in known}

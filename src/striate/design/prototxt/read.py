@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from striate.design.failure import explain
@@ -24,6 +24,7 @@ _LOSSES = (
     "SoftmaxWithLoss", "MultinomialLogisticLoss", "InfogainLoss", "EuclideanLoss", "HingeLoss",
     "SigmoidCrossEntropyLoss", "ContrastiveLoss",
 )  # fmt: skip
+Whole = Callable[[Shape], bool]
 _EXPLAINED = 200  # layers of a network for which an image that would fit is looked for
 _NET = (
     "name", "input", "input_dim", "input_shape", "force_backward", "state", "debug_info", "layer",
@@ -46,11 +47,12 @@ class Reading:
         net: the whole file.
         given: shape of the first input, whatever the file says.
         name: of the network where the file has none.
+        whole: whether all of the file takes an image of a shape; errors say the smallest.
     """
 
-    def __init__(self, net: Message, given: Shape | None, name: str) -> None:
+    def __init__(self, net: Message, given: Shape | None, name: str, whole: Whole | None) -> None:
         net.check("a network", _NET)
-        self.net, self.given = net, given
+        self.net, self.given, self.whole = net, given, whole
         # A name becomes part of a run's path.
         self.name = re.sub(r"[^\w.-]+", "_", net.string("name")).strip("._")[:80] or name
         self.layers: list[Layer] = []
@@ -155,16 +157,18 @@ class Reading:
             if layer.shares:
                 self._check_shared(layer)
         except DesignError as error:
-            if len(self.layers) <= _EXPLAINED:
+            if self.whole and len(self.net.fields) <= _EXPLAINED:
                 inputs = {each.name: each.shape for each in self.inputs.values()}
-                error = explain(self.name, [*self.layers, layer], inputs, error)
+                error = explain(self.name, [*self.layers, layer], inputs, error, self.whole)
             raise self._pointed(entry, error) from error
         self.layers.append(layer)
 
     def _pointed(self, entry: Entry, error: DesignError) -> DesignError:
         sentence = f"{str(error).rstrip('.')}."
         position = entry.message.place("name")
-        return self.net.text.error(position, sentence, layer=error.layer, table=error.table)
+        return self.net.text.error(
+            position, sentence, layer=error.layer, table=error.table, least=error.least
+        )
 
     def _value(self, entry: Entry, blob: str, position: int) -> str:
         """Return the value that a blob is; the first one that nothing gives is the input."""
