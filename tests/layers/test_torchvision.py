@@ -36,13 +36,16 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     expansion = 4
 
-    def __init__(self, channels: int, planes: int, stride: int) -> None:
+    def __init__(
+        self, channels: int, planes: int, stride: int, groups: int = 1, base: int = 64
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, planes, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, 4 * planes, 1, bias=False)
+        width = planes * base // 64 * groups
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, groups=groups, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * planes, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * planes)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample(channels, 4 * planes, stride)
@@ -64,7 +67,9 @@ def downsample(channels: int, features: int, stride: int) -> nn.Module | None:
 
 
 class ResNet(nn.Module):
-    def __init__(self, block: type[BasicBlock] | type[Bottleneck], counts: list[int]) -> None:
+    def __init__(
+        self, block: type[BasicBlock] | type[Bottleneck], counts: list[int], *groups: int
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -75,7 +80,7 @@ class ResNet(nn.Module):
             blocks = []
             for index in range(count):
                 stride = 2 if stage and not index else 1
-                blocks.append(block(channels, 64 * 2**stage, stride))
+                blocks.append(block(channels, 64 * 2**stage, stride, *groups))
                 channels = 64 * 2**stage * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
@@ -137,6 +142,7 @@ THEIRS = {
     "alexnet": alexnet,
     "vgg11": lambda: vgg("64 M 128 M 256 256 M 512 512 M 512 512 M"),
     "vgg16": lambda: vgg("64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M"),
+    "resnext50_32x4d": lambda: ResNet(Bottleneck, [3, 4, 6, 3], 32, 4),
     "resnet18": lambda: ResNet(BasicBlock, [2, 2, 2, 2]),
     "resnet34": lambda: ResNet(BasicBlock, [3, 4, 6, 3]),
     "resnet50": lambda: ResNet(Bottleneck, [3, 4, 6, 3]),

@@ -6,6 +6,8 @@ something), which keeps their graph; the slow sweep takes them as they are.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from tests.networks import NAMES
 from torch import Tensor
 
 from striate import zoo
-from striate.design import Conv, Linear, Network, Shortcut
+from striate.design import Conv, Layer, Linear, Network, Reshape, Shortcut, Sketch
 from striate.errors import DesignError
 from striate.layers import build
 from striate.train.objective import CrossEntropy
@@ -54,16 +56,28 @@ def step(network: Network, batch: int) -> None:
 
 
 def thin(network: Network, factor: int) -> Network:
-    """Divide the features of every layer but classifiers; depthwise ones stay depthwise."""
+    """Divide the features of every layer but classifiers, and the groups with them.
+
+    Depthwise ones stay depthwise; other groups are as many as still divide what they read and give.
+    What is written for just so many channels is left as it is.
+    """
     other, _ = network.with_classes(network.classes + 1)
-    layers = []
+    layers: list[Layer] = []
+    shapes = {each.name: each.shape for each in network.inputs}
     for layer, changed in zip(network.layers, other.layers, strict=True):
         if isinstance(layer, Conv | Linear | Shortcut) and layer == changed:
             features = max(layer.features // factor, 1)
             if isinstance(layer, Conv) and layer.groups == layer.features:
                 layer = layer.replace(groups=features)
+            elif isinstance(layer, Conv):
+                channels = shapes[layer.inputs[0]][0]
+                layer = layer.replace(groups=math.gcd(layer.groups, features, channels))
             layer = layer.replace(features=features)
         layers.append(layer)
+        try:
+            shapes[layer.name] = layer.output(*(shapes[name] for name in layer.inputs))
+        except DesignError:
+            return network
     return network.replace(layers=tuple(layers))
 
 
@@ -78,6 +92,22 @@ def smaller(network: Network) -> Network:
         except DesignError:
             continue
     return network
+
+
+def test_thinned_groups_divide_what_they_read_and_give() -> None:
+    """ResNeXt's 32 groups are as many as divide an eighth of its channels; MobileNet's are one."""
+    grouped = thin(zoo.network("resnext50_32x4d"), 8).layer("layer1.0.conv2")
+    assert isinstance(grouped, Conv) and (grouped.features, grouped.groups) == (16, 16)
+    lone = thin(zoo.network("mobilenet_v1"), 8)
+    assert all(each.groups in (1, each.features) for each in lone.layers if isinstance(each, Conv))
+    shuffled = Sketch("shuffled", (3, 8, 8))
+    shuffled.conv("conv", 16, 1)
+    shuffled.put(Reshape(name="apart", inputs=("conv",), shape=(2, 8, 8, 8), kept=2))
+    shuffled.put(Reshape(name="whole", inputs=("apart",), shape=(16, 8, 8), kept=2))
+    shuffled.adaptive_avg_pool("pool")
+    shuffled.flatten()
+    shuffled.linear("fc", 3)
+    assert thin(shuffled.finish(), 8) == shuffled.finish()
 
 
 def test_heads_for_training_take_part_with_their_weight() -> None:

@@ -20,6 +20,7 @@ from striate.zoo import (
     nin,
     preresnet,
     resnet,
+    resnext,
     squeezenet,
     vgg,
     zfnet,
@@ -56,5 +57,6 @@ __all__ = [
     "read",
     "register",
     "resnet",
+    "resnext",
     "vgg",
 ]

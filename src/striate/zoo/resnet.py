@@ -31,6 +31,8 @@ def resnet(
     zero_last_scale: bool = False,
     stride_first: bool = False,
     plain: bool = False,
+    groups: int = 1,
+    group_width: int = 64,
 ) -> Network:
     """Write a residual network with torchvision's names, projections where the shape changes.
 
@@ -49,7 +51,14 @@ def resnet(
         zero_last_scale: each block starts as the identity (Goyal et al. 2017).
         stride_first: bottlenecks stride in their first 1x1, as the paper's; else in the 3x3.
         plain: leave all shortcuts out.
+        groups: of the 3x3 convolutions of bottlenecks (ResNeXt's cardinality).
+        group_width: channels of each group in the first stage, where `width` is 64.
     """
+    if groups < 1 or group_width < 1:
+        raise UsageError(
+            f"Expected at least one group and channel, received groups={groups}, "
+            f"group_width={group_width}."
+        )
     net = Sketch(name, input, weight_init=He(fan="out"))
     _stem(net, stem, width)
     channels = width
@@ -61,7 +70,8 @@ def resnet(
             scope = f"layer{stage}.{index}"
             source = net.last
             if bottleneck:
-                main = _bottleneck(net, scope, features, stride, last, stride_first)
+                inner = features * group_width // 64 * groups
+                main = _bottleneck(net, scope, features, stride, last, stride_first, inner, groups)
             else:
                 main = _basic(net, scope, features, stride, last)
             wide = 4 * features if bottleneck else features
@@ -105,13 +115,20 @@ def _basic(net: Sketch, scope: str, features: int, stride: int, last: float) -> 
 
 
 def _bottleneck(
-    net: Sketch, scope: str, features: int, stride: int, last: float, stride_first: bool
+    net: Sketch,
+    scope: str,
+    features: int,
+    stride: int,
+    last: float,
+    stride_first: bool,
+    inner: int,
+    groups: int,
 ) -> str:
     first, second = (stride, 1) if stride_first else (1, stride)
-    net.conv(f"{scope}.conv1", features, 1, stride=first, bias="none")
+    net.conv(f"{scope}.conv1", inner, 1, stride=first, bias="none")
     net.batch_norm(f"{scope}.bn1")
     net.relu(f"{scope}.relu")
-    net.conv(f"{scope}.conv2", features, 3, stride=second, padding=1, bias="none")
+    net.conv(f"{scope}.conv2", inner, 3, stride=second, padding=1, groups=groups, bias="none")
     net.batch_norm(f"{scope}.bn2")
     net.relu(f"{scope}.relu1")
     net.conv(f"{scope}.conv3", 4 * features, 1, bias="none")
