@@ -238,11 +238,16 @@ def test_a_first_step_that_broke_everything_leaves_no_layer_untrained() -> None:
     assert set(found) == {"not_finite"} and found["not_finite"].settings
 
 
-def test_no_replay_is_advised_to_a_loop_that_cannot_be_replayed() -> None:
+def test_no_command_is_advised_to_a_loop_of_which_there_are_no_images() -> None:
     failed = {"failure": {"at": 401, "layer": "the loss"}}
     assert "striate replay" in told(**failed)["not_finite"].remedy
     remedy = told(**failed, recipe=own)["not_finite"].remedy
     assert "replay" not in remedy and remedy.endswith("in that step's batch")
+    poor = STORIES["underfitting"]
+    assert "striate check --run RUN" in told(**poor)["underfitting"].remedy
+    watched = poor.get("recipe", recipe()).replace(data=own.data)
+    remedy = told(**{**poor, "recipe": watched})["underfitting"].remedy
+    assert "striate" not in remedy and "figures" not in remedy
 
 
 def test_a_history_of_losses_that_are_no_numbers() -> None:

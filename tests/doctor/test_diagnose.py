@@ -133,6 +133,10 @@ unknown[:, 7:] = 0  # classes that training never saw
 unknown[7:, :3] = 10
 
 
+few = np.zeros((10, 10), int)
+few[:, :4] = 5 + 60 * np.eye(10, dtype=int)[:, :4]
+
+
 def shrunk(size: float) -> dict[str, Any]:
     made = probe()
     for each in made["weights"].values():
@@ -338,6 +342,9 @@ def test_classes_that_are_weighed_by_zero_are_shown_again() -> None:
 UNSAID: dict[str, dict[str, Any]] = {
     "never_answered": {  # few images, which the others' share of mistakes may have taken
         "results": {"test": {"confusion": (0.1 * unknown).astype(int).tolist()}},
+    },
+    "never_answered  ": {  # four answers to everything: it has not learnt the rest
+        "results": {"test": {"confusion": few.tolist()}},
     },
     "never_answered ": {  # a network that hardly knows the others
         "results": {"test": {"confusion": np.tile([12, 9, 9, 0], (4, 1)).tolist()}},

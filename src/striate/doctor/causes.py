@@ -45,7 +45,8 @@ _LOOKS: Final = {  # cause -> what it looks like, surer though that may be
     "impossible_loss": {"labels_look_shuffled", "not_finite"},
     "norms_lag": {"labels_look_shuffled", "one_answer", "validation_differs"},
     "norms_stand_still": {"labels_look_shuffled", "one_answer", "validation_differs"},
-    "too_much_dropout": {"dead_rectifiers"},
+    "softmax_twice": {"never_answered"},
+    "too_much_dropout": {"dead_rectifiers", "never_answered"},
 }
 _RATE: Final = ("not_finite", "exploding", "rate_too_high")  # of which one is why weights were lost
 _CERTAIN = 0.7  # of a cause, before what may be its symptoms is left alone

@@ -285,15 +285,16 @@ def underfitting(story: Story) -> Finding | None:
     best = train < _BETTER * float(curve.min())  # it could do no better before either
     if not (poor and alike and calm and still and best):
         return None
+    own = story.recipe.data.path == OWN_LOOP  # no images are known of
     return Finding(
         finding="underfitting",
         confidence=0.6,
         evidence={"training_loss": train, "validation_loss": validation, "chance": story.chance},
         meaning=f"the training loss itself ends at {train:.2f}, where guessing is "
         f"{story.chance:.2f}: the network is too small, or held back, or there is no more to learn",
-        remedy="look at what it gets wrong (figures/mistakes.png) and at labels that it doubts "
-        "(striate check --run RUN); else augment or decay less, train longer, or take a larger "
-        "network",
+        remedy="look at what it gets wrong and at labels that it doubts"
+        + ("" if own else " (figures/mistakes.png, striate check --run RUN)")
+        + "; else augment or decay less, train longer, or take a larger network",
         settings=_freer(story.recipe),
     )
 

@@ -204,7 +204,7 @@ def never_answered(story: Story) -> Finding | None:
     known = answers > 0
     right = float(np.trace(table) / max(there[known].sum(), 1))
     silent = np.flatnonzero(~known & (there * right > _ENOUGH)).tolist()
-    if not silent or right < 0.5 or known.sum() < 2:
+    if not silent or right < 0.5 or known.sum() < len(table) / 2:
         return None
     named = ", ".join(story.contract.classes[k].label if story.contract else f"{k}" for k in silent)
     weights = story.recipe.sampling.classes
