@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,16 @@ def test_a_fault_fails_and_says_what_to_do(run: Callable[..., Any]) -> None:
     assert ended.code == 1
     assert "fail: image statistics: expected channel means near 0" in ended.out
     assert "To do: normalise with the mean and deviation of these images" in ended.out
+
+
+def test_the_network_is_on_the_page_too_and_its_numbers_have_units(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    ended = run("check", "digits", "--net", "softmax", "--out", tmp_path / "found")
+    (line,) = [each for each in ended.out.splitlines() if "regularised loss" in each]
+    assert re.search(r"\d nats of penalty +above 0 ", line)
+    html = (tmp_path / "found" / "index.html").read_text("utf-8")
+    assert "with softmax</h2>" in html and "nats of penalty</td><td>above 0</td>" in html
 
 
 def test_an_empty_class_is_reported_and_no_network_is_tried(

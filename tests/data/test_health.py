@@ -268,6 +268,16 @@ def test_the_page_shows_pictures_and_escapes_names(folder: Path) -> None:
     assert "http" not in html
 
 
+def test_the_page_keeps_names_whole_and_explains_its_weights(folder: Path) -> None:
+    (folder / "train" / "a" / "broken.jpg").write_bytes(b"xx")
+    dataset = data.open(folder)
+    html = page(examine(dataset), dataset, ["<h2>with a network</h2>"])
+    assert ">train/<wbr>a/<wbr>broken.jpg</figcaption>" in html  # lines break between folders
+    assert "overflow-wrap:anywhere" not in html
+    assert "Weight: the mean number of training images of a class over that of this one" in html
+    assert html.count("<h2>with a network</h2>") == 1
+
+
 # -- the natural-image folder ----------------------------------------------------------------------
 
 

@@ -71,7 +71,10 @@ def check(  # long by its options
         ),
     ] = None,
     only_data: Annotated[
-        bool, typer.Option("--only-data", help="Leave the network alone.")
+        bool,
+        typer.Option(
+            "--only-data", help="Leave the network out, whose checks take up to a minute more."
+        ),
     ] = False,
     rate_range: Annotated[
         bool,
@@ -106,7 +109,7 @@ def check(  # long by its options
         dataset = inference.split_as_trained(run, data, strict=strict)
     found = health.examine(dataset)
     document: dict[str, Any] = {}
-    texts = []
+    texts, sections = [], []
     if run is not None:
         doubted = inference.doubt(run, dataset, found.leaked, device=device)
         document["run"] = doubted
@@ -125,7 +128,8 @@ def check(  # long by its options
     elif not only_data:
         chosen = asked.made(dataset)
         prepared = prepare(chosen, dataset)
-        document["preflight"], said, about = _preflight(chosen, prepared)
+        document["preflight"], said, about, section = _preflight(chosen, prepared)
+        sections.append(section)
         verdict = max(verdict, said, key=("pass", "warn", "fail").index)
         texts.append(about)
         if rate_range:
@@ -134,7 +138,7 @@ def check(  # long by its options
     text = "\n\n".join([f"{dataset.name}: {found.verdict}", health_text(found), *texts])
     document = {"verdict": verdict, "data": facts(dataset, found), **document}
     if out is not None and output.first_process():
-        text += f"\n\n{_write(document, health.page(found, dataset), out)}"
+        text += f"\n\n{_write(document, health.page(found, dataset, sections), out)}"
     output.show(document, text, as_json)
     if verdict == "fail":
         raise typer.Exit(output.FAILED_VERDICT)
@@ -178,13 +182,15 @@ class Asked(NamedTuple):
         return recipes.make(str(self.run), dataset, device=self.device, settings=self.changes)
 
 
-def _preflight(chosen: Recipe, prepared: Prepared) -> tuple[tuple[Check, ...], str, str]:
-    """Return the checks of network and data together, their verdict, and the text."""
+def _preflight(chosen: Recipe, prepared: Prepared) -> tuple[tuple[Check, ...], str, str, str]:
+    """Return the checks of network and data together, their verdict, the text, and HTML."""
     from striate import doctor
 
     found = doctor.preflight(chosen, prepared)
     said = doctor.verdict(found)
-    return found, said, f"with {chosen.network.name}: {said}\n\n{checks_text(found)}"
+    title = f"with {chosen.network.name}"
+    text = f"{title}: {said}\n\n{checks_text(found)}"
+    return found, said, text, doctor.section(title, said, found)
 
 
 def _ranged(chosen: Recipe, prepared: Prepared, out: Path | None) -> tuple[RateRange | None, str]:
@@ -302,16 +308,13 @@ def facts(dataset: Dataset, found: Health) -> dict[str, Any]:
 
 def checks_text(checks: Sequence[Check]) -> str:
     """Set checks as a table, and say of those that did not pass what to do."""
+    from striate.doctor import reading
+
     rows = [
-        (
-            each.verdict,
-            each.check.replace("_", " "),
-            "" if each.measured is None else f"{each.measured:.4g}",
-            each.meaning,
-        )
+        (each.verdict, each.check.replace("_", " "), *reading(each), each.meaning)
         for each in checks
     ]
-    text = output.table(("", "check", "measured", "meaning"), rows)
+    text = output.table(("", "check", "measured", "expected", "meaning"), rows)
     for each in checks:
         if each.verdict in ("warn", "fail"):
             text += (

@@ -13,6 +13,7 @@ from striate.doctor.preflight import (
     verdict,
 )
 from striate.doctor.rate import RateRange, rate_picture, rate_range
+from striate.doctor.readings import Reading, reading, section
 from striate.doctor.story import Finding
 from striate.doctor.subject import Check, Subject
 from striate.doctor.watch import Watch
@@ -24,6 +25,7 @@ __all__ = [
     "Finding",
     "Live",
     "RateRange",
+    "Reading",
     "Subject",
     "Watch",
     "check_module",
@@ -37,7 +39,9 @@ __all__ = [
     "preflight",
     "rate_picture",
     "rate_range",
+    "reading",
     "register",
+    "section",
     "trainings_pay",
     "verdict",
     "with_experiment",

@@ -24,17 +24,19 @@ h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
 table{border-collapse:collapse}td,th{padding:.15rem .8rem .15rem 0;text-align:left}
 .pass{color:#047857}.warn{color:#b45309}.fail{color:#b91c1c}
 .group{display:inline-block;border:1px solid #e5e7eb;border-radius:4px;padding:.4rem;margin:.3rem}
-figure{display:inline-block;margin:.2rem;max-width:9rem;vertical-align:top}
-figcaption,p.note{font-size:.7rem;color:#6b7280;overflow-wrap:anywhere;margin:0}
+td{vertical-align:top}
+figure{display:inline-block;margin:.2rem;max-width:16rem;vertical-align:top}
+figcaption,p.note{font-size:.7rem;color:#6b7280;overflow-wrap:break-word;margin:0}
 """
 
 
-def page(health: Health, dataset: Dataset) -> str:
+def page(health: Health, dataset: Dataset, more: Sequence[str] = ()) -> str:
     """Write what was found as a page of HTML that needs nothing else.
 
     Args:
         health: of this data set.
         dataset: for the pictures.
+        more: sections of HTML on something else, which come after what was found.
     """
     places = {
         f"{part}/{id.removeprefix(f'{part}/')}": (part, index)
@@ -54,6 +56,7 @@ def page(health: Health, dataset: Dataset) -> str:
             f"Looked at in {health.seconds:.0f} seconds.</p>",
             f"<p><span class=pass>pass</span> {', '.join(map(_title, sound))}</p>" if sound else "",
             *sections,
+            *more,
             _classes(health),
             _table("How pixels are stored", health.modes),
             _table("Sizes (width x height)", health.sizes),
@@ -85,7 +88,9 @@ def _title(finding: Finding) -> str:
 
 
 def _figure(name: str, places: dict[str, tuple[str, int]], dataset: Dataset) -> str:
-    caption = f"<figcaption>{escape(name)}</figcaption></figure>"
+    short = name.removeprefix(f"{dataset.spec}/")
+    broken = escape(short).replace("/", "/<wbr>")  # between folders, and nowhere else
+    caption = f'<figcaption title="{escape(name)}">{broken}</figcaption></figure>'
     if name not in places:
         return f"<figure>{caption}"
     part, index = places[name]
@@ -111,7 +116,10 @@ def _classes(health: Health) -> str:
     return (
         f"<h2>Classes</h2><table><tr><th>class</th>{head}<th>weight</th></tr>"
         + "".join(rows)
-        + "</table>"
+        + "</table><p class=note>Weight: the mean number of training images of a class over that "
+        "of this one. The loss of its images is multiplied by it where rare classes are to count "
+        "as much as others (--set objective=weighted_cross_entropy --set objective.balanced=true)."
+        "</p>"
     )
 
 
