@@ -180,6 +180,10 @@ STORIES: dict[str, dict[str, Any]] = {
         "losses": 2.3 * np.exp(-np.arange(400) / 50),
         "validations": np.stack([np.r_[1.0, 0.7, 0.6, np.linspace(0.7, 1.6, 7)]] * 2, 1),
     },
+    "still_improving": {
+        "losses": np.linspace(2.3, 1.4, 400),
+        "validations": np.stack([np.linspace(2.24, 1.43, 10), np.linspace(0.2, 0.6, 10)], 1),
+    },
     "underfitting": {
         "losses": 1.6 + 0.7 * np.exp(-np.arange(400) / 20),
         "validations": np.stack([np.full(10, 1.65), np.full(10, 0.4)], 1),
@@ -339,7 +343,23 @@ def test_classes_that_are_weighed_by_zero_are_shown_again() -> None:
     assert "7, 8, 9" in found["never_answered"].meaning
 
 
+improving = STORIES["still_improving"]
 UNSAID: dict[str, dict[str, Any]] = {
+    "still_improving": {  # the last epoch was not the best
+        **improving,
+        "validations": improving["validations"] + np.array([[0.0, 0.0]] * 9 + [[0.2, 0.0]]),
+    },
+    "still_improving ": {  # a percent an epoch
+        **improving,
+        "validations": np.stack([np.geomspace(1.6, 1.45, 10), np.linspace(0.2, 0.6, 10)], 1),
+    },
+    "still_improving  ": {**improving, "recipe": recipe(epochs=30)},  # it goes on
+    "still_improving   ": {**improving, "losses": np.geomspace(2.3, 0.2, 400)},  # by heart
+    "still_improving    ": {  # there is next to nothing left to learn
+        **improving,
+        "validations": np.stack([np.geomspace(1.0, 0.01, 10), np.linspace(0.2, 0.99, 10)], 1),
+        "losses": np.geomspace(2.3, 0.01, 400),
+    },
     "never_answered": {  # few images, which the others' share of mistakes may have taken
         "results": {"test": {"confusion": (0.1 * unknown).astype(int).tolist()}},
     },
@@ -639,4 +659,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     capsys.readouterr()
     code, text = run("doctor", str(tmp_path / "well"))
     assert code == 0 and text.startswith("Nothing found (finished)")
+    assert f"striate explain {tmp_path / 'well'} --part maps" in text and "mistakes" not in text
+    mistakes = tmp_path / "well" / "figures" / "mistakes.png"
+    mistakes.parent.mkdir(exist_ok=True)
+    mistakes.touch()
+    assert (
+        f"the mistakes in {mistakes} or by striate explain"
+        in run("doctor", str(tmp_path / "well"))[1]
+    )
     assert run("doctor", str(tmp_path / "nowhere"))[0] == 2

@@ -10,9 +10,11 @@ import typer
 
 from striate.cli import output
 from striate.cli.options import Json
+from striate.wording import quoted
 
 if TYPE_CHECKING:
     from striate.doctor import Finding
+    from striate.runs import Run
 
 
 def doctor(
@@ -48,7 +50,7 @@ def doctor(
     figure = None if picture is None else str(picture)
     said = [*room.passed(opened, found), *room.healings(opened)]
     document = {"findings": found, "figure": figure, "notes": [*notes, *said]}
-    text = "\n\n".join([*notes, *said, _text(found, opened.state, picture, bool(notes))])
+    text = "\n\n".join([*notes, *said, _text(found, opened, picture, bool(notes))])
     if experiment and found and not any(each.settings for each in found):
         text += "\nNo experiment: no remedy here is a setting that could be tried as things stand."
     if not found and not opened.history("step"):
@@ -59,10 +61,19 @@ def doctor(
         raise typer.Exit(output.FAILED_VERDICT)
 
 
-def _text(found: Sequence[Finding], state: str, picture: Path | None, cut: bool) -> str:
+def _beyond(run: Run) -> str:
+    """Say where to look for what curves cannot show: at pictures that are there, and maps."""
+    mistakes = run.figures / "mistakes.png"
+    looks = [f"the mistakes in {mistakes}"] if mistakes.is_file() else []
+    if run.weights.is_file():
+        looks.append(f"striate explain {quoted(run.path)} --part maps")
+    return f" What curves cannot show may be seen in {' or by '.join(looks)}." if looks else ""
+
+
+def _text(found: Sequence[Finding], run: Run, picture: Path | None, cut: bool) -> str:
     if not found:
         where = " in what is left of it" * cut
-        return f"Nothing found{where} ({state}). What curves cannot show, a look at mistakes may."
+        return f"Nothing found{where} ({run.state}).{_beyond(run)}"
     blocks = []
     for each in found:
         numbers = ", ".join(

@@ -62,6 +62,7 @@ LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     fed.test_differs,
     sense.softmax_twice,
     sense.validation_differs,
+    sense.still_improving,
     swaps.labels_partly_wrong,
     swaps.classes_mixed_up,
 )

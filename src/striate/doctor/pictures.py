@@ -231,6 +231,7 @@ _EVIDENCE: Final[dict[str, tuple[Drawer, ...]]] = {
     "smoothed_away": (exhibits.left_to_learn,),
     "softmax_twice": (exhibits.law,),
     "starts_again": (_restarts,),
+    "still_improving": (exhibits.gap, _rate),
     "test_differs": (exhibits.parts,),
     "too_much_decay": (_sizes,),
     "too_much_dropout": (exhibits.dropped,),

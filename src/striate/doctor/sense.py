@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from striate.doctor.curves import first_move
+from striate.doctor.curves import CROSS_ENTROPY, first_move
 from striate.doctor.fed import CARRIES, first_seen, not_shuffled
 from striate.doctor.story import Finding, Story
 from striate.doctor.swaps import labels_disagree
@@ -27,6 +27,10 @@ _SURELY: Final = 0.85  # right: no network that is, and not held back, is so uns
 _CLIMBING: Final = 6.0  # standard errors
 _MARGIN: Final = 30.0  # nats, by which no network is mistaken in the mean
 _GENTLE: Final = 0.03  # of the weights' size
+_CHECKS: Final = 5  # fewer validations show no tendency
+_GAINS: Final = 0.03  # of the loss, in the last tenth of the epochs
+_ENOUGH_RIGHT: Final = 0.98
+_LEFT_BEHIND: Final = 0.6  # of the validation loss: a training loss below it learns by heart
 
 
 def impossible_loss(story: Story) -> Finding | None:
@@ -202,6 +206,36 @@ def smoothed_away(story: Story) -> Finding | None:
         f"learnt: it cannot fall below {story.floor:.2f}, and guessing is {story.chance:.2f}",
         remedy="smooth labels by a tenth",
         settings=("objective.label_smoothing=0.1",),
+    )
+
+
+def still_improving(story: Story) -> Finding | None:
+    """A training that ended while it still gained: worth a look, and no alarm."""
+    planned = story.steps_per_epoch * story.recipe.epochs
+    ended = planned <= len(story.losses) and story.failure is None
+    if len(story.validations) < _CHECKS or not ended:
+        return None
+    losses = story.validations[:, 0]
+    span = max(round(len(losses) / 10), 1)
+    now, before, right = float(losses[-1]), float(losses[:-span].min()), story.validations[-1, 1]
+    falls = int(losses.argmin()) == len(losses) - 1 and now < (1 - _GAINS) * before
+    train = float(np.median(story.losses[-max(len(story.losses) // len(losses), 1) :]))
+    alike = isinstance(story.recipe.objective, CROSS_ENTROPY)  # else in other units
+    if not falls or right > _ENOUGH_RIGHT or (alike and train < _LEFT_BEHIND * now):
+        return None
+    return Finding(
+        finding="still_improving",
+        confidence=0.5,
+        evidence={
+            "validation_loss": now,
+            "before_the_last_tenth": before,
+            "training_loss": train,
+            "epochs": float(story.recipe.epochs),
+        },
+        meaning=f"the validation loss was still falling at the end: {before:.3f} before the last "
+        f"tenth of the epochs, {now:.3f} after the last, and no epoch had less",
+        remedy=f"train longer, as --set epochs={2 * story.recipe.epochs} does from the start (of "
+        "what has ended, --resume goes no further)",
     )
 
 
