@@ -245,9 +245,10 @@ def class_section(
     ]
     text = (
         "Pictures made by optimisation so that a class's score is high, from faint noise, and what "
-        f"the network then says: {sure} of {len(likely)} are given at least 95% of their class. "
-        "A picture given less than half has failed, and is framed in orange."
+        f"the network then says: {sure} of {len(likely)} are given at least 95%."
     )
+    if failed:
+        text += " Those given less than half have failed, and are framed in orange."
     picture = Picture(
         file=album.put("classes", figure),
         title="classes",

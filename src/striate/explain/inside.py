@@ -176,7 +176,7 @@ def _told(making: Iterator[Section], look: Look, images: int) -> Iterator[Sectio
     parts = [part for part in PARTS if part in look.parts]
     several = len(parts) + (images - 1 if "maps" in parts else 0) > 1
     slow = [part for part in parts if part in _SLOW]
-    if several or slow:
+    if several:
         whose = f" of {counted(images, 'image')}" if images else ""
         cheaper = f" Most time goes to {', '.join(slow)}; --part maps alone takes seconds an image."
         progress.say(f"Making {', '.join(parts)}{whose}.{cheaper if slow else ''}")
