@@ -35,7 +35,7 @@ class Method(enum.StrEnum):
     svm = "svm"
 
 
-def transfer(
+def transfer(  # long by its options
     data: Annotated[str, typer.Argument(metavar="DATA", help="A named set or a path.")],
     start: Annotated[
         Path, typer.Option("--from", metavar="RUN", help="A run folder, or published weights.")
@@ -89,10 +89,7 @@ def transfer(
 
     The same command with the same --out goes on after an interruption.
     """
-    from striate import weights
-
-    if not start.exists() and str(start) in weights.names():
-        weights.find(str(start))  # said, or downloaded, before torch and the data are read
+    _have(start)
     from striate import transfer as moving
 
     settings = moving.Settings(
@@ -119,6 +116,14 @@ def transfer(
     output.show(found, _text(found), as_json)
     if found.state == "interrupted":
         sys.exit(output.INTERRUPTED)
+
+
+def _have(start: Path) -> None:
+    """Say, or download, what is not on this machine, before torch and the data are loaded."""
+    from striate import weights
+
+    if not start.exists() and str(start) in weights.names():
+        weights.find(str(start))
 
 
 _SPELLED = {
