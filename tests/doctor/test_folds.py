@@ -7,7 +7,7 @@ import pytest
 
 from striate import data, recipes
 from striate.data import ArraySamples, Dataset
-from striate.doctor.folds import assign, cross_doubt
+from striate.doctor.folds import CrossDoubt, assign, cross_doubt
 from striate.errors import UsageError
 
 WRONG = 30
@@ -37,6 +37,30 @@ def test_wrong_labels_of_the_training_part_are_found(mislabelled: Dataset) -> No
     named = {each.sample for each in found.suspects}
     assert len(named & wrong) >= 0.7 * WRONG, "most wrong labels are suspects"
     assert len(named & wrong) >= 0.6 * len(named), "and most suspects are wrong labels"
+
+
+def test_labels_drawn_anew_are_told_from_a_weak_network() -> None:
+    """40% of the digits' labels; and their own labels, learnt by a network for a single epoch."""
+    digits = data.open("digits")
+    samples = digits.parts["all"]
+    assert isinstance(samples, ArraySamples)
+    chance = np.random.default_rng(0)
+    drawn = chance.random(len(samples)) < 0.4
+    labels = np.where(drawn, chance.integers(0, 10, len(samples)), samples.labels)
+
+    def asked(labels: np.ndarray, images: int, epochs: int) -> CrossDoubt:
+        part = ArraySamples(samples.images, labels, samples.ids).subset(range(images))
+        dataset = Dataset("digits", "digits", digits.classes, {"train": part})
+        settings = [f"epochs={epochs}", "augmentation=[]", "batch=32", "workers=0"]
+        recipe = recipes.make("auto", dataset, device="cpu", settings=settings)
+        return cross_doubt(recipe, dataset, folds=2)
+
+    noisy = asked(labels, len(samples), 4)
+    assert noisy.labels_wrong == pytest.approx(float((labels != samples.labels).mean()), abs=0.1)
+    wrong = {f"train/{samples.ids[k]}" for k in np.flatnonzero(labels != samples.labels)}
+    assert sum(each.sample in wrong for each in noisy.suspects[:20]) >= 19
+    weak = asked(samples.labels, 300, 1)
+    assert weak.accuracy < 0.7 and weak.labels_wrong is None
 
 
 def test_folds_are_even_and_twins_stay_together(mislabelled: Dataset) -> None:

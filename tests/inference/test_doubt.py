@@ -11,7 +11,7 @@ from striate import data, inference, runs
 from striate.cli.main import main
 from striate.contract import Class
 from striate.errors import UsageError
-from striate.inference.doubt import as_finding, suspects
+from striate.inference.doubt import as_finding, suspects, wrong_labels
 
 CLASSES = tuple(Class(id=each, label=each) for each in "abcde")
 
@@ -53,6 +53,38 @@ def test_a_weak_network_doubts_little_and_says_how_weak_it_is() -> None:
     told = as_finding(found, accuracy)
     assert f"right on {100 * accuracy:.0f}% only" in told.meaning and "first few" in told.meaning
     assert "first few" not in as_finding(found, 0.95).meaning
+
+
+def redrawn(share: float, sure: float, images: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+    """Draw labels, of which a share is drawn anew, and answers of one certainty: as learnt."""
+    random = np.random.default_rng(1)
+    truth = random.integers(0, 5, images)
+    labels = np.where(random.random(images) < share, random.integers(0, 5, images), truth)
+    likely = np.full((images, 5), (1 - sure) / 4)
+    likely[np.arange(images), truth] = sure
+    noise = np.exp(random.normal(0, 0.2, likely.shape))
+    return likely * noise / (likely * noise).sum(1, keepdims=True), labels
+
+
+def test_labels_drawn_anew_are_no_weak_network() -> None:
+    likely, labels = redrawn(0.5, 0.6)
+    wrong = wrong_labels(likely, labels)
+    assert wrong == pytest.approx(0.4, abs=0.03)
+    found = suspects(likely, labels, [str(k) for k in range(len(labels))], CLASSES)
+    told = as_finding(found, 1 - wrong, wrong).meaning
+    assert f"either they are weak, or about {100 * wrong:.0f}% of all labels are wrong" in told
+    assert "look at the first 20" in told and "first few" not in told
+
+
+def test_a_weak_network_on_right_labels_is_not_taken_for_labels_drawn_anew() -> None:
+    """Surer of easy images; or guessing; or taking classes for their neighbours."""
+    _, truth, likely = answers(2000, 1.2)
+    assert 0.4 < (likely.argmax(1) == truth).mean() < 0.6 and wrong_labels(likely, truth) is None
+    guesses = np.full((2000, 5), 0.2) + np.random.default_rng(0).normal(0, 1e-3, (2000, 5))
+    assert wrong_labels(guesses, truth) is None
+    likely, labels = redrawn(0.0, 0.6)
+    labels = np.where(np.random.default_rng(2).random(2000) < 0.4, (labels + 1) % 5, labels)
+    assert wrong_labels(likely, labels) is None
 
 
 def test_a_class_without_images_is_nobodys_suspicion() -> None:

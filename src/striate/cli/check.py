@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from striate.doctor import Check, RateRange
     from striate.doctor.folds import CrossDoubt
     from striate.inference import Doubt
-    from striate.inference.doubt import Suspect
     from striate.train import Recipe
     from striate.train.prepare import Prepared
 
@@ -113,12 +112,12 @@ def check(  # long by its options
     if run is not None:
         doubted = inference.doubt(run, dataset, found.leaked, device=device)
         document["run"] = doubted
-        found = _with_suspects(found, doubted.suspects, doubted.accuracy)
+        found = _with_suspects(found, doubted)
         texts.append(_doubt_text(doubted))
     if folds is not None:
         crossed = _crossed(dataset, found, asked, folds)
         document["folds"] = crossed
-        found = _with_suspects(found, crossed.suspects, crossed.accuracy)
+        found = _with_suspects(found, crossed)
         texts.append(_crossed_text(crossed))
     verdict: str = found.verdict
     refused = any(each.check == "training_refused" and each.count for each in found.findings)
@@ -227,12 +226,12 @@ def _crossed(dataset: Dataset, found: Health, asked: Asked, folds: int) -> Cross
     return cross_doubt(asked.made(dataset), dataset, folds=folds, alike=alike)
 
 
-def _with_suspects(found: Health, suspects: Sequence[Suspect], accuracy: float) -> Health:
+def _with_suspects(found: Health, by: Doubt | CrossDoubt) -> Health:
     """Add labels in doubt to what was found, so that the page shows them."""
     from striate.inference.doubt import as_finding
 
-    doubts = as_finding(suspects, accuracy)
-    verdict = "warn" if found.verdict == "pass" and suspects else found.verdict
+    doubts = as_finding(by.suspects, by.accuracy, by.labels_wrong)
+    verdict = "warn" if found.verdict == "pass" and by.suspects else found.verdict
     return found.replace(findings=(*found.findings, doubts), verdict=verdict)
 
 

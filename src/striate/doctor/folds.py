@@ -20,7 +20,7 @@ import numpy.typing as npt
 from striate import inference, progress
 from striate.data import Dataset, Loader, Samples
 from striate.errors import UsageError
-from striate.inference.doubt import Suspect, suspects
+from striate.inference.doubt import Suspect, suspects, wrong_labels
 from striate.inference.evaluation import Ends
 from striate.inference.metrics import wilson
 from striate.randomness import stream
@@ -42,6 +42,7 @@ class CrossDoubt(Record, frozen=True, kw_only=True):
         folds: how many of it were trained.
         images: asked about: all of them.
         accuracy, interval: on the training images, each by the network that had not seen it.
+        labels_wrong: share of all labels that may be wrong, as in `inference.Doubt`.
         suspects: labels in doubt, the most doubtful first.
     """
 
@@ -50,6 +51,7 @@ class CrossDoubt(Record, frozen=True, kw_only=True):
     images: int
     accuracy: float
     interval: Ends
+    labels_wrong: float | None
     suspects: tuple[Suspect, ...]
 
 
@@ -97,6 +99,7 @@ def cross_doubt(
         images=sum(map(len, parts.values())),
         accuracy=right / len(training),
         interval=wilson(right, len(training)),
+        labels_wrong=wrong_labels(likely, training.labels),
         suspects=suspects(
             np.concatenate([likely, *beside.values()]),
             np.concatenate([each.labels for each in parts.values()]),

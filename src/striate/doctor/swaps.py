@@ -13,14 +13,13 @@ import numpy as np
 from striate.doctor.begun import start_sizes
 from striate.doctor.fed import class_order, confusion, learnt
 from striate.doctor.story import Finding, Floats, Story
+from striate.inference.redrawn import redrawn
 
 _FELL = 0.85  # of the loss of guessing, or of the first, that is left where something was learnt
 _CLEAR = 4.0  # standard errors
 _TWICE = 2.0  # answers in the other class's name, against those in its own
 _IN_PLACE = 0.6  # of the classes, that a network which has learnt has right most often
 _FEWEST = 20  # mistakes
-_LEVEL = (0.93, 1.15)  # times the loss of whoever is as unsure of every image
-_EVENLY = 3.0  # standard errors
 _MIXED = 0.15  # of a class
 _OTHER = 0.01  # of a norm, beyond which it is of other weights
 
@@ -117,56 +116,29 @@ def _changed(table: Floats, cycle: tuple[int, ...]) -> bool:
 def labels_partly_wrong(story: Story) -> Finding | None:
     """Mistakes spread evenly over classes, by a network that is as unsure of every image.
 
-    Labels drawn anew for a share of the images teach whoever has learnt the rest to give each image
-    its class with one probability a, and all others alike: the loss is the entropy of that, and
-    answers that count as wrong fall on all other classes alike. A network that is merely weak is
-    surer of easy images, so that its loss is less, and takes some classes for one another.
+    So labels that were drawn anew for a share of the images are learnt (`inference.redrawn`).
     """
     table, given = confusion(story), (story.results or {}).get("test") or {}
-    if table is None or len(table) < 4 or not given.get("loss"):
-        return None
-    total, wrong = float(table.sum()), float(table.sum() - np.trace(table))
-    right = 1 - wrong / total
-    evenly = _evenly(table)
-    if right < max(0.3, story.guessing) or wrong < _FEWEST or evenly is None:
-        return None
-    unsure = -right * math.log(right) - (1 - right) * math.log((1 - right) / (len(table) - 1))
-    level = float(given["loss"]) / unsure
-    if not (_LEVEL[0] < level < _LEVEL[1] and evenly < _EVENLY):
+    found = None if table is None else redrawn(table, float(given.get("loss") or 0.0))
+    if found is None:
         return None
     return Finding(
         finding="labels_partly_wrong",
         confidence=0.8,
         evidence={
-            "accuracy": right,
-            "loss": float(given["loss"]),
-            "loss_if_as_unsure_of_all": unsure,
-            "uneven": evenly,
-            "mistakes": wrong,
+            "accuracy": found.accuracy,
+            "loss": found.loss,
+            "loss_if_as_unsure_of_all": found.unsure,
+            "uneven": found.uneven,
+            "mistakes": float(found.mistakes),
         },
-        meaning=f"its {wrong:.0f} mistakes on the test part fall on all other classes alike "
-        f"({evenly:.1f} standard errors from chance), and its loss of {given['loss']:.2f} is that "
-        f"of whoever is as unsure of every image ({unsure:.2f}): some {1 - right:.0%} of the "
-        "labels may be wrong",
+        meaning=f"its {found.mistakes} mistakes on the test part fall on all other classes alike "
+        f"({found.uneven:.1f} standard errors from chance), and its loss of {found.loss:.2f} is "
+        f"that of whoever is as unsure of every image ({found.unsure:.2f}): some "
+        f"{1 - found.accuracy:.0%} of the labels may be wrong",
         remedy="look at labels that it doubts (striate check --run RUN) and at "
         "figures/mistakes.png before the network is changed",
     )
-
-
-def _evenly(table: Floats) -> float | None:
-    """Return how far mistakes are from falling on all other classes alike, in standard errors.
-
-    Pearson's chi-squared over the cells beside the diagonal, each row's mistakes given; None where
-    there are too few of them to tell.
-    """
-    classes, mistakes = len(table), table.sum(1) - np.diag(table)
-    apart = ~np.eye(classes, dtype=bool) & (mistakes > 0)[:, None]
-    expected = np.broadcast_to((mistakes / (classes - 1))[:, None], table.shape)[apart]
-    freedom = (classes - 2) * int((mistakes > 0).sum())
-    if not freedom or mistakes.sum() < 0.5 * freedom:
-        return None
-    chi = float(((table[apart] - expected) ** 2 / expected).sum())
-    return (chi - freedom) / math.sqrt(float((2 + 1 / expected).sum()))
 
 
 def classes_mixed_up(story: Story) -> Finding | None:

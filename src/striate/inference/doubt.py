@@ -28,10 +28,13 @@ from striate.inference.evaluate import _loader
 from striate.inference.evaluation import Ends
 from striate.inference.model import open_model
 from striate.inference.outcome import Outcome, measure
+from striate.inference.redrawn import redrawn
 from striate.inference.weights import load
 from striate.ops import choose_device
 from striate.records import Record
 
+_FIRST = 20  # suspects that tell wrong labels from a weak network
+_LEAST = 1e-12  # of a probability, for its logarithm
 _WEAK = 0.8  # accuracy below which more suspects are a network's mistakes than wrong labels
 
 
@@ -80,6 +83,8 @@ class Doubt(Record, frozen=True, kw_only=True):
         run: its folder.
         images: held-out ones that were asked about.
         accuracy: on them, by their labels: how far the suspicion is to be trusted.
+        labels_wrong: share of all labels that may be wrong, where the run is as unsure of every
+            image as whoever has learnt from labels that were drawn anew; else None.
         suspects: the most doubtful first.
         restated: for each part held out.
     """
@@ -87,6 +92,7 @@ class Doubt(Record, frozen=True, kw_only=True):
     run: str
     images: int
     accuracy: float
+    labels_wrong: float | None
     suspects: tuple[Suspect, ...]
     restated: tuple[Restated, ...]
 
@@ -158,6 +164,7 @@ def doubt(
         run=str(opened.path),
         images=len(labels),
         accuracy=float((likely.argmax(axis=1) == labels).mean()),
+        labels_wrong=wrong_labels(likely, labels),
         suspects=suspects(likely, labels, names, contract.classes),
         restated=tuple(restated),
     )
@@ -205,15 +212,42 @@ def suspects(
     )
 
 
-def as_finding(found: Sequence[Suspect], accuracy: float) -> Finding:
+def wrong_labels(likely: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> float | None:
+    """Return the share of all labels that may be wrong, where answers say so of them as a whole.
+
+    Args:
+        likely: probabilities by a network that has not seen the images: (n, classes).
+        labels: (n,).
+
+    Returns:
+        0 to 1; None where the network is surer of some images than of others, or no better than a
+        guess (`inference.redrawn`).
+    """
+    table = np.zeros((likely.shape[1], likely.shape[1]))
+    np.add.at(table, (labels, likely.argmax(axis=1)), 1)
+    own = likely[np.arange(len(labels)), labels]
+    found = redrawn(table, float(-np.log(np.maximum(own, _LEAST)).mean()))
+    return None if found is None else 1 - found.accuracy
+
+
+def as_finding(
+    found: Sequence[Suspect], accuracy: float, labels_wrong: float | None = None
+) -> Finding:
     """Return labels in doubt as the data doctor tells them, with their pictures on its page.
 
     Args:
         found: the most doubtful first.
         accuracy: of the networks, on all images asked about.
+        labels_wrong: share of all labels that may be wrong, as `wrong_labels` says.
     """
     meaning = "networks that have not seen these images take them for another class"
-    if accuracy < _WEAK:
+    if labels_wrong is not None:
+        meaning += (
+            f"; either they are weak, or about {100 * labels_wrong:.0f}% of all labels are wrong "
+            "(their certainty is the same everywhere and their mistakes fall on all classes alike, "
+            f"as with labels drawn anew): look at the first {min(_FIRST, len(found))}, they tell"
+        )
+    elif accuracy < _WEAK:
         meaning += (
             f"; being right on {100 * accuracy:.0f}% only of what they have not seen, they err in "
             "most of these themselves, so trust the first few at most"
