@@ -20,6 +20,7 @@ from PIL import Image
 
 from striate import draw
 from striate.draw.axes import Panel, linear_axis, logarithmic_axis
+from striate.draw.charts import Chart, charts
 from striate.draw.figure import Figure, _lettering, text_width
 from striate.draw.learning_curve import _accuracy_range
 from striate.errors import UsageError
@@ -65,6 +66,37 @@ def test_ticks_are_round_cover_the_range_and_are_few(low: float, span: float, wa
     assert 2 <= len(axis.ticks) <= wanted + 2
     step = (axis.high - axis.low) / (len(axis.ticks) - 1)
     assert f"{step:.3e}"[0] in "1259" and axis.place(axis.low) == 0 and axis.place(axis.high) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (("training", "_a", "_b"), ["training", "others", "usual, 1e-3"]),
+        (("training", "_of each step"), ["training", "of each step", "usual, 1e-3"]),
+        (
+            ("stage1.chain.0.conv", "stage2.chain.0.conv", "stage3.conv", "classifier", "_a", "_b"),
+            ["stage1.chain.0.conv", "stage2.chain.0.conv", "stage3.conv", "classifier", "others"]
+            + ["usual, 1e-3"],
+        ),
+        (
+            tuple(f"features.stage{k}.block.convolution" for k in range(4)),
+            ["features.stage0.block.convolution", "features.stage1.block.convolution", "others"]
+            + ["usual, 1e-3"],
+        ),
+    ],
+)
+def test_every_line_of_a_chart_is_named_or_grey(names: tuple[str, ...], shown: list[str]) -> None:
+    """Also where the names need two rows, or do not go into them."""
+    axis = linear_axis(0, 1, 2)
+    series = {name: [(0.0, k / 9), (1.0, k / 9)] for k, name in enumerate(names)}
+    drawn = charts([Chart("", "", axis, axis, series, {"usual, 1e-3": 0.95})], title="").svg()
+    texts = re.findall(r">([^<>]+)</text>", drawn)
+    assert [each for each in texts if each in {*shown, *names}] == shown
+    lines, legend = (
+        set(re.findall(rf'stroke="(#\w+)" stroke-width="{width}"', drawn))
+        for width in ("1.75", "2")
+    )
+    assert lines == legend
 
 
 def test_an_axis_of_a_single_value_is_still_an_axis() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +27,7 @@ from striate.draw.overlay import Floats
 Box = tuple[float, float, float, float]
 
 _WIDE, _HIGH, _STEP_X, _STEP_Y, _TOP = 320.0, 180.0, 414.0, 292.0, 100.0
+_ROWS = 2  # of a legend
 _DOTTED = 60  # points, up to which each is seen
 
 
@@ -39,8 +40,8 @@ class Chart:
         below: the name of the axis across.
         across: its range.
         up: the range of the values.
-        series: points by name, each line in order; names that begin with "_" are drawn in grey
-            and not named.
+        series: points by name, each line in order; names that begin with "_", and those that the
+            legend has no room for, are drawn in grey: as `others`, or as the only one's name.
         levels: named values that are drawn across.
         marked: a point, and what is said of it.
         places: named values of the axis across, drawn upright.
@@ -70,14 +71,15 @@ class Chart:
             figure.line((x, panel.top), (x, panel.top + panel.height), MUTED, 1)
             beside = (x - 4, panel.top + text_width(name, 9) + 4)
             figure.text(beside, name, size=9, fill=MUTED, upright=True)
-        named = [name for name in self.series if not name.startswith("_")]
+        named = _with_room(self.series, list(self.levels), box[2])
         strokes = {name: STROKES[k % len(STROKES)] for k, name in enumerate(named)}
         for name, points in sorted(self.series.items(), key=lambda pair: pair[0] in strokes):
             panel.curve(points, strokes.get(name, GRID), 1.75)
             for point in points if len(points) <= _DOTTED and name in strokes else ():
                 if point[1] >= self.up.low:
                     figure.circle(panel.at(*point), 2.25, strokes[name])
-        _legend(figure, box, {**strokes, **dict.fromkeys(self.levels, MUTED)})
+        grey = dict.fromkeys(_grey(self.series, named), GRID)
+        _legend(figure, box, {**strokes, **grey, **dict.fromkeys(self.levels, MUTED)})
         if self.marked is not None:
             point, said = self.marked
             x, y = panel.at(*point)
@@ -197,14 +199,45 @@ def _heading(figure: Figure, box: Box, title: str) -> None:
     figure.text((box[0], box[1] - 34), title, size=13, fill=INK)
 
 
-def _legend(figure: Figure, box: Box, strokes: Mapping[str, str]) -> None:
-    """Name as many lines as there is room for, from the left."""
-    left, top, wide, _ = box
-    right, y = left + wide, top - 15
-    for name, stroke in strokes.items():
-        length = 18 + text_width(name, 10)
-        if left + length > right:
+def _with_room(series: Iterable[str], levels: list[str], wide: float) -> list[str]:
+    """Return the lines that a legend has room to name, beside the levels and what is grey."""
+    names = list(series)
+    named = [name for name in names if not name.startswith("_")]
+    while named:
+        rows = _in_rows([*named, *_grey(names, named), *levels], wide)
+        if len(rows) <= _ROWS and all(_length(row) <= wide for row in rows):
             break
-        figure.line((left, y), (left + 14, y), stroke, 2 if stroke != MUTED else 1)
-        figure.text((left + 18, y + 3.5), name, size=10, fill=MUTED)
-        left += length + 14
+        named.pop()
+    return named
+
+
+def _grey(series: Iterable[str], named: list[str]) -> list[str]:
+    """Return what the lines beside the named ones are called together, if there are any."""
+    rest = [name.removeprefix("_") for name in series if name not in named]
+    return rest if len(rest) < 2 else ["others"]
+
+
+def _in_rows(names: Iterable[str], wide: float) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for name in names:
+        if rows and _length([*rows[-1], name]) <= wide:
+            rows[-1].append(name)
+        else:
+            rows.append([name])
+    return rows
+
+
+def _length(names: Sequence[str]) -> float:
+    return sum(32 + text_width(name, 10) for name in names) - 14
+
+
+def _legend(figure: Figure, box: Box, strokes: Mapping[str, str]) -> None:
+    """Name every line between the heading and the chart, in one row or two."""
+    rows = _in_rows(strokes, box[2])
+    for number, row in enumerate(rows):
+        left, y = box[0], box[1] - (15 if len(rows) == 1 else 21 - 12 * number)
+        for name in row:
+            stroke = strokes[name]
+            figure.line((left, y), (left + 14, y), stroke, 1 if stroke == MUTED else 2)
+            figure.text((left + 18, y + 3.5), name, size=10, fill=MUTED)
+            left += _length([name]) + 14
