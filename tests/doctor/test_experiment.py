@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from striate import doctor, runs, train
+from striate import doctor, progress, runs, train
 from striate.design import Sketch
 from striate.doctor.experiment import _verdict
 from striate.doctor.story import Finding
@@ -18,6 +19,7 @@ from striate.errors import NotFiniteError, UsageError
 from striate.train.fork import fork
 from striate.train.interrupt import Interrupt
 from striate.train.training import Training
+from striate.wording import duration
 
 
 def recipe(**changes: Any) -> train.Recipe:
@@ -165,8 +167,44 @@ def test_the_same_settings_make_no_difference(tmp_path: Path) -> None:
     train.train(recipe(epochs=1), out=tmp_path / "run")
     found = doctor.experiment(tmp_path / "run", finding("workers=1"), steps=15)
     assert found.control.losses == found.remedy.losses and found.verdict == "no difference"
+    run = tmp_path / "run"
+    assert found.text.endswith(
+        f"(no difference); look at labels that it doubts (striate check --run {run}) and images as "
+        f"it saw them (striate augment {run})"
+    )
+    picture = run / "figures" / "mistakes.png"
+    picture.touch()
+    again = doctor.experiment(run, finding("workers=1"), steps=1, seeds=(0,))
+    assert f"(no difference); look at its mistakes ({picture}), labels that" in again.text
     with pytest.raises(UsageError, match="asked has no remedy that an experiment could try"):
         doctor.experiment(tmp_path / "run", finding())
+
+
+def test_what_an_experiment_will_take_is_said_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train.train(recipe(epochs=1), out=tmp_path / "run")
+    run, said = runs.open(tmp_path / "run"), list[str]()
+    lines = [json.loads(line) for line in (run.path / "history.jsonl").read_text().splitlines()]
+    paced = [
+        {**line, "time": 5.0 * line.get("step", 0) + 1000 * (line.get("step", 0) > 9)}  # a pause
+        for line in lines
+    ]
+    (run.path / "history.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in paced))
+
+    def begun(text: str) -> None:
+        said.append(text)
+        raise KeyboardInterrupt  # before a step is taken
+
+    monkeypatch.setattr(progress, "say", begun)
+    with pytest.raises(KeyboardInterrupt):
+        doctor.experiment(run, finding("optimiser.rate=0.1"), steps=100)
+    steps = max(line.get("step", 0) for line in lines)
+    pace = 5 + 19 * 5 / (steps - 1)  # of the pause, twenty times the usual counts
+    assert said == [
+        "Trying optimiser.rate=0.1: with and without it on 3 seeds, 6 branches of up to 100 steps "
+        f"from the start, about {duration(600 * pace)} at the run's pace."
+    ]
 
 
 def test_a_control_that_is_blown_up_by_chance_further_or_less_far_loses_all_the_same() -> None:

@@ -231,6 +231,17 @@ def test_every_user_of_weights_or_data_says_what_a_watched_run_lacks(
         inference.load(runs.open(folder))
 
 
+def test_a_watched_run_is_not_experimented_on(
+    watched: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, _, folder = watched(Mine(), 1e4)
+    assert any(each.settings for each in found.values())
+    with pytest.raises(SystemExit) as ended:
+        striate(["doctor", str(folder), "--experiment"])
+    assert ended.value.code == 1
+    assert "No experiment: the loop is your own, and has to try" in capsys.readouterr().out
+
+
 def test_what_is_told_prints_as_a_sentence(watched: Callable[..., Any]) -> None:
     found, _, _ = watched(Mine(), 1e-4, clears=False)
     one = found["gradients_accumulate"]

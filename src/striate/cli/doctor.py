@@ -38,7 +38,7 @@ def doctor(
 
     opened = runs.open(run)
     found = room.diagnose(opened)
-    if experiment:
+    if experiment and not opened.watched:
         found = tuple(
             room.with_experiment(each, room.experiment(opened, each, steps=steps))
             if each.settings
@@ -51,14 +51,23 @@ def doctor(
     said = [*room.passed(opened, found), *room.healings(opened)]
     document = {"findings": found, "figure": figure, "notes": [*notes, *said]}
     text = "\n\n".join([*notes, *said, _text(found, opened, picture, bool(notes))])
-    if experiment and found and not any(each.settings for each in found):
-        text += "\nNo experiment: no remedy here is a setting that could be tried as things stand."
+    if experiment:
+        text += _untried(found, opened)
     if not found and not opened.history("step"):
         yet = "" if opened.info.state == "finished" else " yet"
         text = f"Nothing can be said ({opened.state}): the history holds no step{yet}."
     output.show(document, text, as_json)
     if any(each.confidence >= room.SURE for each in found):
         raise typer.Exit(output.FAILED_VERDICT)
+
+
+def _untried(found: Sequence[Finding], run: Run) -> str:
+    """Say why no remedy was tried, where none was."""
+    if not found or any(each.experiment for each in found):
+        return ""
+    if run.watched:
+        return "\nNo experiment: the loop is your own, and has to try a remedy itself."
+    return "\nNo experiment: no remedy here is a setting that could be tried as things stand."
 
 
 def _beyond(run: Run) -> str:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from striate import inference, runs
+from striate import inference, progress, runs, wording
 from striate.data import Dataset
 from striate.doctor.story import Finding, written
 from striate.errors import NotFiniteError, UsageError
@@ -36,6 +36,7 @@ SPOILING: Final = {  # findings after which the weights are not worth keeping
 }
 
 _FAR: Final = math.log(10.0)  # of two losses: one is far worse, and no more is to be said
+_PAUSE: Final = 20.0  # times the usual step, above which somebody slept or a validation ran
 _LONGEST: Final = 10  # times the steps asked for, where damage takes longer to show
 
 
@@ -108,6 +109,7 @@ def experiment(
     fork = found[-1] if found and not spoilt else None
     if fork is None:
         steps = max(steps, min(_found_at(opened, finding), _LONGEST * steps))
+    progress.say(_plan(opened, finding, steps, len(seeds), fork[0] if fork else 0))
     with processes(plan.device if own.device == "auto" else own.device) as together, obeying(plan):
         prepared = prepare_again(own, opened, dataset)
 
@@ -132,13 +134,37 @@ def experiment(
         remedy=remedy,
         verdict=verdict,
         text=f"control {_spell(control)}, {', '.join(finding.settings)}: {_spell(remedy)} "
-        f"({verdict})",
+        f"({verdict})" + (_next(opened) if verdict == "no difference" else ""),
     )
 
 
 def with_experiment(finding: Finding, found: Experiment) -> Finding:
     """Return a finding that says what its experiment found."""
     return finding.replace(experiment=to_builtins(found))
+
+
+def _plan(run: runs.Run, finding: Finding, steps: int, seeds: int, start: int) -> str:
+    """Say how much is going to be computed, and about how long that takes, by the history."""
+    times = np.array([line["time"] for line in run.history("step") if "time" in line])
+    between = np.diff(times)
+    took = ""
+    if len(between):
+        usual = max(float(np.median(between)), 1e-3)
+        each = float(between.clip(0, _PAUSE * usual).mean())
+        took = f", about {wording.duration(2 * seeds * steps * each)} at the run's pace"
+    place = f"from step {start:,}" if start else "from the start"
+    return (
+        f"Trying {', '.join(finding.settings)}: with and without it on {seeds} seeds, "
+        f"{2 * seeds} branches of up to {steps:,} steps {place}{took}."
+    )
+
+
+def _next(run: runs.Run) -> str:
+    """Say what to look at where no setting helps."""
+    name, mistakes = wording.quoted(run.path), run.figures / "mistakes.png"
+    looks = [f"its mistakes ({mistakes})"] if mistakes.is_file() else []
+    looks.append(f"labels that it doubts (striate check --run {name})")
+    return f"; look at {', '.join(looks)} and images as it saw them (striate augment {name})"
 
 
 def _found_at(run: runs.Run, finding: Finding) -> int:

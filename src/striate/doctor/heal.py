@@ -128,7 +128,6 @@ def _better(
     path: Path, finding: Finding, dataset: Dataset | None, steps: int, seeds: Sequence[int]
 ) -> Path:
     """Try a remedy; return the folder of the run to go on with: the same, or one healed."""
-    progress.say(f"Trying {', '.join(finding.settings)} against the run as it is.")
     tried = experiment(path, finding, steps=steps, seeds=seeds, dataset=dataset)
     run = runs.open(path)
     write(path, with_experiment(finding, tried), tried.start)
