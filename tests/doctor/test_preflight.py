@@ -338,6 +338,7 @@ def test_a_machine_that_is_too_slow_is_told_so_and_nothing_is_failed() -> None:
     found = {each.check: each for each in doctor.check_module(subject)}
     assert found["overfits_few"].verdict == found["beats_shuffled_labels"].verdict == "skip"
     assert "a slow machine" in found["overfits_few"].meaning
+    assert "striate check DATA --net NET asks again" in found["overfits_few"].meaning
     assert not [each for each in found.values() if each.verdict == "fail"]
     assert learning.overfits_few(subject).verdict in ("pass", "skip")
 

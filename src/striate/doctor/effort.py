@@ -18,6 +18,7 @@ from striate.doctor.subject import Subject
 
 SECONDS: Final = 50.0  # when a check that trains begins no further step
 STEPS: Final = 20  # of a training that can say something
+BUSY: Final = "a slow machine, or a busy one: striate check DATA --net NET asks again later"
 _GLANCE: Final = 30e9  # multiply-adds of a check that looks at many images: a second of two cores
 _FEWEST: Final = 8  # images that such a check looks at all the same
 _UPDATE: Final = 120  # multiply-adds in whose time a parameter is read, summed up and moved

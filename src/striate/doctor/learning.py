@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from striate.doctor.effort import STEPS, affordable, late
+from striate.doctor.effort import BUSY, STEPS, affordable, late
 from striate.doctor.subject import NORMALISING, Check, Subject, Verdict, calm, main_output
 from striate.doctor.undrawn import draws, undrawn
 
@@ -24,7 +24,7 @@ _WORK = 300e9  # multiply-adds of a training on few images: some 8 s on two core
 _WORKS = 600e9  # of all four that are compared
 _MOST_HELD_OUT = 0.25  # share of the work that asking may be
 _CLEAR = 2.0  # times luck: a lead at which a comparison ends early
-_LATE = "a minute did not do for it: a slow machine, or a busy one"
+_LATE = f"a minute did not do for it: {BUSY}"
 
 
 def overfits_few(subject: Subject) -> Check:

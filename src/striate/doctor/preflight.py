@@ -18,7 +18,7 @@ from striate import progress
 from striate.data import Loader
 from striate.doctor import feed, learning, purity, start, usual
 from striate.doctor.accepted import accepted, told
-from striate.doctor.effort import SECONDS, late
+from striate.doctor.effort import BUSY, SECONDS, late
 from striate.doctor.finite import all_finite
 from striate.doctor.loaded import loaded_whole
 from striate.doctor.subject import Check, Subject
@@ -198,7 +198,7 @@ def _no_time(check: str) -> Check:
         measured=None,
         expected="to be asked within a minute",
         verdict="skip",
-        meaning=f"{SECONDS:.0f} s were over before its turn: a slow machine, or a busy one",
+        meaning=f"{SECONDS:.0f} s were over before its turn: {BUSY}",
     )
 
 
