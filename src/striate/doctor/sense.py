@@ -11,10 +11,10 @@ from striate.doctor.curves import CROSS_ENTROPY, first_move
 from striate.doctor.fed import CARRIES, first_seen, not_shuffled
 from striate.doctor.story import Finding, Story
 from striate.doctor.swaps import labels_disagree
+from striate.runs import OWN_LOOP
 from striate.train.lbfgs import LBFGS
 from striate.train.objective import CrossEntropy
 
-_OWN: Final = "(a loop of its own)"  # striate's own loss is what it says
 _BELOW: Final = -1e-3
 _SHORT: Final = 0.5  # of the least loss that there can be
 _SUMMED: Final = (0.8, 1.5)  # times the images of a batch: what the first loss is of guessing's
@@ -40,7 +40,7 @@ def impossible_loss(story: Story) -> Finding | None:
     least; and guessing among K classes costs ln K an image, not ln K a batch.
     """
     objective = story.recipe.objective
-    if story.recipe.data.path != _OWN or not isinstance(objective, CrossEntropy):
+    if story.recipe.data.path != OWN_LOOP or not isinstance(objective, CrossEntropy):
         return None
     losses = story.losses[np.isfinite(story.losses)]
     if not len(losses):
@@ -243,7 +243,7 @@ def few_steps(story: Story) -> Finding | None:
     """A training of so few steps in all that no rate could have taught much."""
     recipe, planned = story.recipe, story.steps_per_epoch * story.recipe.epochs
     losses = story.losses[np.isfinite(story.losses)]
-    if recipe.data.path == _OWN or recipe.start is not None:  # its step may be L-BFGS's
+    if recipe.data.path == OWN_LOOP or recipe.start is not None:  # its step may be L-BFGS's
         return None
     if isinstance(recipe.optimiser, LBFGS):  # one of its steps is twenty
         return None
