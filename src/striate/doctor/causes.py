@@ -42,6 +42,7 @@ _LOOKS: Final = {  # cause -> what it looks like, surer though that may be
     "features_alike": {"dead_rectifiers"},
     "loss_rises": {"labels_look_shuffled"},
     "gradients_accumulate": {"loss_rises"},
+    "starts_again": {"loss_rises"},
     "impossible_loss": {"labels_look_shuffled", "not_finite"},
     "norms_lag": {"labels_look_shuffled", "one_answer", "validation_differs"},
     "norms_stand_still": {"labels_look_shuffled", "one_answer", "validation_differs"},
