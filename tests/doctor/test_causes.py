@@ -323,3 +323,42 @@ def test_gradients_that_add_up_climb_too() -> None:
     )
     assert next(iter(found)) == "gradients_accumulate"
     assert found["loss_rises"].remedy.startswith("see to gradients accumulate first")
+
+
+def test_smoothed_labels_are_learnt_by_heart_at_their_floor() -> None:
+    """Smoothed by a tenth, a loss of 0.51 is 0.01 above the least that there is."""
+    smooth = recipe(objective=train.CrossEntropy(label_smoothing=0.1))
+    learnt = np.maximum(2.3 * np.exp(-np.arange(400) / 60), 0.51)
+    for loss, accuracy, found in ((1.2, 0.65, {"overfitting"}), (0.2, 0.98, set())):
+        checks = np.stack([np.linspace(0.95 * loss, loss, 10), np.full(10, accuracy)], 1)
+        assert set(told(recipe=smooth, losses=learnt, validations=checks)) == found
+
+
+def test_a_training_that_comes_apart_at_its_end_had_too_high_a_rate() -> None:
+    """One cycle whose climb a warm-up has moved to the last epochs."""
+    losses = np.r_[2.3 * np.exp(-np.arange(340) / 100), np.linspace(0.3, 4.7, 60)]
+    checks = np.stack([np.r_[np.linspace(1.5, 0.46, 9), 34.0], np.r_[np.full(9, 0.8), 0.4]], 1)
+    rates = np.r_[np.full(340, 0.01), np.linspace(0.3, 0.01, 60)]
+    found = told(losses=losses, validations=checks, rates=rates)
+    assert next(iter(found)) == "rate_too_high" and found["rate_too_high"].settings
+
+
+def test_a_softmax_over_the_batch_begins_at_its_images() -> None:
+    across = {"recipe": own, "losses": np.r_[3.462, 3.467, 3.457, np.linspace(3.4, 2.5, 397)]}
+    found = told(**across)
+    assert (
+        "ln 32" in found["impossible_loss"].meaning and "dim=1" in found["impossible_loss"].remedy
+    )
+    across["losses"][1] = 3.6
+    assert "impossible_loss" not in told(**across)
+
+
+def test_classes_without_weight_in_the_loss_are_why_they_are_never_answered() -> None:
+    half = (
+        np.repeat([[30.0] * 5 + [0.0] * 5], 10, 0) * np.eye(10)
+        + np.eye(10)[[0] * 5 + [1] * 5] * (np.arange(10)[:, None] > 4) * 30
+    )
+    given = train.WeightedCrossEntropy(weights=(2.0,) * 5 + (0.0,) * 5)
+    found = told(recipe=recipe(objective=given), results={"test": {"confusion": half.tolist()}})
+    assert next(iter(found)) == "never_answered"
+    assert "their weight in objective.weights is 0" in found["never_answered"].meaning

@@ -345,6 +345,10 @@ def test_classes_that_are_weighed_by_zero_are_shown_again() -> None:
 
 improving = STORIES["still_improving"]
 UNSAID: dict[str, dict[str, Any]] = {
+    "overfitting    ": {  # nothing was learnt that could be overfitted
+        "losses": np.linspace(2.46, 2.28, 400),
+        "validations": np.stack([np.linspace(2.47, 3.85, 10), np.full(10, 0.1)], 1),
+    },
     "still_improving": {  # the last epoch was not the best
         **improving,
         "validations": improving["validations"] + np.array([[0.0, 0.0]] * 9 + [[0.2, 0.0]]),

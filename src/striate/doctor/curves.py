@@ -119,18 +119,25 @@ def _thrown(story: Story) -> Finding | None:
 
 
 def _climbs(story: Story) -> Finding | None:
-    """A training loss that had fallen and is far up again, at a rate as high as before."""
+    """A training loss that had fallen and is far up again, at a rate as high as before.
+
+    Whatever the rate, where nothing is left of what validation had.
+    """
     curve, ratio = story.smoothed(), story.update_ratio() or 0.0
-    if len(story.losses) < 100 or story.steps_per_epoch * story.recipe.epochs > len(story.losses):
+    if story.steps_per_epoch * story.recipe.epochs > len(story.losses):
         return None
     least = int(curve.argmin())
     low, late = float(curve[least]), float(np.median(curve[-4:]))
     rates = [float(np.median(each)) for each in np.array_split(story.rates, len(curve))]
     steady = 0.3 * max(rates) <= rates[-1] <= 1.2 * rates[least]  # no restart, nor what one left
     up = late > 2 * low and late - low > 0.1 * story.chance and low < 0.6 * float(curve[0])
+    lost = False
     if len(story.validations):  # mixed images, say, have a training loss that jumps
-        up = up and float(story.validations[-1, 0]) > 1.5 * float(story.validations[:, 0].min())
-    if not (up and steady and ratio > _UNSTEADY and least < len(curve) - 2):
+        last, best = float(story.validations[-1, 0]), float(story.validations[:, 0].min())
+        up = up and last > 1.5 * best
+        lost = up and last > max(_LEAPT * best, 1.5 * story.chance) and len(story.losses) > 30
+    again = steady and ratio > _UNSTEADY and len(story.losses) >= 100
+    if not (up and (again or lost) and least < len(curve) - 2):
         return None
     return Finding(
         finding="rate_too_high",
@@ -223,7 +230,10 @@ def overfitting(story: Story) -> Finding | None:
     fell, learnt = train < then, train < 0.8 * max(float(story.losses[0]), story.chance)
     rises = risen and best < 0.7 * len(losses) and (gap > 0.3 * tail or not alike)
     rises = rises and train < 1.2 * then + 0.01  # where both rise, the training came apart
-    by_heart = alike and learnt and train < 0.25 * tail and tail > 0.12 * story.chance
+    rises = rises and (not alike or train < 0.95 * story.chance)  # what is overfitted was learnt
+    left = max(train - story.floor, 0.0)
+    by_heart = alike and learnt and left < 0.25 * tail
+    by_heart = by_heart and tail > max(0.12 * story.chance, 0.5 * story.floor)
     if not (rises or by_heart):
         return None
     return Finding(

@@ -207,8 +207,16 @@ def never_answered(story: Story) -> Finding | None:
     if not silent or right < 0.5 or known.sum() < len(table) / 2:
         return None
     named = ", ".join(story.contract.classes[k].label if story.contract else f"{k}" for k in silent)
-    weights = story.recipe.sampling.classes
-    left_out = not isinstance(weights, str) and not any(weights[k] for k in silent)
+    drawn = story.recipe.sampling.classes
+    weighed = getattr(story.recipe.objective, "weights", None)
+    left_out = next(
+        (
+            setting
+            for setting, weights in (("sampling.classes", drawn), ("objective.weights", weighed))
+            if weights and not isinstance(weights, str) and not any(weights[k] for k in silent)
+        ),
+        "",
+    )
     return Finding(
         finding="never_answered",
         confidence=0.95 if left_out else 0.8,
@@ -220,12 +228,12 @@ def never_answered(story: Story) -> Finding | None:
         },
         meaning=f"none of the {table.sum():.0f} answers on the test part is {named}, of which it "
         f"has {there[silent].sum():.0f} images; of the other classes {right:.0%} are right"
-        + ("; their weight in sampling.classes is 0" if left_out else ""),
-        remedy="show every class (sampling.classes=as_found)"
+        + (f"; their weight in {left_out} is 0" if left_out else ""),
+        remedy=f"give every class a weight above 0 in {left_out}"
         if left_out
         else "see that the training part has images of it, under its own label; if they are few, "
         "show them as often as others (sampling.classes=balanced)",
-        settings=("sampling.classes=as_found",) if left_out else (),
+        settings=("sampling.classes=as_found",) if left_out == "sampling.classes" else (),
     )
 
 

@@ -127,19 +127,27 @@ def order_varies(loader: Loader, labels: Sequence[int], classes: int) -> Check:
     )
 
 
-def classes_drawn(loader: Loader, classes: Sequence[Class], asked: Sequence[int]) -> Check:
+def classes_drawn(
+    loader: Loader,
+    classes: Sequence[Class],
+    asked: Sequence[int],
+    weights: Sequence[float] = (),
+) -> Check:
     """See that the first epochs show every class that validation asks for.
 
     Args:
         loader: of the training.
         classes: all, in their order.
         asked: labels of the validation images.
+        weights: of the classes in the loss, where it weighs them.
     """
     there = np.bincount(loader.samples.labels, minlength=len(classes))
     shown = np.zeros(len(classes), np.int64)
     for share in (each for number in range(3) for each in loader.order.epoch(number)):
         drawn = loader.samples.labels[share.indices]  # a rest that is dropped differs by epoch
         shown += np.bincount(drawn, minlength=len(classes))
+    if len(weights):
+        shown *= np.asarray(weights) > 0
     wanted = np.bincount(np.asarray(asked, np.int64), minlength=len(classes))
     never = np.flatnonzero(shown == 0)
     missed = [k for k in never.tolist() if wanted[k]]
@@ -159,7 +167,7 @@ def classes_drawn(loader: Loader, classes: Sequence[Class], asked: Sequence[int]
         + (f"of which validation has {wanted[missed].sum()} images" if missed else "nor validated"),
         fix=""
         if not chosen
-        else "give every class a weight above 0 (sampling.classes=as_found or balanced)"
+        else "give every class a weight above 0 (in sampling.classes or objective.weights)"
         if left_out
         else "see that the training part has images of it, and that its folder is not empty",
     )

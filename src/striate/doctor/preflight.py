@@ -93,7 +93,10 @@ def preflight(
         feed.augmentation_varies(fed),
         feed.order_varies(fed, fed.samples.labels.tolist(), subject.classes),
         feed.classes_drawn(
-            fed, prepared.contract.classes, prepared.split.validation.labels.tolist()
+            fed,
+            prepared.contract.classes,
+            prepared.split.validation.labels.tolist(),
+            getattr(recipe.objective, "weights", ()),
         ),
         feed.start_fits(recipe, prepared.contract),
         feed.last_batch(subject, count, recipe.batch // recipe.accumulate),

@@ -69,6 +69,16 @@ def impossible_loss(story: Story) -> Finding | None:
                 "cross-entropy tell Watch (objective=...)",
             )
     factor, batch = first / story.chance, story.recipe.batch
+    among = math.log(max(batch, 2))
+    if abs(among - story.chance) > 0.2 and bool((np.abs(losses[:3] - among) < 0.03).all()):
+        return _impossible(
+            {**numbers, "batch": batch, "guessing_among_a_batch": among},
+            0.85,
+            f"the first losses are ln {batch}, those of guessing among the images of a batch; "
+            f"among {story.classes} classes guessing costs {story.chance:.2f}: a softmax runs over the "
+            "batch",
+            "take softmax over the classes (dim=1)",
+        )
     if batch >= 4 and _SUMMED[0] * batch < factor < _SUMMED[1] * batch:
         return _impossible(
             {**numbers, "times": factor, "batch": batch},
