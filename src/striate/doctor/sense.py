@@ -75,8 +75,8 @@ def impossible_loss(story: Story) -> Finding | None:
             {**numbers, "batch": batch, "guessing_among_a_batch": among},
             0.85,
             f"the first losses are ln {batch}, those of guessing among the images of a batch; "
-            f"among {story.classes} classes guessing costs {story.chance:.2f}: a softmax runs over the "
-            "batch",
+            f"among {story.classes} classes guessing costs {story.chance:.2f}: a softmax runs over "
+            "the batch",
             "take softmax over the classes (dim=1)",
         )
     if batch >= 4 and _SUMMED[0] * batch < factor < _SUMMED[1] * batch:

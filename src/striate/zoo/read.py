@@ -145,7 +145,7 @@ def _stem(path: Path, otherwise: str) -> str:
 
 
 def _saved(data: bytes, path: Path) -> Network:
-    """Decode a network.json; a sheet, which `striate design --out` writes, is said to be one."""
+    """Decode a network.json; a sheet, which `--out` of `design` writes, is said to be one."""
     try:
         return from_json(Network, data, str(path))
     except RecordError as error:
