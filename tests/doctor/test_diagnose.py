@@ -114,6 +114,11 @@ _pen.flatten()
 _pen.dropout("drop", 0.95)
 _pen.linear("classifier", 10)
 dropped = _pen.finish()
+_pen = Sketch("rectified", (1, 8, 8))
+_pen.flatten()
+_pen.linear("classifier", 10)
+_pen.relu("relu1")
+rectified = _pen.finish()
 
 
 own = recipe(data=train.DataChoice(path="(a loop of its own)"))
@@ -237,6 +242,7 @@ STORIES: dict[str, dict[str, Any]] = {
     "never_answered": {"results": {"test": {"confusion": unknown.tolist()}}},
     "no_gradient": {"probes": (silent,) * 4},
     "features_alike": {"probes": (alike,) * 4},
+    "rectified_outputs": {"recipe": recipe(network=rectified)},
     "loss_rises": {
         "losses": np.linspace(2.3, 2.5, 400),
         "validations": chance,
@@ -345,6 +351,13 @@ def test_classes_that_are_weighed_by_zero_are_shown_again() -> None:
 
 improving = STORIES["still_improving"]
 UNSAID: dict[str, dict[str, Any]] = {
+    "rectified_outputs": {  # a loss that asks for no other sign
+        "recipe": recipe(network=rectified, objective=train.SquareLoss()),
+    },
+    "rectified_outputs ": {  # it does no harm
+        "recipe": recipe(network=rectified),
+        "validations": np.stack([np.linspace(1.0, 0.1, 10), np.full(10, 0.98)], 1),
+    },
     "overfitting    ": {  # nothing was learnt that could be overfitted
         "losses": np.linspace(2.46, 2.28, 400),
         "validations": np.stack([np.linspace(2.47, 3.85, 10), np.full(10, 0.1)], 1),

@@ -22,6 +22,7 @@ EARLY: tuple[Rule, ...] = (  # true as soon as they speak
     layers.dead_rectifiers,
     layers.saturation,
     layers.gradients_by_depth,
+    layers.rectified_outputs,
     layers.small_batches,
     motion.weights_stand_still,
     motion.no_gradient,

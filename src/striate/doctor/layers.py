@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from striate.design import BatchNorm
+from striate.design.pointwise import ReLU
 from striate.doctor.story import Finding, Story
+from striate.train.objective import Softmax
 
 DEAD, _SATURATED = 0.6, 0.5
 _STEEP = 1e-4  # gradient / weight of the first layer against the steepest one
@@ -44,6 +46,24 @@ def dead_rectifiers(story: Story) -> Finding | None:
         if begun
         else "start again at a third of the rate, with biases at 0 and He's initialisation",
         settings=() if begun else (f"optimiser.rate={story.recipe.optimiser.rate / 3:g}",),
+    )
+
+
+def rectified_outputs(story: Story) -> Finding | None:
+    """Scores that go through a rectifier before the loss, so that none can be below 0."""
+    last = story.recipe.network.layers[-1]
+    wrong = 1 - float(story.validations[-1, 1]) if len(story.validations) else 1.0
+    if not isinstance(last, ReLU) or not isinstance(story.recipe.objective, Softmax):
+        return None
+    if len(story.losses) < 10 or wrong < 0.05:
+        return None
+    return Finding(
+        finding="rectified_outputs",
+        confidence=0.8,
+        evidence={"layer": last.name, "wrong": wrong},
+        meaning=f"the network ends in {last.name}, a rectifier: scores that would be below 0 are "
+        "0, and no gradient raises them again",
+        remedy="end the network with its last linear layer: the loss takes scores of either sign",
     )
 
 

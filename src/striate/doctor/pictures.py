@@ -226,6 +226,7 @@ _EVIDENCE: Final[dict[str, tuple[Drawer, ...]]] = {
     "rate_falls_too_soon": (_rate, _updates),
     "rate_too_high": (_updates,),
     "rate_too_low": (_updates,),
+    "rectified_outputs": (_dead,),
     "saturation": (_saturated,),
     "small_batches_for_norm": (exhibits.small, _drift),
     "smoothed_away": (exhibits.left_to_learn,),
