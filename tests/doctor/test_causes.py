@@ -361,4 +361,11 @@ def test_classes_without_weight_in_the_loss_are_why_they_are_never_answered() ->
     given = train.WeightedCrossEntropy(weights=(2.0,) * 5 + (0.0,) * 5)
     found = told(recipe=recipe(objective=given), results={"test": {"confusion": half.tolist()}})
     assert next(iter(found)) == "never_answered"
+    rising = np.stack([np.linspace(2.6, 4.9, 10), np.full(10, 0.5)], 1)
+    both = told(
+        recipe=recipe(objective=given),
+        results={"test": {"confusion": half.tolist()}},
+        validations=rising,
+    )
+    assert both["overfitting"].remedy.startswith("see to never answered first")
     assert "their weight in objective.weights is 0" in found["never_answered"].meaning

@@ -50,6 +50,7 @@ _LOOKS: Final = {  # cause -> what it looks like, surer though that may be
     "too_much_dropout": {"dead_rectifiers", "never_answered"},
 }
 _RATE: Final = ("not_finite", "exploding", "rate_too_high")  # of which one is why weights were lost
+_SAID_SO = 0.95  # the recipe itself
 _CERTAIN = 0.7  # of a cause, before what may be its symptoms is left alone
 _THROWN = 0.1  # of the weights' size at the first step
 _LEAPT = 3.0  # times the first loss, or that of guessing
@@ -126,13 +127,15 @@ def _blamed(each: Finding, name: str) -> bool:
 def _cause(found: Finding) -> bool:
     """Tell whether a finding may be why others were made, and no setting that it names helps.
 
-    What was saturated or dead from the start is a cause, and so is a step that broke off out of the
-    blue.
+    What was saturated or dead from the start is a cause, and so are a step that broke off out of
+    the blue and classes that the recipe leaves out.
     """
     symptom = found.finding in SYMPTOMS
     if found.finding in ("dead_rectifiers", "not_finite", "saturation"):
         symptom = bool(found.settings)
-    return not symptom and found.finding not in APART and found.confidence >= _CERTAIN
+    left_out = found.finding == "never_answered" and found.confidence >= _SAID_SO
+    apart = found.finding in APART and not left_out
+    return not symptom and not apart and found.confidence >= _CERTAIN
 
 
 def _surest(found: Sequence[Finding]) -> list[Finding]:
