@@ -34,7 +34,7 @@ from striate.train.probes import EVERY
 from striate.train.processes import Processes
 from striate.train.training import Training
 
-CLAIM = "probes cost at most 3% of training on a CPU, in our loop and beside another"
+CLAIM = "probes cost at most 3% of training ResNet-20 on a CPU"
 
 
 def training(folder: Path, batch: int) -> Training:
