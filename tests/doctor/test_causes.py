@@ -349,6 +349,7 @@ def test_a_softmax_over_the_batch_begins_at_its_images() -> None:
     assert (
         "ln 32" in found["impossible_loss"].meaning and "dim=1" in found["impossible_loss"].remedy
     )
+    assert "impossible_loss" not in told(recipe=own, losses=np.array([3.466]))  # once is luck
     across["losses"][1] = 3.6
     assert "impossible_loss" not in told(**across)
 
@@ -369,3 +370,15 @@ def test_classes_without_weight_in_the_loss_are_why_they_are_never_answered() ->
     )
     assert both["overfitting"].remedy.startswith("see to never answered first")
     assert "their weight in objective.weights is 0" in found["never_answered"].meaning
+
+
+def test_a_plateau_in_other_units_may_stand_above_ln_k() -> None:
+    """A hinge loss begins at about K - 1, and 3 is far below that."""
+    hinge = {
+        "recipe": recipe(objective=train.Hinge()),
+        "losses": np.maximum(9.0 - np.arange(400) / 20, 3.0),
+        "rates": np.full(400, 0.05),
+        "validations": np.stack([np.full(10, 1.2), np.full(10, 0.6)], 1),
+    }
+    assert "plateau" in told(**hinge)
+    assert "plateau" not in told(**hinge | {"recipe": recipe()})

@@ -13,7 +13,6 @@ import numpy as np
 
 from striate.doctor.layers import dead_share
 from striate.doctor.story import Finding, Floats, Story
-from striate.runs import OWN_LOOP
 from striate.train import Recipe
 from striate.train.losses import WeightedCrossEntropy
 from striate.train.objective import Mixing, Softmax
@@ -50,7 +49,7 @@ def not_finite(story: Story) -> Finding | None:
         + ", and nothing had grown before it" * sudden,
         remedy="look for a division by 0, a root or logarithm of what may be 0, or a damaged image "
         "in that step's batch"
-        + ("" if story.recipe.data.path == OWN_LOOP else " (striate replay shows the step again)")
+        + ("" if story.own_loop else " (striate replay shows the step again)")
         if sudden
         else f"divide the learning rate by {1 / _calmer(story):g}, or clip the gradient",
         settings=() if sudden else (_rate(story, _calmer(story)),),
@@ -198,7 +197,9 @@ def plateau(story: Story) -> Finding | None:
     curve, late = story.smoothed(10), story.rates[-len(story.rates) // 3 :]
     steady = float(late[-1]) >= 0.5 * float(story.rates.max()) and np.ptp(late) < 0.2 * late.max()
     before, after = float(curve[5:8].mean()), float(curve[8:].mean())
-    learnt = float(curve[-1]) < 0.8 * float(curve[0]) and after < 0.98 * story.chance
+    learnt = float(curve[-1]) < 0.8 * float(curve[0])
+    if isinstance(story.recipe.objective, CROSS_ENTROPY):  # else in other units than guessing's
+        learnt = learnt and after < 0.98 * story.chance
     much = after - story.floor > 0.05 * story.chance and not _nearly_right(story)
     stands = 0.97 * before < after < _BETTER * float(curve.min())  # and has not climbed
     if not (steady and learnt and stands and much):
@@ -295,7 +296,7 @@ def underfitting(story: Story) -> Finding | None:
     best = train < _BETTER * float(curve.min())  # it could do no better before either
     if not (poor and alike and calm and still and best):
         return None
-    own = story.recipe.data.path == OWN_LOOP  # no images are known of
+    own = story.own_loop  # no images are known of
     return Finding(
         finding="underfitting",
         confidence=0.6,

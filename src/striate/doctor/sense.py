@@ -11,13 +11,13 @@ from striate.doctor.curves import CROSS_ENTROPY, first_move
 from striate.doctor.fed import CARRIES, first_seen, not_shuffled
 from striate.doctor.story import Finding, Story
 from striate.doctor.swaps import labels_disagree
-from striate.runs import OWN_LOOP
 from striate.train.lbfgs import LBFGS
 from striate.train.objective import CrossEntropy
 
 _BELOW: Final = -1e-3
 _SHORT: Final = 0.5  # of the least loss that there can be
 _SUMMED: Final = (0.8, 1.5)  # times the images of a batch: what the first loss is of guessing's
+_SAY: Final = 10  # finite losses; fewer say nothing
 _FEWEST: Final = 12  # steps in all
 _ENOUGH: Final = 100
 _LEFT: Final = 0.1  # of the loss of guessing, that labels leave to be learnt
@@ -40,7 +40,7 @@ def impossible_loss(story: Story) -> Finding | None:
     least; and guessing among K classes costs ln K an image, not ln K a batch.
     """
     objective = story.recipe.objective
-    if story.recipe.data.path != OWN_LOOP or not isinstance(objective, CrossEntropy):
+    if not story.own_loop or not isinstance(objective, CrossEntropy):
         return None
     losses = story.losses[np.isfinite(story.losses)]
     if not len(losses):
@@ -70,7 +70,8 @@ def impossible_loss(story: Story) -> Finding | None:
             )
     factor, batch = first / story.chance, story.recipe.batch
     among = math.log(max(batch, 2))
-    if abs(among - story.chance) > 0.2 and bool((np.abs(losses[:3] - among) < 0.03).all()):
+    like = len(losses) >= 3 and bool((np.abs(losses[:3] - among) < 0.03).all())
+    if like and abs(among - story.chance) > 0.2:
         return _impossible(
             {**numbers, "batch": batch, "guessing_among_a_batch": among},
             0.85,
@@ -181,7 +182,7 @@ def softmax_twice(story: Story) -> Finding | None:
 
     Scores between 0 and 1 that add up to 1 give at best ln(e + K - 1) - 1, and 1 more where wrong.
     """
-    if len(story.validations) < 2 or not np.isfinite(story.losses).sum() >= _FEWEST:
+    if len(story.validations) < 2 or np.isfinite(story.losses).sum() < _SAY:
         return None
     floor = math.log(math.e + story.classes - 1) - 1
     late = story.validations[len(story.validations) // 2 :]
@@ -253,7 +254,7 @@ def few_steps(story: Story) -> Finding | None:
     """A training of so few steps in all that no rate could have taught much."""
     recipe, planned = story.recipe, story.steps_per_epoch * story.recipe.epochs
     losses = story.losses[np.isfinite(story.losses)]
-    if recipe.data.path == OWN_LOOP or recipe.start is not None:  # its step may be L-BFGS's
+    if story.own_loop or recipe.start is not None:  # its step may be L-BFGS's
         return None
     if isinstance(recipe.optimiser, LBFGS):  # one of its steps is twenty
         return None

@@ -16,7 +16,7 @@ from striate.doctor.begun import start_contract
 from striate.doctor.lost import counting
 from striate.doctor.subject import Check
 from striate.records import Record, decode, to_builtins
-from striate.runs import Run
+from striate.runs import OWN_LOOP, Run
 from striate.train import Recipe
 from striate.train.plan import Plan
 
@@ -106,6 +106,11 @@ class Story(NamedTuple):
     failed: tuple[Finding, ...] = ()
     held_out: int = 0
     whole: bool = True
+
+    @property
+    def own_loop(self) -> bool:
+        """Whether somebody's own loop was watched: its images and its loss are not known."""
+        return self.recipe.data.path == OWN_LOOP
 
     @property
     def chance(self) -> float:
