@@ -233,6 +233,11 @@ STORIES: dict[str, dict[str, Any]] = {
         "losses": np.maximum(2.3 - np.arange(400) / 60, 0.9),
         "probes": tuple(probe(1e-5) for _ in range(6)),
     },
+    "warm_up_too_long": {
+        "rates": np.linspace(1e-4, 0.05, 400),
+        "losses": 2.3 - np.arange(400) / 400,
+        "recipe": recipe(warmup_epochs=10.0),
+    },
     "momentum_too_long": {"recipe": recipe(optimiser=train.SGD(rate=0.05, momentum=0.999))},
     "softmax_twice": {
         "losses": 1.5 + 0.8 * np.exp(-np.arange(400) / 60),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
-from pathlib import Path
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.doctor.test_diagnose import dropped, prepared, probe, recipe, story
 
-from striate import doctor, train
+from striate import train
 from striate.doctor import pictures
+from striate.doctor.diagnose import RULES
 from striate.doctor.story import Finding, Story, of_check
 from striate.doctor.subject import Check
 from striate.draw import Bands, Bars, Chart, Figure, Table, charts
@@ -20,10 +22,8 @@ from striate.draw import Bands, Bars, Chart, Figure, Table, charts
 FOUND = sorted(
     set(
         name
-        for file in ("curves", "motion", "fed", "layers", "sense", "swaps")
-        for name in re.findall(
-            r'finding="(\w+)"', (Path(doctor.__file__).parent / f"{file}.py").read_text()
-        )
+        for module in {rule.__module__ for rule in RULES}
+        for name in re.findall(r'finding="(\w+)"', inspect.getsource(sys.modules[module]))
     )
 )
 NUMBERS: dict[str, float | str] = {

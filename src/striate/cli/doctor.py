@@ -89,7 +89,8 @@ def _text(found: Sequence[Finding], run: Run, picture: Path | None, cut: bool) -
             f"{name.replace('_', ' ')} {value if isinstance(value, str) else f'{value:.4g}'}"
             for name, value in each.evidence.items()
         )
-        settings = "".join(f"\n  try       --set {setting}" for setting in each.settings)
+        tries = () if run.watched else each.settings  # a loop of your own takes none
+        settings = "".join(f"\n  try       --set {setting}" for setting in tries)
         tried = f"\n  tried     {each.experiment['text']}" if each.experiment else ""
         blocks.append(
             f"{each.finding.replace('_', ' ')} (confidence {each.confidence:.0%})\n"

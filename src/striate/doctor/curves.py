@@ -331,45 +331,6 @@ def _still(losses: Floats) -> bool:
     return pieces[-1] > 0.95 * pieces[3]
 
 
-def rate_falls_too_soon(story: Story) -> Finding | None:
-    """A rate that has fallen to nothing while there was much to learn."""
-    if len(story.rates) < 30 or not len(story.losses):
-        return None
-    ratio, curve = story.update_ratio(), story.smoothed()
-    top = int(story.rates.argmax())
-    small = float((story.rates[top:] < 0.02 * story.rates.max()).sum() / len(story.rates))
-    left = float(curve[-1])
-    if small < 0.35 or left < 0.15 * story.chance or ratio is None or ratio > 5e-4:
-        return None
-    return Finding(
-        finding="rate_falls_too_soon",
-        confidence=0.8,
-        evidence={"share_of_steps": small, "loss": left, "update_ratio": ratio},
-        meaning=f"for {small:.0%} of the steps the rate was less than a fiftieth of its best, and "
-        f"the training loss stood at {left:.2f}",
-        remedy="let the rate fall later, or along a cosine",
-        settings=("schedule=cosine",),
-    )
-
-
-def momentum_too_long(story: Story) -> Finding | None:
-    """Momentum that remembers a good part of the whole training."""
-    momentum = float(getattr(story.recipe.optimiser, "momentum", 0.0))
-    steps = story.steps_per_epoch * story.recipe.epochs
-    memory = 1 / (1 - momentum)
-    if len(story.losses) < _STEPS or momentum < 0.98 or memory < 0.2 * steps:
-        return None
-    return Finding(
-        finding="momentum_too_long",
-        confidence=0.7,
-        evidence={"momentum": momentum, "memory": memory, "steps": steps},
-        meaning=f"with momentum {momentum:g} a step goes on for {memory:.0f} steps, and the whole "
-        f"training has {steps}",
-        remedy="take a momentum of 0.9",
-        settings=("optimiser.momentum=0.9",),
-    )
-
-
 def _rate(story: Story, factor: float) -> str:
     return f"optimiser.rate={story.recipe.optimiser.rate * factor:g}"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from striate import runs
-from striate.doctor import curves, fed, layers, motion, sense, swaps
+from striate.doctor import curves, fed, layers, motion, planned, sense, swaps
 from striate.doctor.causes import by_cause
 from striate.doctor.lost import counting, mixed
 from striate.doctor.pictures import picture
@@ -18,7 +18,7 @@ Rule = Callable[[Story], Finding | None]
 EARLY: tuple[Rule, ...] = (  # true as soon as they speak
     curves.not_finite,
     curves.exploding,
-    curves.momentum_too_long,
+    planned.momentum_too_long,
     layers.dead_rectifiers,
     layers.saturation,
     layers.gradients_by_depth,
@@ -46,7 +46,8 @@ EARLY: tuple[Rule, ...] = (  # true as soon as they speak
 LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     curves.rate_too_high,
     curves.rate_too_low,
-    curves.rate_falls_too_soon,
+    planned.rate_falls_too_soon,
+    planned.warm_up_too_long,
     curves.plateau,
     curves.overfitting,
     curves.underfitting,

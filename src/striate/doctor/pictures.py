@@ -240,6 +240,7 @@ _EVIDENCE: Final[dict[str, tuple[Drawer, ...]]] = {
     "validation_differs": (exhibits.promise, exhibits.gap),
     "validation_leak": (exhibits.leaked,),
     "vanishing_gradients": (_depth,),
+    "warm_up_too_long": (_rate, _updates),
     "weights_stand_still": (_updates,),
     "wrong_normalisation": (exhibits.levels,),
 }  # a check before the training that failed is none of these

@@ -245,7 +245,9 @@ def still_improving(story: Story) -> Finding | None:
         },
         meaning=f"the validation loss was still falling at the end: {before:.3f} before the last "
         f"tenth of the epochs, {now:.3f} after the last, and no epoch had less",
-        remedy=f"train longer, as --set epochs={2 * story.recipe.epochs} does from the start (of "
+        remedy="train longer"
+        if story.own_loop
+        else f"train longer, as --set epochs={2 * story.recipe.epochs} does from the start (of "
         "what has ended, --resume goes no further)",
     )
 
