@@ -32,7 +32,7 @@ from striate import data, inference, recipes
 from striate.data import Dataset
 from striate.ops import environment, machine
 from striate.records import to_builtins
-from striate.search import Ledger, Plan, Problem, Stop, Watch, explore, summed_up
+from striate.search import Budget, Ledger, Problem, Stop, Watch, explore, summed_up
 from striate.search.slot import Entry
 from striate.search.trainer import Trainer
 from striate.train.processes import Processes, processes
@@ -87,11 +87,11 @@ def spent(entries: list[Entry]) -> int:
     )
 
 
-def ours(trainer: Trainer, folder: Path, seed: int, plan: Plan) -> tuple[dict[str, Any], int]:
+def ours(trainer: Trainer, folder: Path, seed: int, budget: Budget) -> tuple[dict[str, Any], int]:
     """Search our way; return the settings chosen and the epochs taken."""
     space = trainer.problem.space(SPACE)
     ledger = Ledger(str(folder / "ours.db"), f"ours {seed}", {"seed": seed})
-    found = explore(trainer, space, plan, ledger, allowed=trainer.problem.allowed)
+    found = explore(trainer, space, budget, ledger, allowed=trainer.problem.allowed)
     won = summed_up("", space, found.space, found.entries, found.ended).best
     if won is None:
         raise RuntimeError("no run gave a score")
@@ -99,10 +99,10 @@ def ours(trainer: Trainer, folder: Path, seed: int, plan: Plan) -> tuple[dict[st
 
 
 def theirs(
-    trainer: Trainer, folder: Path, seed: int, epochs: int, budget: int
+    trainer: Trainer, folder: Path, seed: int, epochs: int, spent: int
 ) -> tuple[dict[str, Any], int]:
     """Let Optuna's default sampler search; return the settings chosen and the epochs taken."""
-    trials = -(-budget // epochs)
+    trials = -(-spent // epochs)
     study = optuna.create_study(
         storage=f"sqlite:///{folder / 'optuna.db'}",
         study_name=f"optuna {seed}",
@@ -163,19 +163,19 @@ def tested(trainer: Trainer, together: Processes, values: Mapping[str, Any], epo
 
 
 def repetition(
-    trainer: Trainer, together: Processes, folder: Path, seed: int, plan: Plan
+    trainer: Trainer, together: Processes, folder: Path, seed: int, budget: Budget
 ) -> dict[str, Any]:
     """Search both ways with one seed, or read what was found before."""
     place = folder / f"repetition_{seed}.json"
     if place.exists():
         return dict(json.loads(place.read_text()))
-    mine, budget = ours(trainer, folder, seed, plan)
-    peer, taken = theirs(trainer, folder, seed, plan.epochs, budget)
+    mine, spent = ours(trainer, folder, seed, budget)
+    peer, taken = theirs(trainer, folder, seed, budget.epochs, spent)
     row = {
         "seed": seed,
-        "ours": tested(trainer, together, mine, plan.epochs),
-        "optuna": tested(trainer, together, peer, plan.epochs),
-        "ours_epochs": budget,
+        "ours": tested(trainer, together, mine, budget.epochs),
+        "optuna": tested(trainer, together, peer, budget.epochs),
+        "ours_epochs": spent,
         "optuna_epochs": taken,
         "ours_settings": mine,
         "optuna_settings": peer,
@@ -243,8 +243,8 @@ def main() -> None:
     with processes("cpu") as together:
         trainer = Trainer(problem_for(dataset, epochs), together, dataset)
         for seed in range(1 if chosen.quick else chosen.repetitions):
-            plan = Plan(epochs=epochs, trials=trials, seeds=1, leaders=3, seed=seed)
-            rows.append(repetition(trainer, together, folder, seed, plan))
+            budget = Budget(epochs=epochs, trials=trials, seeds=1, leaders=3, seed=seed)
+            rows.append(repetition(trainer, together, folder, seed, budget))
             print(
                 f"repetition {seed}: ours {rows[-1]['ours']:.4f} in {rows[-1]['ours_epochs']} "
                 f"epochs, Optuna {rows[-1]['optuna']:.4f} in {rows[-1]['optuna_epochs']}",

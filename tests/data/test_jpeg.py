@@ -13,7 +13,7 @@ from PIL import Image
 
 from striate import data
 from striate.contract import Class, Contract, Resize
-from striate.data.jpeg import Box, decode_part, read_plan
+from striate.data.jpeg import Box, decode_part, read_header
 
 DECODE = import_module("striate.data.decode")  # the package has a function of that name
 CLASSES = (Class(id="a", label="a"), Class(id="b", label="b"))
@@ -32,9 +32,9 @@ def jpeg(pixels: Any, **options: Any) -> bytes:
 
 
 def part(content: bytes, box: Box) -> Any:
-    plan = read_plan(content)
-    assert plan is not None
-    return decode_part(content, plan, box)
+    header = read_header(content)
+    assert header is not None
+    return decode_part(content, header, box)
 
 
 def whole(content: bytes) -> Any:
@@ -70,7 +70,7 @@ def test_small_and_odd_sizes(size: tuple[int, int]) -> None:
     if (size[1] + 1) // 2 > 2:
         assert np.array_equal(part(content, (0, 0, *size)), whole(content))
     else:
-        assert read_plan(content) is None
+        assert read_header(content) is None
 
 
 def test_unusual_kinds_are_left_to_the_full_decoder() -> None:
@@ -82,7 +82,7 @@ def test_unusual_kinds_are_left_to_the_full_decoder() -> None:
     Image.fromarray(cmyk, "CMYK").save(file, "JPEG")
     unusual = [jpeg(pixels, progressive=True), jpeg(pixels, exif=exif), file.getvalue()]
     unusual += [jpeg(pixels, keep_rgb=True), b"", b"\xff\xd8", jpeg(pixels)[:200]]
-    assert [read_plan(each) for each in unusual] == [None] * len(unusual)
+    assert [read_header(each) for each in unusual] == [None] * len(unusual)
 
 
 def test_damage_gives_pixels_or_nothing() -> None:
@@ -95,10 +95,10 @@ def test_damage_gives_pixels_or_nothing() -> None:
             bad[place] ^= 1 << chance.integers(8)
         if chance.random() < 0.2:
             bad = bad[: chance.integers(len(bad))] + b"\xff\xd9"
-        plan = read_plan(bytes(bad))
-        if plan is None or plan.size != (60, 60):
+        header = read_header(bytes(bad))
+        if header is None or header.size != (60, 60):
             continue
-        pixels = decode_part(bytes(bad), plan, (10, 10, 50, 50))
+        pixels = decode_part(bytes(bad), header, (10, 10, 50, 50))
         assert pixels is None or pixels.shape == (40, 40, 3)
         answered += pixels is not None
     assert 50 < answered < 550
@@ -138,7 +138,7 @@ def test_training_batches_do_not_depend_on_who_decodes(
         batches = []
         for pays in (True, False):
             samples.kept = [None] * len(samples)
-            monkeypatch.setattr(DECODE, "_pays", lambda plan, box, pays=pays: pays)
+            monkeypatch.setattr(DECODE, "_pays", lambda header, box, pays=pays: pays)
             loader = data.Loader(
                 samples, contract, batch=8, seed=1, augmentation=changes, shuffle=False
             )

@@ -15,7 +15,7 @@ import pytest
 from striate import progress
 from striate.errors import RunError, TrainingError
 from striate.randomness import stream
-from striate.search import Explored, Ledger, Outcome, Plan, Space, Stop, Watch, explore, read
+from striate.search import Budget, Explored, Ledger, Outcome, Space, Stop, Watch, explore, read
 from striate.search.report import SearchResult, summed_up
 from striate.search.space import Value
 
@@ -41,9 +41,9 @@ def ledger(place: Path, name: str = "study.journal") -> Ledger:
     return Ledger(str(place / name), "study", {"asks": "planted"})
 
 
-def search(place: Path, best: float = -4.5, **plan: object) -> tuple[Explored, SearchResult]:
-    settings: dict[str, object] = {"trials": 16, "epochs": 9, **plan}
-    found = explore(planted(best), SPACE, Plan(**settings), ledger(place))  # type: ignore[arg-type]
+def search(place: Path, best: float = -4.5, **budget: object) -> tuple[Explored, SearchResult]:
+    settings: dict[str, object] = {"trials": 16, "epochs": 9, **budget}
+    found = explore(planted(best), SPACE, Budget(**settings), ledger(place))  # type: ignore[arg-type]
     return found, summed_up(str(place), SPACE, found.space, found.entries, found.ended)
 
 
@@ -73,9 +73,9 @@ def test_a_planted_optimum_far_outside_of_the_range_is_found_by_extension(tmp_pa
 
 
 def test_a_range_told_to_end_is_flagged_instead(tmp_path: Path) -> None:
-    for number, plan in enumerate(({"extend": False}, {})):
+    for number, budget in enumerate(({"extend": False}, {})):
         space = SPACE if number == 0 else SPACE.with_(read("rate=1e-6..1e-3:fixed"))
-        chosen = Plan(trials=24, epochs=9, **plan)  # type: ignore[arg-type]
+        chosen = Budget(trials=24, epochs=9, **budget)  # type: ignore[arg-type]
         found = explore(planted(-0.5), space, chosen, ledger(tmp_path / str(number)))  # type: ignore[arg-type]
         result = summed_up("", space, found.space, found.entries, found.ended)
         assert not [each for each in result.extensions if each.key == "rate"]
@@ -88,7 +88,7 @@ def test_extension_stops_at_what_makes_no_sense(tmp_path: Path) -> None:
     def allowed(key: str, value: Value) -> bool:
         return key != "rate" or float(value) <= 2e-3
 
-    chosen = Plan(trials=16, epochs=9)
+    chosen = Budget(trials=16, epochs=9)
     found = explore(planted(-0.5), SPACE, chosen, ledger(tmp_path), allowed=allowed)  # type: ignore[arg-type]
     assert all(float(each.values["rate"]) <= 2e-3 for each in found.entries)
     for limit, flagged in ((lambda key, value: True, True), (allowed, False)):
@@ -125,7 +125,7 @@ def test_leaders_that_differ_by_noise_alone_are_not_told_apart(tmp_path: Path) -
     def flat(values: Mapping[str, Value], epochs: int, seed: int, watch: Watch) -> Outcome:
         return Outcome(score=float(stream(seed, str(values), epochs).normal("s", 0.5, 0.01)))
 
-    chosen = Plan(trials=24, epochs=9, leaders=7)
+    chosen = Budget(trials=24, epochs=9, leaders=7)
     found = explore(flat, SPACE, chosen, ledger(tmp_path))
     result = summed_up("", SPACE, found.space, found.entries, found.ended)
     assert result.group >= len(result.leaders) - 1 >= 3  # each one leaves once in twenty times
@@ -157,7 +157,7 @@ def test_hardly_any_trials(tmp_path: Path, trials: int) -> None:
 
 
 def test_seconds_are_a_budget_too(tmp_path: Path) -> None:
-    chosen = Plan(trials=None, seconds=1.0, epochs=9)
+    chosen = Budget(trials=None, seconds=1.0, epochs=9)
     found = explore(planted(-4.5, pause=0.02), SPACE, chosen, ledger(tmp_path))  # type: ignore[arg-type]
     result = summed_up("", SPACE, found.space, found.entries, found.ended)
     assert 0.5 < result.seconds < 2.5
@@ -175,7 +175,7 @@ def test_failed_runs_are_kept_with_their_reason_and_the_search_goes_on(tmp_path:
             raise RuntimeError("out of memory,\nor so")
         return planted(-4.0)(values, epochs, seed, watch)  # type: ignore[operator,no-any-return]
 
-    found = explore(fragile, SPACE, Plan(trials=16, epochs=9), ledger(tmp_path))
+    found = explore(fragile, SPACE, Budget(trials=16, epochs=9), ledger(tmp_path))
     failed = [each for each in found.entries if each.state == "failed"]
     assert failed and all(each.outcome is not None for each in failed)
     assert {e.outcome.reason for e in failed if e.outcome} == {"RuntimeError: out of memory, or so"}
@@ -188,10 +188,10 @@ def test_where_all_runs_fail_one_sentence_says_so(tmp_path: Path) -> None:
         raise ValueError("no such thing")
 
     with pytest.raises(TrainingError, match="All 5 runs failed; the first with: ValueError: no"):
-        explore(broken, SPACE, Plan(epochs=9), ledger(tmp_path))
+        explore(broken, SPACE, Budget(epochs=9), ledger(tmp_path))
     assert [each.state for each in ledger(tmp_path).entries()] == ["failed"] * 5
     with pytest.raises(TrainingError, match="The only run failed"):
-        explore(broken, SPACE, Plan(epochs=9, trials=1), ledger(tmp_path / "one"))
+        explore(broken, SPACE, Budget(epochs=9, trials=1), ledger(tmp_path / "one"))
 
 
 def test_where_all_runs_blow_up_lower_rates_are_advised(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_where_all_runs_blow_up_lower_rates_are_advised(tmp_path: Path) -> None:
         raise AssertionError("stopped before")
 
     with pytest.raises(TrainingError, match=r"None of 6 runs gave a finite score.*lower rates"):
-        explore(explosive, SPACE, Plan(epochs=9, trials=12), ledger(tmp_path))
+        explore(explosive, SPACE, Budget(epochs=9, trials=12), ledger(tmp_path))
 
 
 def test_three_times_the_first_cost_stops_a_run() -> None:
@@ -238,7 +238,7 @@ def test_another_question_in_the_same_place_is_refused(tmp_path: Path) -> None:
         Ledger(str(tmp_path / "study.journal"), "study", {"asks": "other"})
 
 
-SHARED = Plan(trials=8, epochs=9)
+SHARED = Budget(trials=8, epochs=9)
 
 
 def _work(place: Path, name: str, pause: float) -> None:

@@ -14,7 +14,7 @@ from striate.data import Dataset
 from striate.draw.figure import ADDED, ORANGE
 from striate.errors import DesignError, RunError, StriateError, UnknownName, UsageError
 from striate.records import from_json
-from striate.search import Numbers, Plan, Problem, SearchResult, resume, search
+from striate.search import Budget, Numbers, Problem, SearchResult, resume, search
 from striate.search.ledger import without_password
 from striate.search.pictures import paint
 from striate.search.slot import Entry, Outcome, Slot
@@ -49,7 +49,7 @@ def found(
         recipe,
         ["rate=1e-5..1e-3", "augment=0..1:fixed"],
         out=tmp_path_factory.mktemp("search") / "digits",
-        plan=Plan(trials=12, epochs=4, seeds=2, leaders=2),
+        budget=Budget(trials=12, epochs=4, seeds=2, leaders=2),
         dataset=digits,
     )
 
@@ -128,7 +128,7 @@ def test_training_the_winner_gives_what_the_search_saw_to_the_bit(
 def test_another_search_in_the_same_folder_is_refused(
     found: SearchResult, recipe: Recipe, digits: Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(RunError, match="is a search with another plan and space; go on with it"):
+    with pytest.raises(RunError, match="is a search with another budget and space; go on with it"):
         search(recipe, ["rate=1e-6..1"], out=found.study, dataset=digits)
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(RunError, match="is no search; choose another --out"):

@@ -15,7 +15,7 @@ from striate.cli.options import Data, Device, Json, RecipeName, Settings, change
 from striate.wording import quoted
 
 if TYPE_CHECKING:
-    from striate.search import Best, Plan, Problem, SearchResult
+    from striate.search import Best, Budget, Problem, SearchResult
 
 
 class How(enum.StrEnum):
@@ -123,7 +123,7 @@ def search(  # long by its options
     recipes.check(recipe, network=plain, device=device, settings=changes)
     dataset = sources.open("digits" if data is None else data)
     base = recipes.make(recipe, dataset, network=plain, device=device, settings=changes)
-    plan = room.Plan(
+    budget = room.Budget(
         trials=24 if trials is None and seconds is None else trials,
         seconds=seconds,
         epochs=base.epochs,
@@ -136,12 +136,12 @@ def search(  # long by its options
     )
     folder = out or runs.new_path("searches", f"{dataset.name}-{base.network.name}")
     problem = room.Problem(base, net if holes(net) else None)
-    progress.say(_opening(dataset.name, folder, plan, problem, space or ()))
+    progress.say(_opening(dataset.name, folder, budget, problem, space or ()))
     result = room.search(
         base.replace(seed=seed),
         space or (),
         out=folder,
-        plan=plan,
+        budget=budget,
         network=net if holes(net) else None,
         storage=storage,
         dataset=dataset,
@@ -149,7 +149,9 @@ def search(  # long by its options
     _end(result, as_json)
 
 
-def _opening(data: str, folder: Path, plan: Plan, problem: Problem, asked: Sequence[str]) -> str:
+def _opening(
+    data: str, folder: Path, budget: Budget, problem: Problem, asked: Sequence[str]
+) -> str:
     space = problem.space(asked)
     said = ", ".join(f"{each.key} {each.spelled()}" for each in space.parameters)
     parts = [f"{data}, {problem.base.network.name}: into {folder}"]
@@ -157,10 +159,10 @@ def _opening(data: str, folder: Path, plan: Plan, problem: Problem, asked: Seque
         parts.append(f"Searched: {said}.")
     parts += [] if asked else [f"Not searched: {each}" for each in problem.without()]
     parts += [f"Note: {each}" for each in problem.refitted(space)]
-    if plan.grid is not None:
+    if budget.grid is not None:
         parts.append(
-            f"A grid of {plan.grid} values a range tries {plan.grid} of the one that matters; at "
-            "random, each trial tries another (Bergstra and Bengio 2012)."
+            f"A grid of {budget.grid} values a range tries {budget.grid} of the one that matters; "
+            "at random, each trial tries another (Bergstra and Bengio 2012)."
         )
     return "\n".join(parts)
 

@@ -32,7 +32,7 @@ _FRAMES = (0xC0, 0xC1)  # baseline, and its extension to four tables
 _LEAST_CHROMA = 3  # samples across: fewer are not interpolated
 
 
-class Plan(NamedTuple):
+class Header(NamedTuple):
     """What a baseline JPEG says of itself before its stream.
 
     Args:
@@ -53,28 +53,30 @@ class Plan(NamedTuple):
     stream: int
 
 
-def decode_part(content: bytes, plan: Plan, box: Box) -> Pixels | None:
+def decode_part(content: bytes, header: Header, box: Box) -> Pixels | None:
     """Decode a box of a JPEG.
 
     Args:
         content: of the file.
-        plan: what it says of itself.
+        header: what it says of itself.
         box: what is wanted, inside the image.
 
     Returns:
         (bottom - top, right - left, 1 or 3) uint8, grey or RGB; None where only a full decoding
         will do.
     """
-    tables, end = _tables(plan.codes, plan.quantisers), content.rfind(b"\xff\xd9")
-    if tables is None or end < plan.stream:
+    tables, end = _tables(header.codes, header.quantisers), content.rfind(b"\xff\xd9")
+    if tables is None or end < header.stream:
         return None
     data = np.frombuffer(content[: end + 2] + bytes(4), np.uint8)
-    out = np.empty((box[2] - box[0], box[3] - box[1], len(plan.quantisers)), np.uint8)
-    sound = decode_box(data, plan.stream, plan.every, plan.size, plan.ratio, tables, box, out)
+    out = np.empty((box[2] - box[0], box[3] - box[1], len(header.quantisers)), np.uint8)
+    sound = decode_box(
+        data, header.stream, header.every, header.size, header.ratio, tables, box, out
+    )
     return out if sound else None
 
 
-def read_plan(content: bytes) -> Plan | None:
+def read_header(content: bytes) -> Header | None:
     """Read a JPEG up to its stream; None unless it is of the common kind.
 
     An EXIF block, which may turn the image, several pictures in one file and Adobe's colours are
@@ -136,7 +138,7 @@ def _plan(
     tables: dict[int, bytes],
     every: int,
     stream: int,
-) -> Plan | None:
+) -> Header | None:
     """Put together what the headers say; None where it is not of the common kind."""
     count = frame[5]
     parts = [frame[k : k + 3] for k in range(6, 6 + 3 * count, 3)]
@@ -162,7 +164,7 @@ def _plan(
     scales = tuple(quantisers[part[2]] for part in parts)
     if any(len(each) not in (64, 128) for each in scales):
         return None
-    return Plan((height, width), ratio, tuple(chosen), scales, every, stream)
+    return Header((height, width), ratio, tuple(chosen), scales, every, stream)
 
 
 @lru_cache(maxsize=16)

@@ -6,7 +6,7 @@ The best at the edge of a range is flagged and the range extended; seed noise is
 Optuna keeps the runs; `pip install "striate[search]"`.
 """
 
-from striate.search.course import Extension, Plan
+from striate.search.course import Budget, Extension
 from striate.search.explore import Explored, Objective, explore
 from striate.search.importance import Importance, importance
 from striate.search.leaders import Leader, compare
@@ -30,7 +30,7 @@ __all__ = [
     "Objective",
     "Options",
     "Outcome",
-    "Plan",
+    "Budget",
     "Problem",
     "Question",
     "SearchResult",

@@ -27,7 +27,7 @@ _KEPT: Final = 4  # one in so many trials is kept for fine draws, whatever exten
 Limit = Callable[[str, Value], bool]
 
 
-class Plan(Record, frozen=True, kw_only=True):
+class Budget(Record, frozen=True, kw_only=True):
     """How much is searched, and how.
 
     Args:
@@ -107,7 +107,7 @@ class Ended(NamedTuple):
     leaders: list[tuple[dict[str, Value], list[Entry]]]
 
 
-def course(space: Space, plan: Plan, allowed: Limit) -> Generator[Stage, list[Entry], Ended]:
+def course(space: Space, budget: Budget, allowed: Limit) -> Generator[Stage, list[Entry], Ended]:
     """Go from coarse to fine.
 
     Short runs of settings drawn from the whole space, ranges extended while the best lies at an
@@ -116,56 +116,56 @@ def course(space: Space, plan: Plan, allowed: Limit) -> Generator[Stage, list[En
 
     Args:
         space: to begin with.
-        plan: how much.
+        budget: how much.
         allowed: whether a value of a key makes sense, whatever the others.
 
     Source: CS231n's lectures, "coarse -> fine cross-validation in stages"; Jamieson and Talwalkar,
     "Non-stochastic best arm identification", AISTATS 2016 (successive halving).
     """
-    short, longer, full = (max(1, round(plan.epochs / ETA**k)) for k in (2, 1, 0))
-    total = plan.trials or _UNLIMITED
-    firsts = grid(space, plan.grid) if plan.grid is not None else None
+    short, longer, full = (max(1, round(budget.epochs / ETA**k)) for k in (2, 1, 0))
+    total = budget.trials or _UNLIMITED
+    firsts = grid(space, budget.grid) if budget.grid is not None else None
     count = math.ceil(total / 2) if total >= 2 * _FEW else total
-    drawn = _draws("coarse", 0, count, short, plan, space)
+    drawn = _draws("coarse", 0, count, short, budget, space)
     if firsts is not None:
         drawn = [
             slot._replace(values=values)
             for slot, values in zip(
-                _draws("grid", 0, len(firsts), short, plan, space), firsts, strict=True
+                _draws("grid", 0, len(firsts), short, budget, space), firsts, strict=True
             )
         ]
     found = yield Stage(f"{drawn[0].stage} search", drawn, 0.3, space)
     extended: list[Extension] = []
-    spread = _Spread(plan, allowed, total, [])
+    spread = _Spread(budget, allowed, total, [])
     space, found = yield from spread.outwards(space, found, short, 0.4, extended)
     best = ranked(found)[: max(1, math.ceil(len(found) / ETA))]
-    wanted = [_again("longer", each.values, longer, plan.seed) for each in best]
+    wanted = [_again("longer", each.values, longer, budget.seed) for each in best]
     coarse_only = firsts is not None or len(found) < _FEW or not best
     kept = 0 if coarse_only or total < 2 * _FEW else total // _KEPT
     more = 0 if coarse_only else max(total - len(found), kept)
-    if plan.trials is None:
+    if budget.trials is None:
         more = min(more, len(found))
     beyond_budget = max(0, len(found) + more - total)
     half = more - more // 2
-    wanted += _draws("fine", 0, half, longer, plan, _about(space, ranked(found)))
+    wanted += _draws("fine", 0, half, longer, budget, _about(space, ranked(found)))
     why = _adjusted(wanted)
     if beyond_budget:
-        why += f"\n{_over(len(found) - len(drawn), more, plan.trials, beyond_budget)}"
+        why += f"\n{_over(len(found) - len(drawn), more, budget.trials, beyond_budget)}"
     found = yield Stage("fine search", wanted, 0.55, space, why)
     drawn_so_far = len(found) - len(best)
     space, found = yield from spread.outwards(space, found, longer, 0.6, extended)
     more = max(min(more, kept) // 2, more // 2 - (len(found) - len(best) - drawn_so_far))
-    finer = _draws("finer", 0, more, longer, plan, _about(space, ranked(found)))
+    finer = _draws("finer", 0, more, longer, budget, _about(space, ranked(found)))
     found += yield Stage("finer search", finer, 0.7, space, _adjusted(finer))
     best = ranked(found)[: min(max(2, math.ceil(len(found) / ETA)), 12)]
-    wanted = [_again("full", each.values, full, plan.seed) for each in best]
+    wanted = [_again("full", each.values, full, budget.seed) for each in best]
     found = yield Stage("full runs", wanted, 0.85, space)
     runs = ranked(found)
-    most = plan.leaders or min(max(2, round(len(best) / 2)), 7)
+    most = budget.leaders or min(max(2, round(len(best) / 2)), 7)
     leading = [each.values for each in runs if each.state == "done"][:most]
     wanted = [
-        _again("seeds", values, full, plan.seed + 1 + index)
-        for index in range(plan.seeds)
+        _again("seeds", values, full, budget.seed + 1 + index)
+        for index in range(budget.seeds)
         for values in leading
     ]
     again: list[Entry] = []
@@ -178,7 +178,7 @@ def course(space: Space, plan: Plan, allowed: Limit) -> Generator[Stage, list[En
 class _Spread(NamedTuple):
     """Extends ranges while the best lies at an edge."""
 
-    plan: Plan
+    budget: Budget
     allowed: Limit
     total: int
     tried: list[dict[str, Value]]
@@ -192,7 +192,7 @@ class _Spread(NamedTuple):
         extended: list[Extension],
     ) -> Generator[Stage, list[Entry], tuple[Space, list[Entry]]]:
         """Return the space and the runs, with what extensions added to both."""
-        while self.plan.extend and len(extended) < EXTENSIONS:
+        while self.budget.extend and len(extended) < EXTENSIONS:
             self.tried.extend(each.values for each in found)  # also what blew up
             runs = [each for each in ranked(found) if each.state == "done"]
             if len(runs) < min(_FEW, self.total) or len(runs) < 2:
@@ -215,7 +215,7 @@ class _Spread(NamedTuple):
             wanted = [
                 slot
                 for number, (about_, zone) in enumerate(zones, start=10 * len(extended))
-                for slot in _strata(number, each, epochs, self.plan, about_, zone)
+                for slot in _strata(number, each, epochs, self.budget, about_, zone)
             ]
             why = "; ".join(spelled(one) for one in extended[-len(now) :])
             found = found + (yield Stage("extended", wanted, share, space, why))
@@ -266,21 +266,21 @@ def _noted(before: Numbers, after: Numbers, zone: Numbers, best: Value) -> Exten
 
 
 def _draws(
-    stage: str, round_: int, count: int, epochs: int, plan: Plan, space: Space
+    stage: str, round_: int, count: int, epochs: int, budget: Budget, space: Space
 ) -> list[Slot]:
     return [
-        Slot(stage, f"{stage} {round_} {index}", epochs, plan.seed, None, space)
+        Slot(stage, f"{stage} {round_} {index}", epochs, budget.seed, None, space)
         for index in range(count)
     ]
 
 
 def _strata(
-    round_: int, count: int, epochs: int, plan: Plan, about: Space, zone: Numbers
+    round_: int, count: int, epochs: int, budget: Budget, about: Space, zone: Numbers
 ) -> list[Slot]:
     """Return draws that cover what was added to a range evenly, its far end too."""
     return [
         slot._replace(space=about.with_(zone.narrowed(index / count, (index + 1) / count)))
-        for index, slot in enumerate(_draws("extended", round_, count, epochs, plan, about))
+        for index, slot in enumerate(_draws("extended", round_, count, epochs, budget, about))
     ]
 
 

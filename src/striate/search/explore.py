@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from striate import progress
 from striate.errors import NotFiniteError, TrainingError
-from striate.search.course import Ended, Limit, Plan, Stage, course
+from striate.search.course import Budget, Ended, Limit, Stage, course
 from striate.search.ledger import Ledger, patiently
 from striate.search.sampler import draw
 from striate.search.slot import Entry, Outcome, Slot, run_key
@@ -39,7 +39,7 @@ class Explored(NamedTuple):
 def explore(
     objective: Objective,
     space: Space,
-    plan: Plan,
+    budget: Budget,
     ledger: Ledger,
     *,
     allowed: Limit = lambda key, value: True,
@@ -51,7 +51,7 @@ def explore(
     Args:
         objective: makes one run; greater scores are better.
         space: to begin with.
-        plan: how much, and how.
+        budget: how much, and how.
         ledger: what was done so far; nothing in it is done again.
         allowed: whether a value of a key makes sense, whatever the others.
         asked: whether the user wants an end.
@@ -60,13 +60,13 @@ def explore(
     Raises:
         TrainingError: no run gave a finite score.
     """
-    maker = _Maker(objective, plan, ledger, asked, what)
-    steps = course(space, plan, allowed)
+    maker = _Maker(objective, budget, ledger, asked, what)
+    steps = course(space, budget, allowed)
     stage = next(steps)
     said = ("", "")
     while True:
         known = _look(ledger)
-        wanted = known.left(stage, plan.seconds)
+        wanted = known.left(stage, budget.seconds)
         if not wanted:
             _check_hope(known.entries, whole=True)
             try:
@@ -132,7 +132,7 @@ class _Maker(NamedTuple):
     """What makes runs, whichever stage wants them; its fields are the arguments of `explore`."""
 
     objective: Objective
-    plan: Plan
+    budget: Budget
     ledger: Ledger
     asked: Callable[[], bool]
     what: str
@@ -157,7 +157,7 @@ class _Maker(NamedTuple):
         taken = {each.run for each in entries if each.state != "void"}
         key = slot.key
         for attempt in range(20):
-            values = draw(space, self.plan.sampler, self.plan.seed, key, entries)
+            values = draw(space, self.budget.sampler, self.budget.seed, key, entries)
             if run_key(values, slot.epochs, slot.seed) not in taken:
                 break
             key = f"{slot.key}, again {attempt}"

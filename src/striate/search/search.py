@@ -18,7 +18,7 @@ from striate.data import Dataset
 from striate.errors import RunError, UsageError
 from striate.files import atomic_write
 from striate.records import Record, from_json, to_json
-from striate.search.course import Plan
+from striate.search.course import Budget
 from striate.search.explore import Explored, explore
 from striate.search.ledger import Ledger, engine, without_password
 from striate.search.pictures import paint
@@ -39,7 +39,7 @@ class Question(Record, frozen=True, kw_only=True):
         recipe: that settings change.
         network: text with holes, if it has any.
         space: as asked.
-        plan: how much.
+        budget: how much.
         storage: where the runs are written, without a password; None for study.db in the folder.
         name: of the study in the storage.
     """
@@ -48,7 +48,7 @@ class Question(Record, frozen=True, kw_only=True):
     recipe: Recipe
     network: str | None = None
     space: Space
-    plan: Plan
+    budget: Budget
     storage: str | None = None
     name: str
 
@@ -67,7 +67,7 @@ def search(
     space: Sequence[str] = (),
     *,
     out: Path | str,
-    plan: Plan | None = None,
+    budget: Budget | None = None,
     network: str | None = None,
     storage: str | None = None,
     dataset: Dataset | None = None,
@@ -81,7 +81,7 @@ def search(
         recipe: to begin with; `recipe.epochs` is the length of a full run.
         space: `KEY=LOW..HIGH` or `KEY=ONE,OTHER` each; see `space` and `Problem`.
         out: the folder.
-        plan: how much, and how.
+        budget: how much, and how.
         network: text with holes that settings fill, as in `convnet(widths=({w}, 64))`.
         storage: a database's URL or a file, where processes elsewhere see it.
         dataset: the recipe's data, where it is open already.
@@ -99,7 +99,7 @@ def search(
         recipe=recipe,
         network=problem.network,
         space=problem.space(space),
-        plan=plan or Plan(epochs=recipe.epochs),
+        budget=budget or Budget(epochs=recipe.epochs),
         storage=None if storage is None else without_password(storage),
         name=Path(out).resolve().name,
     )
@@ -166,7 +166,7 @@ def _carry_out(
         found = explore(
             trainer,
             question.space,
-            question.plan,
+            question.budget,
             ledger,
             allowed=problem.allowed,
             asked=lambda: interrupt.asked,
