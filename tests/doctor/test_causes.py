@@ -382,3 +382,68 @@ def test_a_plateau_in_other_units_may_stand_above_ln_k() -> None:
     }
     assert "plateau" in told(**hinge)
     assert "plateau" not in told(**hinge | {"recipe": recipe()})
+
+
+def test_decay_that_moves_the_weights_itself_is_no_rate() -> None:
+    """AdamW at a decay of 100: each step takes a tenth of the weights."""
+    small = probe(0.12)
+    for each in small["weights"].values():
+        each["size"] = 0.1
+    thrown: dict[str, Any] = {
+        "losses": flat + 0.01,
+        "validations": chance,
+        "probes": (probe(0.12), small, small, small),
+    }
+    rates = np.full(400, 1e-3)
+    found = told(
+        recipe=recipe(optimiser=train.AdamW(rate=1e-3, decay=100.0)), rates=rates, **thrown
+    )
+    assert next(iter(found)) == "too_much_decay"
+    assert found["rate_too_high"].remedy.startswith("see to too much decay first")
+    found = told(recipe=recipe(optimiser=train.AdamW(rate=1e-3, decay=0.1)), rates=rates, **thrown)
+    assert next(iter(found)) == "rate_too_high"
+
+
+def test_what_looks_like_climbing_is_not_named_as_a_cause() -> None:
+    climbing = np.geomspace(2.3, 300.0, 400)
+    found = told(losses=climbing, validations=chance, gradients=np.linspace(1.0, 90.0, 400))
+    assert next(iter(found)) == "gradients_accumulate" and "loss_rises" in found
+    assert found["exploding"].remedy.startswith("see to gradients accumulate first")
+
+
+def test_no_rate_is_advised_that_nobody_would_take() -> None:
+    """Half precision, where Adam divides by 0 at once."""
+    at_once = {"at": 2, "layer": "the loss"}
+    broken = probe(float("nan"))
+    for each in broken["weights"].values():
+        each["update"] = None
+    small = recipe(optimiser=train.Adam(rate=1e-3))
+    found = told(failure=at_once, losses=np.array([2.3]), probes=(broken,), recipe=small)
+    assert found["not_finite"].settings == ("optimiser.rate=1e-05",)
+
+
+def test_a_hinge_loss_is_not_held_against_the_loss_of_guessing() -> None:
+    hinge = recipe(objective=train.Hinge())
+    thrown = {"probes": (probe(0.2),) * 6, "validations": chance, "recipe": hinge}
+    found = told(losses=np.full(400, 9.0), **thrown)
+    assert "it began at 9.00" in found["rate_too_high"].meaning
+    assert "rate_too_high" not in told(losses=np.geomspace(30.0, 3.0, 400), **thrown)
+
+
+def test_layers_that_thaw_later_are_neither_cut_off_nor_untrained() -> None:
+    frozen = probe()
+    frozen["weights"]["conv1.weight"] |= {"gradient": None, "update": 0.0}
+    thawed = told(probes=(*(frozen,) * 3, *(probe(),) * 3))
+    assert not thawed.keys() & {"no_gradient", "layers_not_trained", "vanishing_gradients"}
+    kept = told(probes=(frozen,) * 6)
+    assert kept["layers_not_trained"].evidence["layer"] == "conv1"
+
+
+def test_fine_tuning_may_keep_the_statistics_it_began_with() -> None:
+    """So it may keep the network in evaluation mode."""
+    normed = recipe(
+        network=network(True), start=train.Start(path="(a loop of its own)", identity="")
+    )
+    asleep = probe(norms={"norm1": 0.0}, mode="evaluation")
+    names = told(recipe=normed, probes=(asleep,) * 6).keys()
+    assert not names & {"norms_stand_still", "trained_in_evaluation_mode"}

@@ -106,6 +106,8 @@ alike = probe()
 alike["weights"]["conv1.weight"]["apart"] = 1e-6
 silent = probe()
 silent["weights"]["conv1.weight"]["gradient"] = 0.0
+unheld = probe()
+del unheld["weights"]["conv1.weight"]
 frozen_body = tuple(
     each.replace(trainable=False) if each.name == "conv1" else each for each in network().layers
 )
@@ -264,7 +266,10 @@ STORIES: dict[str, dict[str, Any]] = {
         "recipe": recipe(network=network(True)),
         "probes": (probe(norms={"norm1": 0.0}),) * 4,
     },
-    "layers_not_trained": {"recipe": recipe(network=network().replace(layers=frozen_body))},
+    "layers_not_trained": {
+        "recipe": recipe(network=network().replace(layers=frozen_body)),
+        "probes": (unheld,) * 4,
+    },
     "gradients_accumulate": {"gradients": np.linspace(1.0, 90.0, 400)},
     "starts_again": {
         "losses": np.tile(0.3 + 2.0 * np.exp(-np.arange(40) / 8), 10),
@@ -284,6 +289,15 @@ STORIES: dict[str, dict[str, Any]] = {
         "validations": np.stack([np.full(10, 1.6), np.full(10, 0.4)], 1),
     },
     "impossible_loss": {"recipe": own, "losses": story().losses - 2.0},
+    "trained_in_evaluation_mode": {
+        "recipe": recipe(network=network(True)),
+        "probes": (
+            probe(mode="evaluation"),
+            *(probe(mode="training"),) * 3,
+            probe(mode="evaluation"),
+        ),
+    },
+    "validated_in_training_mode": {"recipe": recipe(network=dropped), "unevaluated": 9},
     "validation_differs": {
         "losses": 0.5 + 1.8 * np.exp(-np.arange(400) / 15),
         "validations": np.stack([np.full(10, 4.0), np.full(10, 0.2)], 1),
@@ -331,6 +345,15 @@ def test_every_rule_has_a_story(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 SLOW: dict[str, dict[str, Any]] = {  # faults whose trace is faint
+    "nothing_learnt": {  # a square loss that falls to that of one answer for all
+        "recipe": recipe(objective=train.SquareLoss(), data=own.data),
+        "losses": 0.09 + 0.3 * np.exp(-np.arange(400) / 30),
+        "validations": np.stack([np.full(10, 0.09), np.full(10, 0.105)], 1),
+    },
+    "validation_differs": {  # images that are not normalised: no better than guessing, and worse
+        "losses": 1.2 + 1.1 * np.exp(-np.arange(400) / 120),
+        "validations": np.stack([np.full(10, 2.9), np.full(10, 0.17)], 1),
+    },
     "starts_again": {
         "losses": np.tile(2.3 - np.arange(40) / 200, 10)
         + 0.1 * np.random.default_rng(1).normal(size=400),

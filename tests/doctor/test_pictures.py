@@ -27,6 +27,8 @@ FOUND = sorted(
     )
 )
 NUMBERS: dict[str, float | str] = {
+    "in_training_mode": 6.0,
+    "in_evaluation_mode": 2.0,
     "part": "validation",
     "shared": 3.0,
     "of": 4.0,

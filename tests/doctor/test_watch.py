@@ -61,10 +61,13 @@ def loop(
     epochs: int = EPOCHS,
     shuffled: bool = True,
     clears: bool = True,
+    wakes: bool = True,
+    evaluates: bool = True,
 ) -> None:
     images, labels = digits
     for _ in range(epochs):
-        net.train()
+        if wakes:
+            net.train()
         for rows in batches(1000, shuffled):
             loss = functional.cross_entropy(net(images[rows]), labels[rows])
             if clears:
@@ -73,7 +76,8 @@ def loop(
             optimiser.step()
             if watch is not None:
                 watch.step(loss, labels[rows])
-        net.eval()
+        if evaluates:
+            net.eval()
         with torch.no_grad():
             outputs = net(images[1000:])
         right = float((outputs.argmax(1) == labels[1000:]).float().mean())
@@ -147,6 +151,26 @@ def test_an_optimiser_of_another_network_is_found(watched: Callable[..., Any]) -
 def test_gradients_that_are_never_cleared_are_found(watched: Callable[..., Any]) -> None:
     found, _, _ = watched(Mine(), 1e-4, clears=False)
     assert "gradients_accumulate" in found
+
+
+def test_a_network_left_in_the_wrong_mode_is_found(watched: Callable[..., Any]) -> None:
+    found, _, folder = watched(Mine(0.2), wakes=False)  # asleep from the first validation on
+    assert next(iter(found)) == "trained_in_evaluation_mode"
+    assert "batch-norm (1 layers)" in found["trained_in_evaluation_mode"].meaning
+    modes = [line["mode"] for line in runs.open(folder).history("probe") if "mode" in line]
+    assert modes[:4] == ["training"] * 4 and set(modes[4:]) == {"evaluation"}
+
+
+def test_a_validation_in_training_mode_is_found(watched: Callable[..., Any]) -> None:
+    found, told, _ = watched(Mine(0.2), evaluates=False)
+    assert told == ["validated_in_training_mode"] == list(found)[:1]
+    assert found["validated_in_training_mode"].evidence["in_training_mode"] == EPOCHS
+
+
+def test_a_mode_that_changes_nothing_is_left_alone(watched: Callable[..., Any]) -> None:
+    plain = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+    found, told, _ = watched(plain, evaluates=False, wakes=False)
+    assert not told and not found.keys() & {"trained_in_evaluation_mode"}
 
 
 @pytest.mark.parametrize("shuffled", [True, False])

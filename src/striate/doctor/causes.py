@@ -47,6 +47,7 @@ _LOOKS: Final = {  # cause -> what it looks like, surer though that may be
     "norms_lag": {"labels_look_shuffled", "one_answer", "validation_differs"},
     "norms_stand_still": {"labels_look_shuffled", "one_answer", "validation_differs"},
     "softmax_twice": {"never_answered"},
+    "trained_in_evaluation_mode": {"norms_lag", "norms_stand_still", "validation_differs"},
     "too_much_dropout": {"dead_rectifiers", "never_answered"},
 }
 _RATE: Final = ("not_finite", "exploding", "rate_too_high")  # of which one is why weights were lost
@@ -65,8 +66,9 @@ def by_cause(found: Sequence[Finding], story: Story) -> tuple[Finding, ...]:
     """
     rate = next((each for name in _RATE for each in found if _blamed(each, name)), None)
     later = _brought_about(story) if rate is not None else set[str]()
+    looks = {name for each in found for name in _LOOKS.get(each.finding, ()) if _cause(each)}
     causes = sorted(
-        (each for each in found if _cause(each) and each.finding not in later),
+        (each for each in found if _cause(each) and each.finding not in later | looks),
         key=lambda each: -each.confidence,
     )
     first, explained = list[Finding](), list[Finding]()
@@ -95,9 +97,16 @@ def _brought_about(story: Story) -> set[str]:
         later |= {"dead_rectifiers", "saturation"}
     if not vanished_at_first(story):
         later.add("vanishing_gradients")
-    if thrown_at_once(story):
+    if thrown_at_once(story) and not _pulled(story):
         later.add("too_much_decay")
     return later
+
+
+def _pulled(story: Story) -> bool:
+    """Tell whether it is decay itself that moves the weights so far: by rate times decay a step."""
+    rates = story.rates[np.isfinite(story.rates)]
+    pull = float(rates.max(initial=0.0)) * story.recipe.optimiser.decay
+    return pull > _THROWN / 2 and pull > 0.5 * (story.update_ratio() or 0.0)
 
 
 def _cause_of(

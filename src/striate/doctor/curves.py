@@ -28,6 +28,7 @@ _BETTER = 1.3  # times its least value, beyond which a loss has been better than
 _SMOOTHED = 0.1
 _LITTLE = 0.05  # of the validation images: so few are wrong that nothing holds the network back
 _SILENT = 0.95
+_LEAST_RATE = 1e-5  # that is worth a try
 _MOST_DECAY = 0.1  # beyond which decay is what holds a network back
 
 
@@ -101,7 +102,9 @@ def rate_too_high(story: Story) -> Finding | None:
 
 def _thrown(story: Story) -> Finding | None:
     ratio, curve = story.update_ratio(), story.smoothed()
-    stuck = float(curve[-3:].min()) > 0.9 * min(story.chance, float(curve[0]))
+    alike = isinstance(story.recipe.objective, CROSS_ENTROPY)  # else guessing's is another loss
+    level = min(story.chance, float(curve[0])) if alike else float(curve[0])
+    stuck = float(curve[-3:].min()) > 0.9 * level
     begun = first_move(story)
     thrown = max(ratio or 0.0, begun)
     if not stuck or thrown < _THROWN:
@@ -109,9 +112,14 @@ def _thrown(story: Story) -> Finding | None:
     return Finding(
         finding="rate_too_high",
         confidence=0.85,
-        evidence={"update_ratio": thrown, "late_loss": float(curve[-1]), "chance": story.chance},
+        evidence={
+            "update_ratio": thrown,
+            "late_loss": float(curve[-1]),
+            "chance" if alike else "first_loss": story.chance if alike else float(curve[0]),
+        },
         meaning=f"each step moves weights by {thrown:.1%} of their size, and the loss stays at "
-        f"{curve[-1]:.2f}, where guessing is {story.chance:.2f}",
+        f"{curve[-1]:.2f}, where "
+        + (f"guessing is {story.chance:.2f}" if alike else f"it began at {curve[0]:.2f}"),
         remedy=f"divide the learning rate by {1 / _calmer(story):g}",
         settings=(_rate(story, _calmer(story)),),
     )
@@ -348,6 +356,10 @@ def first_move(story: Story) -> float:
 
 
 def _calmer(story: Story) -> float:
-    """Return the power of ten that brings the first updates to some 1% of the weights, or less."""
+    """Return the power of ten that brings the first updates to some 1% of the weights, or less.
+
+    A rate is not brought below 1e-5 by more than a tenth.
+    """
     tens = math.log10(min(max(first_move(story), 1e-2), 1e8) / 1e-2)
-    return float(10.0 ** -max(1, math.ceil(tens - 0.3)))
+    room = math.floor(math.log10(max(story.recipe.optimiser.rate / _LEAST_RATE, 1e-30)))
+    return float(10.0 ** -max(1, min(math.ceil(tens - 0.3), room)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from striate import runs
-from striate.doctor import curves, fed, layers, motion, planned, sense, swaps
+from striate.doctor import curves, fed, layers, modes, motion, planned, sense, swaps
 from striate.doctor.causes import by_cause
 from striate.doctor.lost import counting, mixed
 from striate.doctor.pictures import picture
@@ -32,6 +32,8 @@ EARLY: tuple[Rule, ...] = (  # true as soon as they speak
     motion.starts_again,
     motion.frozen_norm_moves,
     motion.norms_stand_still,
+    modes.trained_in_evaluation_mode,
+    modes.validated_in_training_mode,
     fed.starved,
     fed.validation_leak,
     fed.chosen_on_test,
@@ -106,6 +108,8 @@ def diagnose_story(story: Story, *, live: bool = False) -> tuple[Finding, ...]:
     waiting = live and len(story.losses) < _LATE * steps
     rules = EARLY if waiting else RULES
     found = [finding for rule in rules if (finding := rule(story)) is not None]
+    if not live and not any(each.confidence >= SURE for each in found):
+        found += [last] if (last := sense.nothing_learnt(story)) is not None else []
     found += story.failed
     return by_cause(found, story)
 

@@ -80,6 +80,10 @@ promise = _evidence(
         "promised by the first epoch's loss, at least": "promised_accuracy",
     },
 )
+modes = _evidence(
+    "Mode that the network was called in",
+    {"training": "in_training_mode", "evaluation": "in_evaluation_mode"},
+)
 left_to_learn = _evidence("Part of the guessing loss that can be learnt", {"here": "left"})
 
 

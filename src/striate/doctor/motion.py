@@ -87,12 +87,13 @@ def not_trained(story: Story) -> Finding | None:
     recipe = story.recipe
     kinds = [each for each in recipe.network.layers if isinstance(each, Conv | Linear)]
     anew = recipe.start.anew if recipe.start else ()
-    watched = {name.rpartition(".")[0] for probe in story.probes for name in probe["weights"]}
+    watched, moving = _watched(story), _moving(story)
     idle = [
         each.name
         for each in kinds
         if (recipe.start is None or each.name in anew)
         and (not each.trainable or (story.probes and each.name not in watched))
+        and each.name not in moving  # thawed since
         and each.shares is None
         and f"{each.name}.weight" != WHITENING
     ]
@@ -105,6 +106,26 @@ def not_trained(story: Story) -> Finding | None:
         meaning=f"{len(idle)} of {len(kinds)} layers keep the random weights they began with",
         remedy="let them train, give them to the optimiser, or start from trained weights",
     )
+
+
+def _watched(story: Story) -> set[str]:
+    """Return the layers whose weights the optimiser holds, less those frozen for half of it all."""
+    held = {name.rpartition(".")[0] for probe in story.probes for name in probe["weights"]}
+    if len(story.losses) < 0.5 * story.steps_per_epoch * story.recipe.epochs:
+        return held
+    return held & {
+        name.rpartition(".")[0]
+        for probe in story.probes
+        for name, each in probe["weights"].items()
+        if each["gradient"] is not None or name == WHITENING
+    }
+
+
+def _moving(story: Story) -> set[str]:
+    """Return the layers whose weights a step has changed."""
+    return {
+        name.rpartition(".")[0] for name, moves in _column(story, "update").items() if any(moves)
+    }
 
 
 def gradients_accumulate(story: Story) -> Finding | None:
@@ -214,8 +235,8 @@ def norms_stand_still(story: Story) -> Finding | None:
         for name, drift in probe["norms"].items()
         if name in trained and drift is not None
     ]
-    if len(story.probes) < 3 or not drifts or any(drifts):
-        return None
+    if len(story.probes) < 3 or not drifts or any(drifts) or story.recipe.start is not None:
+        return None  # trained weights are often fine-tuned with the statistics they came with
     return Finding(
         finding="norms_stand_still",
         confidence=0.95,

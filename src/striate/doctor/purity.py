@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.utils.parametrize import ParametrizationList
 
 from striate.doctor.effort import glance
 from striate.doctor.subject import NORMALISING, Check, Subject, Verdict, main_output
@@ -112,8 +113,8 @@ def _from_training(subject: Subject, images: Tensor, evaluated: Tensor) -> float
     scale = float(evaluated.abs().max()) + 1e-12
     with subject.quiet(training=True) as net, torch.no_grad():
         for module in net.modules():
-            if isinstance(module, NORMALISING):
-                module.eval()
+            if isinstance(module, (*NORMALISING, ParametrizationList)):
+                module.eval()  # of the latter, what a norm of weights iterates at each call
         apart = float((main_output(net(images)) - evaluated).abs().max())
         if apart <= _ROUNDING * scale:
             return apart

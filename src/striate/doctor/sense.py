@@ -23,6 +23,8 @@ _ENOUGH: Final = 100
 _LEFT: Final = 0.1  # of the loss of guessing, that labels leave to be learnt
 _SHARE: Final = 2 / 3  # of the least accuracy that a loss promises
 _FAR: Final = 3.0  # times the loss of images seen for the first time
+_BELOW_GUESSING: Final = 0.95  # of its loss: something was learnt that carries over
+_ABOVE_GUESSING: Final = 1.1
 _SURELY: Final = 0.85  # right: no network that is, and not held back, is so unsure
 _CLIMBING: Final = 6.0  # standard errors
 _MARGIN: Final = 30.0  # nats, by which no network is mistaken in the mean
@@ -124,7 +126,12 @@ def validation_differs(story: Story) -> Finding | None:
     dear = cheapest > max(_FAR * loss, 1.2 * story.chance)  # from the first validation on
     usual, wrong = float(np.median(checks[:, 0])), max(1 - right, 1 / story.held_out)
     dear = dear or usual > max(_MARGIN * wrong, 0.5 * story.chance)
-    if not (fewer or dear) or not_shuffled(story):
+    unlike = (
+        loss < _BELOW_GUESSING * story.chance
+        and late < loss
+        and (cheapest > _ABOVE_GUESSING * story.chance or right <= story.guessing)
+    )  # what carries over to training images that are new does not carry over to these
+    if not (fewer or dear or unlike) or not_shuffled(story):
         return None
     if labels_disagree(story) or impossible_loss(story):
         return None
@@ -142,6 +149,9 @@ def validation_differs(story: Story) -> Finding | None:
         meaning=f"{right:.0%} of the validation images are right; {first}, which promises "
         f"{promised:.0%} or more"
         if fewer
+        else f"{right:.0%} of the validation images are right, at a loss of {usual:.3g}, where "
+        f"guessing has {1 / max(story.classes, 1):.0%} and {story.chance:.3g}; {first}"
+        if unlike and not dear
         else f"the validation loss, {usual:.3g} with {1 - right:.0%} of the images wrong, was "
         f"never below {cheapest:.3g}; {first}",
         remedy="see that validation images are prepared (normalised, turned, scaled), labelled and "
@@ -249,6 +259,26 @@ def still_improving(story: Story) -> Finding | None:
         if story.own_loop
         else f"train longer, as --set epochs={2 * story.recipe.epochs} does from the start (of "
         "what has ended, --resume goes no further)",
+    )
+
+
+def nothing_learnt(story: Story) -> Finding | None:
+    """An accuracy that never left that of guessing: asked last, where no rule says why."""
+    checks, steps = story.validations, len(story.losses)
+    if len(checks) < 3 or steps < _ENOUGH or story.classes < 2 or not story.held_out:
+        return None
+    best = float(checks[:, 1].max())
+    if best > story.guessing:
+        return None
+    return Finding(
+        finding="nothing_learnt",
+        confidence=0.6,
+        evidence={"validation_accuracy": best, "guessing": story.guessing, "steps": steps},
+        meaning=f"after {steps} steps the best validation accuracy, {best:.1%}, is that of "
+        "guessing, and no curve says why",
+        remedy="see that the loss compares each output with its own label (a column against a row "
+        "is broadcast), that labels belong to their images, and that 20 images are learnt by heart "
+        + ("(doctor.check_module)" if story.own_loop else "(striate check)"),
     )
 
 

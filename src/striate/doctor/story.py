@@ -81,6 +81,7 @@ class Story(NamedTuple):
             is that processor too: they are work, not waiting. 0 on any other device.
         failed: checks before the training that did, as findings.
         held_out: images of the validation part.
+        unevaluated: validations that called the network in training mode alone (a loop of its own).
         whole: whether the steps follow one another without a gap, to the end where there is a test.
     """
 
@@ -105,6 +106,7 @@ class Story(NamedTuple):
     augmenting: float = 0.0
     failed: tuple[Finding, ...] = ()
     held_out: int = 0
+    unevaluated: int = 0
     whole: bool = True
 
     @property
@@ -278,6 +280,7 @@ class Teller(NamedTuple):
             augmenting=self._augmenting(history),
             failed=self.failed,
             held_out=checks[-1].get("images", held) if checks else held,
+            unevaluated=sum(line.get("mode") == "training" for line in checks),
             whole=_follow(steps, 1 if not forks else None)
             and (results is None or any(line.get("event") == "finished" for line in history)),
         )

@@ -134,6 +134,7 @@ class Watch:
         self._images: Tensor | None = None  # the first rows of the batch that is looked at
         self._taken: list[_Step] = []
         self._labels: list[Tensor] = []
+        self._modes = set[bool]()  # whether the module was training, at calls since the last step
         self._ended = False  # a story ends at a step that is not finite
         self._stack = ExitStack()
         self._stack.enter_context(self.run.lock())
@@ -162,9 +163,10 @@ class Watch:
         self._taken.append(_Step(self.done, time.time(), rate, _detached(loss), norms))
         self._labels += [] if labels is None else [labels.detach()]
         self._look()
+        mode, self._modes = _mode(self._modes), set()
         if seen := self._probes.seen():
             self._settle()
-            self._note({"kind": "probe", "probe": "layers", **seen})
+            self._note({"kind": "probe", "probe": "layers", **mode, **seen})
         if self.done % self.steps == 0:
             self._end_epoch()
 
@@ -188,7 +190,8 @@ class Watch:
         checks = self.run.history("validation")
         best = all(accuracy > each["accuracy"] for each in checks)
         figures = {"loss": float(loss), "accuracy": float(accuracy), "images": images}
-        self._note({"kind": "validation", **figures, "best": best})
+        mode, self._modes = _mode(self._modes), set()
+        self._note({"kind": "validation", **figures, **mode, "best": best})
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what seems wrong so far, causes first; nothing where nothing does."""
@@ -234,6 +237,7 @@ class Watch:
 
     def _begins(self, module: nn.Module, given: tuple[Any, ...]) -> None:
         """Begin a step at the first call of the module that gradients will flow through."""
+        self._modes.add(module.training)
         if self._images is None and torch.is_grad_enabled() and not self._ended:
             images = next((each for each in given if isinstance(each, Tensor)), torch.zeros(0))
             self._images = images.detach()[:ROWS]
@@ -354,6 +358,12 @@ def _device(step: _Step) -> torch.device | None:
 
 def _activations(module: nn.Module) -> set[str]:
     return {name for name, each in module.named_modules() if isinstance(each, ACTIVATIONS)}
+
+
+def _mode(training: set[bool]) -> dict[str, str]:
+    """Return the mode of some calls of a module as its entry in a line; none where it varied."""
+    names = {True: "training", False: "evaluation"}
+    return {"mode": names[next(iter(training))]} if len(training) == 1 else {}
 
 
 def _as_they_come(images: Tensor) -> Preprocessing:

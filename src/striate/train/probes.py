@@ -5,7 +5,8 @@ the time (benchmarks/probes.py). It reads and changes nothing, so a watched run 
 same as one that is not. A line of the history:
 
     {"kind": "probe", "probe": "layers", "step", "epoch", "waiting": share of a usual step,
-     "weights": {name: {"size", "gradient", "update", "apart"}}, # norms; update / size ~ 1e-3
+     "weights": {name: {"size", "gradient", "update", "apart"}}, # norms; update / size ~ 1e-3;
+                                                    # the gradient of what is frozen is null
      "values": {layer: {"mean", "spread", "dead", "saturated"}}, # of activations, in 16 rows
      "norms": {layer: drift of the running mean since the last probe, in running deviations}}
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -152,7 +153,13 @@ class Probes:
         moves = [after - old for after, old in zip(weights, before, strict=True)]
         gradients = [torch.zeros(()) if w.grad is None else w.grad for w in weights]
         apart = [each - each.mean(0) for each in weights]
-        columns = [_norms(list(each)) for each in (before, gradients, moves, apart)]
+        columns: list[Sequence[float | None]] = [
+            _norms(list(each)) for each in (before, gradients, moves, apart)
+        ]
+        columns[1] = [
+            norm if weight.requires_grad else None
+            for norm, weight in zip(columns[1], weights, strict=True)
+        ]
         keys = ("size", "gradient", "update", "apart")
         return {
             "weights": {
