@@ -388,7 +388,7 @@ def test_decay_that_moves_the_weights_itself_is_no_rate() -> None:
     """AdamW at a decay of 100: each step takes a tenth of the weights."""
     small = probe(0.12)
     for each in small["weights"].values():
-        each["size"] = 0.1
+        each |= {"size": 0.1, "update": 0.012}
     thrown: dict[str, Any] = {
         "losses": flat + 0.01,
         "validations": chance,
