@@ -20,6 +20,7 @@ SYMPTOMS: Final = {  # which have a cause, where one was found
     "exploding",
     "exploding_gradients",
     "not_finite",
+    "one_answer",
     "overfitting",
     "plateau",
     "rate_too_high",
@@ -34,7 +35,6 @@ APART: Final = {  # what a loss that will not fall is no symptom of; all else is
     "classes_swapped",
     "data_starved",
     "never_answered",
-    "one_answer",
     "test_differs",
     "validation_leak",
 }

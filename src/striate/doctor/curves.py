@@ -27,6 +27,8 @@ _UNSTEADY = 0.005  # likewise, of a training that comes apart late
 _BETTER = 1.3  # times its least value, beyond which a loss has been better than it is
 _SMOOTHED = 0.1
 _LITTLE = 0.05  # of the validation images: so few are wrong that nothing holds the network back
+_MANY = 0.1  # of the validation images, that what is known by heart has cost
+_FALLING = 0.98  # of the least validation loss before
 _SILENT = 0.95
 _LEAST_RATE = 1e-5  # that is worth a try
 _MOST_DECAY = 0.1  # beyond which decay is what holds a network back
@@ -231,8 +233,9 @@ def overfitting(story: Story) -> Finding | None:
     tail = float(losses[-max(1, len(losses) // 5) :].mean())
     train = float(story.smoothed()[-1])
     few = max((1 - float(story.validations[-1, 1])) * story.held_out, 1)  # images that are wrong
-    risen = tail > (1.2 + 2 / math.sqrt(few)) * float(losses[best])
-    risen = risen and tail - float(losses[best]) > 0.05
+    held = min(tail, float(losses[-2:].min()))  # one validation may be a spike
+    risen = held > (1.2 + 2 / math.sqrt(few)) * float(losses[best])
+    risen = risen and held - float(losses[best]) > 0.05
     gap = tail - train
     alike = isinstance(story.recipe.objective, CROSS_ENTROPY)  # else in different units
     then = _training_loss_at(story, best)
@@ -243,6 +246,7 @@ def overfitting(story: Story) -> Finding | None:
     left = max(train - story.floor, 0.0)
     by_heart = alike and learnt and left < 0.25 * tail
     by_heart = by_heart and tail > max(0.12 * story.chance, 0.5 * story.floor)
+    by_heart = by_heart and 1 - float(story.validations[-1, 1]) > _MANY
     if not (rises or by_heart):
         return None
     return Finding(
@@ -302,12 +306,13 @@ def underfitting(story: Story) -> Finding | None:
     calm = ratio is not None and 2e-4 < ratio < 0.03
     still = _still(story.losses[story.rates >= 0.3 * story.rates.max()])
     best = train < _BETTER * float(curve.min())  # it could do no better before either
-    if not (poor and alike and calm and still and best):
+    falling = validation < _FALLING * float(story.validations[:-1, 0].min())
+    if not (poor and alike and calm and still and best) or falling:
         return None
     own = story.own_loop  # no images are known of
     return Finding(
         finding="underfitting",
-        confidence=0.6,
+        confidence=0.5 if story.recipe.augmentation else 0.6,  # it is meant to hold back
         evidence={"training_loss": train, "validation_loss": validation, "chance": story.chance},
         meaning=f"the training loss itself ends at {train:.2f}, where guessing is "
         f"{story.chance:.2f}: the network is too small, or held back, or there is no more to learn",

@@ -68,6 +68,7 @@ LATE: tuple[Rule, ...] = (  # a warm-up or a slow start looks like them
     sense.validation_differs,
     sense.still_improving,
     swaps.labels_partly_wrong,
+    swaps.training_harder,
     swaps.classes_mixed_up,
 )
 RULES: tuple[Rule, ...] = (*EARLY, *LATE)
@@ -108,8 +109,10 @@ def diagnose_story(story: Story, *, live: bool = False) -> tuple[Finding, ...]:
     waiting = live and len(story.losses) < _LATE * steps
     rules = EARLY if waiting else RULES
     found = [finding for rule in rules if (finding := rule(story)) is not None]
-    if not live and not any(each.confidence >= SURE for each in found):
-        found += [last] if (last := sense.nothing_learnt(story)) is not None else []
+    if any(each.confidence >= SURE for each in found):
+        found = [each for each in found if each.finding != "still_improving"]  # by no more of it
+    elif not live and (last := sense.nothing_learnt(story)) is not None:
+        found.append(last)
     found += story.failed
     return by_cause(found, story)
 

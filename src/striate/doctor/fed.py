@@ -17,7 +17,9 @@ _CROWDED = 1.5  # processes to each core that want to run: it may be they that a
 _SLICE = 0.02  # seconds of a wait: a crowd takes the processor for some milliseconds at a time
 _NEARLY_ALL = 0.8  # of the time: no crowd takes as much
 CARRIES = 0.6  # of the loss of guessing, below which the first epoch has taught something
+_NEW = 0.95  # likewise: what is learnt carries over to images that are new
 _ENOUGH = 14.0  # images of a class that would be right if it were as well known as others
+_NOTHING = 0.02  # of the greatest weight of a class
 _SHARED = 0.02  # of a part's images, beyond which they are no accident
 
 
@@ -85,12 +87,13 @@ def labels_look_shuffled(story: Story) -> Finding | None:
     if len(story.validations) < 2 or len(story.losses) < 20:
         return None
     best, curve = float(story.validations[:, 1].max()), story.smoothed()
+    luckily = max(float(story.validations[-1, 1]), float(np.median(story.validations[:, 1])))
     late = story.validations[len(story.validations) // 2 :, 1]
     error = (story.guessing - 1 / max(story.classes, 1)) / 3
     back = best < story.guessing + error and float(late[-1]) < story.guessing - error  # luck, once
     back = back and float(curve[-1]) > 0.95 * story.chance
     if (
-        (best > story.guessing and not back)
+        (best > story.guessing and luckily > story.guessing and not back)
         or story.failure is not None
         or late.mean() < story.luckless
     ):
@@ -99,7 +102,7 @@ def labels_look_shuffled(story: Story) -> Finding | None:
     by_heart = float(curve[-1]) < 0.8 * story.chance and ratio > 1e-6
     moved = 2e-4 < ratio < 0.03 and float(curve[-1]) < 1.2 * story.chance
     fresh = first_seen(story)
-    if (fresh is not None and fresh < CARRIES * story.chance) or story.floor > 0.9 * story.chance:
+    if (fresh is not None and fresh < _NEW * story.chance) or story.floor > 0.9 * story.chance:
         return None  # images never seen before were right, or there was nothing to be learnt
     if not (by_heart or moved) or (dead_share(story)[1] > DEAD and not given_up(story)):
         return None
@@ -213,7 +216,9 @@ def never_answered(story: Story) -> Finding | None:
         (
             setting
             for setting, weights in (("sampling.classes", drawn), ("objective.weights", weighed))
-            if weights and not isinstance(weights, str) and not any(weights[k] for k in silent)
+            if weights
+            and not isinstance(weights, str)
+            and max(weights[k] for k in silent) < _NOTHING * max(weights)
         ),
         "",
     )
@@ -228,8 +233,8 @@ def never_answered(story: Story) -> Finding | None:
         },
         meaning=f"none of the {table.sum():.0f} answers on the test part is {named}, of which it "
         f"has {there[silent].sum():.0f} images; of the other classes {right:.0%} are right"
-        + (f"; their weight in {left_out} is 0" if left_out else ""),
-        remedy=f"give every class a weight above 0 in {left_out}"
+        + (f"; {left_out} weighs them by next to nothing" if left_out else ""),
+        remedy=f"give every class a weight in {left_out} that counts"
         if left_out
         else "see that the training part has images of it, under its own label; if they are few, "
         "show them as often as others (sampling.classes=balanced)",

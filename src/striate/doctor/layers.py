@@ -17,6 +17,7 @@ DEAD, _SATURATED = 0.6, 0.5
 _STEEP = 1e-4  # gradient / weight of the first layer against the steepest one
 _NEARLY = 0.99  # of a layer: nothing passes it
 _CALM = 0.03  # of the weights' size a step, beyond which they are thrown about
+_YOUNG = 0.2  # of all steps
 _ALL = 0.95  # of a layer: no network learns by what is left
 _FELL = 0.85  # of the loss of guessing, or of the first, that is left where something was learnt
 _FEW = 8  # images that batch-norm can take a variance over
@@ -25,21 +26,20 @@ _FEW = 8  # images that batch-norm can take a variance over
 def dead_rectifiers(story: Story) -> Finding | None:
     """Rectifiers that no image wakes.
 
-    A probe has some rows of a batch, in which the features of a network that has learnt may be
-    silent without being dead: where it learns, and not nearly all are, it is no alarm. What was
-    dead before the first step was begun so, at whatever rate.
+    A probe has some rows of a batch, in which the features of a network that learns may be silent
+    without being dead, and some wake late: where it does, or is young, it takes nearly all. What
+    was dead before the first step was begun so, at whatever rate.
     """
     layer, share = dead_share(story)
-    if share <= DEAD:
+    if share <= DEAD or (share < _ALL and (_learns(story) or _young(story))):
         return None
-    learns, gave_up = share < _ALL and _learns(story), given_up(story)
+    gave_up = given_up(story)
     begun = dead_from_the_start(story)
     return Finding(
         finding="dead_rectifiers",
-        confidence=0.5 if learns or gave_up else 0.85,
+        confidence=0.5 if gave_up else 0.85,
         evidence={"layer": layer, "dead": share},
         meaning=f"{share:.0%} of the features of {layer} are zero for all images of a probe"
-        + ("; the network learns all the same, by the others" * learns)
         + ("; calm steps have brought the loss to that of guessing, which needs none" * gave_up)
         + (", as they were before the first step" * begun),
         remedy="start its biases at 0 and its weights by He's rule, and centre the images"
@@ -76,6 +76,11 @@ def _learns(story: Story) -> bool:
     return fell and float(checks[-1, 1]) > story.guessing
 
 
+def _young(story: Story) -> bool:
+    """Tell whether the training has hardly begun, so that it may still learn."""
+    return len(story.losses) < _YOUNG * story.steps_per_epoch * story.recipe.epochs
+
+
 def given_up(story: Story) -> bool:
     """Tell whether features fell silent on the way to guessing, with no step that was too large.
 
@@ -105,7 +110,7 @@ def _moved(probe: Mapping[str, Any]) -> float:
 def saturation(story: Story) -> Finding | None:
     """Sigmoids or tanhs at their ends, where the gradient is nearly 0."""
     layer, share = _worst(story, "saturated")
-    if share <= _SATURATED:
+    if share <= _SATURATED or (share < _ALL and _young(story)):
         return None
     first = story.probes[0]["values"].get(layer, {}).get("saturated") or 0.0
     driven = first <= _SATURATED  # by updates; what was saturated from the start began too large

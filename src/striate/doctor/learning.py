@@ -23,6 +23,7 @@ _BATCH = 32
 _WORK = 300e9  # multiply-adds of a training on few images: some 8 s on two cores
 _WORKS = 600e9  # of all four that are compared
 _MOST_HELD_OUT = 0.25  # share of the work that asking may be
+_SPREADS = 1.5  # of what two shuffled trainings differ by: half of it, and once more
 _CLEAR = 2.0  # times luck: a lead at which a comparison ends early
 _LATE = f"a minute did not do for it: {BUSY}"
 
@@ -151,12 +152,14 @@ def _lead_and_luck(real: Tensor, shuffled: list[Tensor]) -> tuple[float, float]:
     """Return by how much more is right, and what that may be by luck.
 
     Classes are taken for each other whole, so luck is not that of single images: a lead has to
-    exceed two standard errors, and what the shuffled trainings differ by among themselves.
+    exceed two standard errors and what the shuffled trainings differ by among themselves: real
+    labels have to lead the better of these by that much.
     """
     others = torch.stack(shuffled).double().mean(1)
     hits = real.double()
     lead = float(hits.mean() - others.mean())
-    return lead, 2 * float(hits.std()) / len(hits) ** 0.5 + 2 * float(others.max() - others.min())
+    spread = float(others.max() - others.min())
+    return lead, 2 * float(hits.std()) / len(hits) ** 0.5 + _SPREADS * spread
 
 
 def _lead(

@@ -58,7 +58,7 @@ class Live:
         kind = line.get("kind")
         early = kind == "step" and line["step"] >= self._next
         if early or kind == "validation" or line.get("event") == "not finite":
-            self._ask()
+            self._ask(kind == "validation")
 
     def _begin(self, run: Run, first: Mapping[str, Any]) -> None:
         """Read what a run was made of, and what was written before it was resumed."""
@@ -71,7 +71,7 @@ class Live:
         here = first.items()  # it may have reached the file already
         self._lines = [each for each in run.history() if not here <= each.items()]
 
-    def _ask(self) -> None:
+    def _ask(self, validated: bool) -> None:
         if self._teller is None:
             return
         known = {each.finding for each in self.findings}
@@ -83,7 +83,8 @@ class Live:
         found = [each for each in diagnose_story(story, live=True) if each.confidence >= SURE]
         self._since = {each.finding: self._since.get(each.finding, step) for each in found}
         for each in found:
-            lasts = step >= min(planned, self._since[each.finding] + planned // 12)
+            ended = validated and step >= planned  # else another validation is to come
+            lasts = ended or step >= self._since[each.finding] + planned // 12
             if each.finding in known or not (lasts or each.finding not in PASSING):
                 continue
             self.findings.append(each)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from striate.design import BatchNorm, Conv, Linear
@@ -10,9 +12,12 @@ from striate.design.pointwise import Dropout
 from striate.doctor.curves import CROSS_ENTROPY
 from striate.doctor.layers import dead_share
 from striate.doctor.story import Finding, Story
+from striate.train import SGD, AdamW
 
 _SHORT = 20.0  # gradient / clip beyond which clipping is all that a step is
 _SHRUNK = 0.3  # of the weights' first size
+_FORGETS = 50.0  # steps: no gradient of so few images is a network
+_HELD_BACK = 0.15  # of the loss of guessing, that a training which learns freely goes below
 _DROPPED = 0.75
 _LEFT = 0.2  # of what running statistics began with
 _ALIKE = 1e-3  # of the weights' size, that features are apart
@@ -299,20 +304,43 @@ def too_much_decay(story: Story) -> Finding | None:
         return None
     left = [v[-1] / v[0] for v in sizes.values() if v and v[0]]
     share, curve = float(np.median(left)) if left else 1.0, story.smoothed()
-    if share > _SHRUNK or float(curve[-1]) < 0.3 * story.chance:
+    late, memory, decay = float(curve[-1]), _memory(story), story.recipe.optimiser.decay
+    shrunk = share <= _SHRUNK and late >= 0.3 * story.chance
+    shrunk = shrunk and (late >= 1.05 * float(curve.min()) or late >= 0.5 * story.chance)
+    forgets = memory < _FORGETS and late > _HELD_BACK * story.chance
+    if not (shrunk or forgets):
         return None
-    if float(curve[-1]) < 1.05 * float(curve.min()) and float(curve[-1]) < 0.5 * story.chance:
-        return None
-    decay = story.recipe.optimiser.decay
+    evidence: dict[str, float | str] = {
+        "weights_left": share,
+        "decay": decay,
+        "training_loss": late,
+    }
     return Finding(
         finding="too_much_decay",
         confidence=0.8,
-        evidence={"weights_left": share, "decay": decay, "training_loss": float(curve[-1])},
-        meaning=f"weights have shrunk to {share:.0%} of their size, and the training loss stands "
-        f"at {curve[-1]:.2f}, where guessing is {story.chance:.2f}",
+        evidence=evidence | ({"steps_remembered": memory} if forgets else {}),
+        meaning=(
+            f"weights have shrunk to {share:.0%} of their size"
+            if shrunk
+            else f"decay takes weights back within {memory:.0f} steps, whatever they have learnt"
+        )
+        + f", and the training loss stands at {late:.2f}, where guessing is {story.chance:.2f}",
         remedy="divide the weight decay by 100",
         settings=(f"optimiser.decay={decay / 100:g}",),
     )
+
+
+def _memory(story: Story) -> float:
+    """Return the steps after which decay has taken 1 - 1/e of a weight; infinite without decay.
+
+    Of optimisers that divide a gradient by its own size none is known: decay is divided with it.
+    """
+    optimiser, rates = story.recipe.optimiser, story.rates[np.isfinite(story.rates)]
+    if not isinstance(optimiser, SGD | AdamW) or not len(rates):
+        return math.inf
+    goes_on = 1 - float(getattr(optimiser, "momentum", 0.0)) if isinstance(optimiser, SGD) else 1.0
+    pull = float(np.median(rates)) * optimiser.decay / max(goes_on, 1e-3)
+    return 1 / pull if pull > 0 else math.inf
 
 
 def too_much_dropout(story: Story) -> Finding | None:

@@ -238,6 +238,7 @@ _EVIDENCE: Final[dict[str, tuple[Drawer, ...]]] = {
     "too_much_decay": (_sizes,),
     "too_much_dropout": (exhibits.dropped,),
     "trained_in_evaluation_mode": (exhibits.modes, _drift),
+    "training_harder": (exhibits.gap,),
     "underfitting": (exhibits.gap, _updates),
     "validated_in_training_mode": (exhibits.modes, exhibits.gap),
     "validation_differs": (exhibits.promise, exhibits.gap),

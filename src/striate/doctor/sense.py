@@ -23,8 +23,8 @@ _ENOUGH: Final = 100
 _LEFT: Final = 0.1  # of the loss of guessing, that labels leave to be learnt
 _SHARE: Final = 2 / 3  # of the least accuracy that a loss promises
 _FAR: Final = 3.0  # times the loss of images seen for the first time
+_APART: Final = 1.5  # times the training loss, where both are in the same units
 _BELOW_GUESSING: Final = 0.95  # of its loss: something was learnt that carries over
-_ABOVE_GUESSING: Final = 1.1
 _SURELY: Final = 0.85  # right: no network that is, and not held back, is so unsure
 _CLIMBING: Final = 6.0  # standard errors
 _MARGIN: Final = 30.0  # nats, by which no network is mistaken in the mean
@@ -129,7 +129,7 @@ def validation_differs(story: Story) -> Finding | None:
     unlike = (
         loss < _BELOW_GUESSING * story.chance
         and late < loss
-        and (cheapest > _ABOVE_GUESSING * story.chance or right <= story.guessing)
+        and (cheapest > story.chance or right <= story.guessing)
     )  # what carries over to training images that are new does not carry over to these
     if not (fewer or dear or unlike) or not_shuffled(story):
         return None

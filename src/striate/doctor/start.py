@@ -227,11 +227,11 @@ def scores_not_probabilities(subject: Subject) -> Check:
         meaning = "outputs add up to 1: a softmax is in the network, and another in the loss"
         fix = "leave the softmax to the loss"
     elif cut:
-        squashed = " between 0 and 1" if bool((outputs <= 1).all()) else ""
+        squashed = " or above 1" if bool((outputs <= 1).all()) else ""
         verdict = "fail"
         meaning = (
-            f"no output of {outputs.numel()} is below 0{squashed}, nor of the same layers drawn "
-            "anew: an activation comes after them"
+            f"none of {outputs.numel()} outputs is below 0{squashed}, also where the same layers "
+            "are drawn anew: an activation comes after them"
         )
         fix = "end the network with its last linear layer"
     else:

@@ -157,6 +157,7 @@ class Story(NamedTuple):
             for each in probe["weights"].values()
             if each["size"] and each["update"] is not None
         ]
+        found = [each for each in found if each] or found  # not of what stands still among others
         return float(np.median(found)) if found else None
 
 

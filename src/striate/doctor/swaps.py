@@ -10,10 +10,13 @@ import math
 
 import numpy as np
 
+from striate.design import BatchNorm
+from striate.design.pointwise import Dropout, Noise
 from striate.doctor.begun import start_sizes
 from striate.doctor.fed import class_order, confusion, learnt
 from striate.doctor.story import Finding, Floats, Story
 from striate.inference.redrawn import redrawn
+from striate.train.objective import Softmax
 
 _FELL = 0.85  # of the loss of guessing, or of the first, that is left where something was learnt
 _CLEAR = 4.0  # standard errors
@@ -21,6 +24,9 @@ _TWICE = 2.0  # answers in the other class's name, against those in its own
 _IN_PLACE = 0.6  # of the classes, that a network which has learnt has right most often
 _FEWEST = 20  # mistakes
 _MIXED = 0.15  # of a class
+_HARDER = 1.3  # times validation's loss
+_STEPS = 50  # fewer show no level
+_OF_BATCH = 8  # images: batch-norm over fewer makes training harder by itself
 _OTHER = 0.01  # of a norm, beyond which it is of other weights
 
 
@@ -47,7 +53,7 @@ def labels_disagree(story: Story) -> Finding | None:
         meaning=f"{right:.1%} of the validation images are right, where guessing gives {share:.1%} "
         f"and three standard errors of bad luck {story.luckless:.1%}; training images are learnt",
         remedy="see that labels are counted, ordered and named alike in training and validation "
-        "(from 0 or from 1, by folder or by file)",
+        "(from 0 or from 1, by folder or by file), and images prepared alike (turned, inverted)",
     )
 
 
@@ -138,6 +144,40 @@ def labels_partly_wrong(story: Story) -> Finding | None:
         f"{1 - found.accuracy:.0%} of the labels may be wrong",
         remedy="look at labels that it doubts (striate check --run RUN) and at "
         "figures/mistakes.png before the network is changed",
+    )
+
+
+def training_harder(story: Story) -> Finding | None:
+    """A training loss that stays far above validation's, though nothing makes training harder.
+
+    Dropout, augmentation, mixing, smoothed or weighted labels, and weights averaged for validation
+    all do; where there is none, images or labels of the training part are worse than the others'.
+    """
+    recipe, checks = story.recipe, story.validations
+    if story.own_loop or len(checks) < 3 or not story.held_out or len(story.losses) < _STEPS:
+        return None
+    noisy = any(isinstance(each, Dropout | Noise) for each in recipe.network.layers)
+    normed = any(isinstance(each, BatchNorm) for each in recipe.network.layers)
+    plain = isinstance(recipe.objective, Softmax) and recipe.objective.label_smoothing == 0
+    held_back = noisy or recipe.augmentation or recipe.ema or recipe.sampling.classes != "as_found"
+    if not plain or held_back or (normed and recipe.batch < _OF_BATCH):
+        return None
+    late = len(checks) // 3
+    validated = float(np.median(checks[-late:, 0]))
+    trained = float(np.median(story.losses[-len(story.losses) * late // len(checks) :]))
+    if float(checks[-1, 1]) <= story.guessing or validated > 0.9 * story.chance:
+        return None
+    if trained < _HARDER * validated + 0.1 * story.chance:
+        return None
+    return Finding(
+        finding="training_harder",
+        confidence=0.75,
+        evidence={"training_loss": trained, "validation_loss": validated},
+        meaning=f"the training loss stays at {trained:.2f} and validation's is {validated:.2f}, "
+        "though no dropout, augmentation or mixing makes training harder: labels or images of the "
+        "training part are wrong in part",
+        remedy="look at training labels that it doubts (striate check --run RUN), and at training "
+        "images beside validation images (striate augment)",
     )
 
 
