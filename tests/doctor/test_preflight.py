@@ -97,6 +97,28 @@ def test_few_images_are_learnt_without_what_a_forward_drops(kind: type[Dropped],
         assert torch.equal(state, torch.random.get_rng_state())
 
 
+class Shallow(nn.Module):
+    """Stochastic depth: a whole block left out of half the steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.block = nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3, padding=1)
+        self.head = nn.Linear(8 * 36, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        if not self.training or bool(torch.rand(()) < 0.5):
+            x = x + self.block(x).relu()
+        return self.head(x.flatten(1))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_blocks_left_out_at_random_are_taught_all_the_same(seed: int) -> None:
+    torch.manual_seed(seed)
+    subject = doctor.Subject(Shallow(), *images(32), 4, seed=seed)
+    assert gradients_arrive(subject).verdict == "pass"
+
+
 def scaled(net: nn.Sequential, index: int, weight: float, bias: float | None = None) -> nn.Module:
     layer = net[index]
     with torch.no_grad():

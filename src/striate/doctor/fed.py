@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.doctor.begun import PREPARED_ALIKE, preparation_gap
+from striate.doctor.curves import rate_too_low
 from striate.doctor.layers import DEAD, dead_share, given_up
 from striate.doctor.story import Finding, Story
 
@@ -104,6 +105,7 @@ def labels_look_shuffled(story: Story) -> Finding | None:
     fresh = first_seen(story)
     if (fresh is not None and fresh < _NEW * story.chance) or story.floor > 0.9 * story.chance:
         return None  # images never seen before were right, or there was nothing to be learnt
+    moved = moved and rate_too_low(story) is None
     if not (by_heart or moved) or (dead_share(story)[1] > DEAD and not given_up(story)):
         return None
     return Finding(

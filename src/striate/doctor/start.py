@@ -21,6 +21,7 @@ _MOST_GAIN = 5.0  # times that a layer makes its input larger; He's initialisati
 _WARN_DEAD, _FAIL_DEAD = 0.4, 0.9
 _ALIKE = 0.5  # of a layer's features
 _ROUNDING = 1e-5  # of a layer's values: nothing of them comes from the images
+_AGAIN = 8  # times that a parameter without a gradient is asked for one
 _RECTIFIERS = (nn.ReLU, nn.ReLU6)
 
 
@@ -267,7 +268,8 @@ def gradients_arrive(subject: Subject) -> Check:
     """See that each trained parameter has a gradient, at the latest after the first step.
 
     What begins at zero and has a gradient itself (the last scale of a residual block, a head) lets
-    none through at first; it is asked again as the first step would move it.
+    none through at first; it is asked again as the first step would move it, and several times, as
+    a network may leave out blocks at random.
     """
     parameters = [(n, p) for n, p in subject.net.named_parameters() if p.requires_grad]
     with subject.quiet(training=True) as net, torch.enable_grad():
@@ -279,11 +281,11 @@ def gradients_arrive(subject: Subject) -> Check:
             for p, each in zip(values, found, strict=True)
             if each is not None and not _none(each) and not bool(p.any())
         ]
-        if without and zeros:
-            with _moved(zeros):
+        with _moved(zeros):
+            for _ in range(_AGAIN if without else 0):
                 again = _gradients(subject, net, values)
-            late = {n for (n, _), each in zip(parameters, again, strict=True) if not _none(each)}
-            without = [name for name in without if name not in late]
+                late = {n for (n, _), e in zip(parameters, again, strict=True) if not _none(e)}
+                without = [name for name in without if name not in late]
     verdict: Verdict = "fail"
     if not parameters:
         meaning, fix = "the network has nothing to train", "give it a layer with weights"
