@@ -450,3 +450,9 @@ def test_fine_tuning_may_keep_the_statistics_it_began_with() -> None:
     asleep = probe(norms={"norm1": 0.0}, mode="evaluation")
     names = told(recipe=normed, probes=(asleep,) * 6).keys()
     assert not names & {"norms_stand_still", "trained_in_evaluation_mode"}
+
+
+def test_gradients_that_dead_rectifiers_cut_off_come_after_them() -> None:
+    found = told(probes=(probe(1e-3), *(cut_off(1e-3),) * 4), losses=flat, validations=chance)
+    assert next(iter(found)) == "dead_rectifiers" and found["dead_rectifiers"].settings
+    assert found["vanishing_gradients"].remedy.startswith("see to dead rectifiers first")

@@ -66,14 +66,19 @@ def by_cause(found: Sequence[Finding], story: Story) -> tuple[Finding, ...]:
     """
     rate = next((each for name in _RATE for each in found if _blamed(each, name)), None)
     later = _brought_about(story) if rate is not None else set[str]()
+    dead = [each for each in found if each.finding == "dead_rectifiers"]
     looks = {name for each in found for name in _LOOKS.get(each.finding, ()) if _cause(each)}
     causes = sorted(
         (each for each in found if _cause(each) and each.finding not in later | looks),
         key=lambda each: -each.confidence,
     )
+    if dead:
+        causes = [each for each in causes if not _cut_off(each, dead[0])]
     first, explained = list[Finding](), list[Finding]()
     for each in found:
         cause = _cause_of(each, causes, rate, later)
+        if cause is None and dead and _cut_off(each, dead[0]):
+            cause = dead[0]
         if cause is None:
             first.append(each)
             continue

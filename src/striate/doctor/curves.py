@@ -27,6 +27,7 @@ _UNSTEADY = 0.005  # likewise, of a training that comes apart late
 _BETTER = 1.3  # times its least value, beyond which a loss has been better than it is
 _SMOOTHED = 0.1
 _LITTLE = 0.05  # of the validation images: so few are wrong that nothing holds the network back
+_HARDLY = 0.8  # of the loss of guessing: augmentation is meant to hold back, but not so far
 _MANY = 0.08  # of the validation images, that what is known by heart has cost
 _FALLING = 0.98  # of the least validation loss before
 _SILENT = 0.95
@@ -312,13 +313,16 @@ def underfitting(story: Story) -> Finding | None:
     own = story.own_loop  # no images are known of
     return Finding(
         finding="underfitting",
-        confidence=0.5 if story.recipe.augmentation else 0.6,  # it is meant to hold back
+        confidence=0.5 if story.recipe.augmentation and train < _HARDLY * story.chance else 0.6,
         evidence={"training_loss": train, "validation_loss": validation, "chance": story.chance},
         meaning=f"the training loss itself ends at {train:.2f}, where guessing is "
         f"{story.chance:.2f}: the network is too small, or held back, or there is no more to learn",
         remedy="look at what it gets wrong and at labels that it doubts"
         + ("" if own else " (figures/mistakes.png, striate check --run RUN)")
-        + "; else augment or decay less, train longer, or take a larger network",
+        + "; else augment or decay less, train longer, or take a larger network"
+        + (
+            " (striate augment shows what is left of an image)" if story.recipe.augmentation else ""
+        ),
         settings=_freer(story.recipe),
     )
 

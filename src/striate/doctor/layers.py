@@ -33,11 +33,12 @@ def dead_rectifiers(story: Story) -> Finding | None:
     layer, share = dead_share(story)
     if share <= DEAD or (share < _ALL and (_learns(story) or _young(story))):
         return None
-    gave_up = given_up(story)
-    begun = dead_from_the_start(story)
+    gave_up, begun = given_up(story), dead_from_the_start(story)
+    calm = all(_moved(probe) < _CALM for probe in story.probes) and dead_at_first(story) <= DEAD
+    worn = gave_up or (calm and share < _ALL)  # what is left still passes, and nothing broke it
     return Finding(
         finding="dead_rectifiers",
-        confidence=0.5 if gave_up else 0.85,
+        confidence=0.5 if worn else 0.85,
         evidence={"layer": layer, "dead": share},
         meaning=f"{share:.0%} of the features of {layer} are zero for all images of a probe"
         + ("; calm steps have brought the loss to that of guessing, which needs none" * gave_up)

@@ -84,7 +84,8 @@ class Live:
         self._since = {each.finding: self._since.get(each.finding, step) for each in found}
         for each in found:
             ended = validated and step >= planned  # else another validation is to come
-            lasts = ended or step >= self._since[each.finding] + planned // 12
+            while_ = max(planned // 12, story.steps_per_epoch)
+            lasts = ended or step >= self._since[each.finding] + while_
             if each.finding in known or not (lasts or each.finding not in PASSING):
                 continue
             self.findings.append(each)
