@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from striate import wording
 from striate.contract import Class, Contract
@@ -16,29 +16,36 @@ from striate.doctor.subject import NORMALISING, Check, Subject
 from striate.train import Recipe
 
 _TRIED = 16  # images looked at twice
+_NEAR = 0.9  # distance of a mean from 0, or of a deviation from 1
+_ENOUGH, _OF_PLACES, _PLACES = 8, 4, 16  # images of a norm's batch; of one over so many places
 
 
 def image_statistics(subject: Subject) -> Check:
-    """Compare mean and spread of the images with what normalisation promises, 0 and 1."""
+    """Compare mean and spread of the images with what normalisation promises, 0 and 1.
+
+    Pixels of 0 to 1, and of -1 to 1, are near enough: networks are trained on both.
+    """
     others = [axis for axis in range(subject.images.dim()) if axis != 1]
     std, mean = torch.std_mean(subject.images.float(), others)
     off = max(float(mean.abs().max()), float((std - 1).abs().max()))
     narrow, wide = float(std.min()), float(std.max())
-    good = off <= 0.35
+    good = off <= _NEAR
     fair = float(mean.abs().max()) <= 3.0 and narrow >= 0.08 and wide <= 4.0
     worst = ", ".join(f"{m:.2f} +- {s:.2f}" for m, s in zip(mean, std, strict=True))
+    settings = " (preprocessing.mean, std)" if subject.of_recipe else ""
     return Check(
         check="image_statistics",
         measured=off,
-        expected="channel means near 0 and spreads near 1 (off by at most 0.35)",
-        band=(0.0, 0.35),
+        expected=f"channel means near 0 and spreads near 1 (off by at most {_NEAR:g}, as pixels of "
+        "0 to 1 and of -1 to 1 are)",
+        band=(0.0, _NEAR),
         verdict="pass" if good else "warn" if fair else "fail",
         meaning=f"channels are {worst}" if wide else "all pixels have one value: nothing is seen",
         fix=""
         if good
         else "look at the images: they may have been read, scaled or clipped to nothing"
         if not wide
-        else "normalise with the mean and deviation of these images (preprocessing.mean, std)",
+        else f"normalise with the mean and deviation of these images{settings}",
     )
 
 
@@ -194,23 +201,47 @@ def start_fits(recipe: Recipe, contract: Contract) -> Check:
 
 
 def last_batch(subject: Subject, images: int, batch: int) -> Check:
-    """See what batch normalisation does with the smallest batch of an epoch."""
+    """See what batch normalisation does with the smallest batch of an epoch.
+
+    A norm of feature maps averages over places too, so that fewer images will do.
+    """
     rest = images % batch or min(batch, images)
-    norms = any(isinstance(each, NORMALISING) for each in subject.net.modules())
+    places = _places(subject)
     joined = rest == 1 and batch > 1 and images > 1  # striate's loader joins a last one to the rest
     smallest = batch + 1 if joined else rest
-    bad = norms and smallest < 2
-    small = norms and smallest < 8
+    least = _OF_PLACES if places is not None and places >= _PLACES else _ENOUGH
+    bad = places is not None and smallest < 2
+    small = places is not None and smallest < least
     return Check(
         check="last_batch",
         measured=float(smallest),
-        expected="at least 8 images in every batch that is normalised by its own statistics",
-        band=(8.0, None) if norms else None,
+        expected=f"at least {least} images in every batch that is normalised by its own statistics",
+        band=(float(least), None) if places is not None else None,
         verdict="fail" if bad else "warn" if small else "pass",
         meaning=f"the smallest batch of an epoch has {wording.count(smallest, 'image')}"
-        + (", and batch-norm divides by their spread" if norms else ""),
+        + (", and batch-norm divides by their spread" if places is not None else ""),
         fix="" if not small else "choose a batch that leaves a larger rest, or drop batch-norm",
     )
+
+
+def _places(subject: Subject) -> int | None:
+    """Return the places of an image that norms average over, the fewest; None without a norm."""
+    norms = [each for each in subject.net.modules() if isinstance(each, NORMALISING)]
+    if not norms:
+        return None
+    found: list[int] = []
+
+    def look(module: nn.Module, taken: tuple[Tensor, ...], given: Tensor) -> None:
+        found.append(given[0, 0].numel() if given.dim() > 2 else 1)
+
+    with subject.quiet() as net, torch.no_grad():
+        handles = [each.register_forward_hook(look) for each in norms]
+        try:
+            net(subject.images[:2])
+        finally:
+            for handle in handles:
+                handle.remove()
+    return min(found, default=1)
 
 
 def labels_differ(labels: Tensor, classes: int) -> Check:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from striate import progress
 from striate.data import Loader
-from striate.doctor import feed, learning, purity, start, usual
+from striate.doctor import feed, learning, parts, purity, start, usual
 from striate.doctor.accepted import accepted, told
 from striate.doctor.effort import BUSY, SECONDS, late
 from striate.doctor.finite import all_finite
@@ -83,12 +83,14 @@ def preflight(
         seed=recipe.seed,
         begun=recipe.start is not None,
         anew=recipe.start.anew if recipe.start else (),
+        of_recipe=True,
     )
     training, validation = loaders(recipe, prepared, Processes(0, 1, torch.device("cpu")))
     fed = training[recipe.size_at(0)]
     count = len(fed.samples)
     return (
-        *check_module(subject, trainings=trainings),
+        *_module(subject, trainings, ()),
+        *parts.of_parts(prepared),
         feed.validation_is_plain(validation),
         feed.augmentation_varies(fed),
         feed.order_varies(fed, fed.samples.labels.tolist(), subject.classes),
@@ -140,11 +142,16 @@ def check_module(subject: Subject, *, trainings: bool = True) -> tuple[Check, ..
     Raises:
         UsageError: images, labels or outputs that no check could be asked of.
     """
+    return _module(subject, trainings, (parts.held_out_alike,))
+
+
+def _module(subject: Subject, trainings: bool, more: tuple[_Asked, ...]) -> tuple[Check, ...]:
+    """Ask all that is asked of a module, and of its images `more`."""
     subject = accepted(subject)
     subject = replace(subject, until=min(subject.until, time.monotonic() + SECONDS))
     found = [*_ask(all_finite, subject), feed.labels_differ(subject.labels, subject.classes)]
     finite = found[0].verdict == "pass"
-    cheap = (*_CHEAP, *_OWN.values())
+    cheap = (*_CHEAP, *(more if subject.held_out else ()), *_OWN.values())
     asked = (*cheap, learning.overfits_few) if trainings else cheap
     asked = asked if finite else _without_numbers(subject)
     for check in progress.track(asked, "checking", "checks", None):

@@ -62,6 +62,7 @@ class Subject:
         seed: of everything that a check draws.
         begun: whether the net holds trained weights already.
         anew: layers that hold random weights all the same, where others are trained.
+        of_recipe: whether settings of `train` change it; checks name them only then.
         until: when to begin nothing more, by `time.monotonic`.
     """
 
@@ -74,6 +75,7 @@ class Subject:
     seed: int = 0
     begun: bool = False
     anew: tuple[str, ...] = ()
+    of_recipe: bool = False
     until: float = math.inf
 
     @contextmanager
