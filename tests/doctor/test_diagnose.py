@@ -108,6 +108,8 @@ silent = probe()
 silent["weights"]["conv1.weight"]["gradient"] = 0.0
 unheld = probe()
 del unheld["weights"]["conv1.weight"]
+stopped = probe()
+stopped["weights"]["conv1.weight"] |= {"update": 0.0, "gradient": None}
 frozen_body = tuple(
     each.replace(trainable=False) if each.name == "conv1" else each for each in network().layers
 )
@@ -144,8 +146,8 @@ few = np.zeros((10, 10), int)
 few[:, :4] = 5 + 60 * np.eye(10, dtype=int)[:, :4]
 
 
-def shrunk(size: float) -> dict[str, Any]:
-    made = probe()
+def shrunk(size: float, moves: float = 1e-3) -> dict[str, Any]:
+    made = probe(moves)
     for each in made["weights"].values():
         each["size"] = size
     return made
@@ -273,6 +275,15 @@ STORIES: dict[str, dict[str, Any]] = {
         "probes": (unheld,) * 4,
     },
     "gradients_accumulate": {"gradients": np.linspace(1.0, 90.0, 400)},
+    "watched_too_soon": {
+        "recipe": own,
+        "probes": tuple(shrunk(0.9**k, moves=0.0) for k in range(4)),
+    },
+    "optimiser_made_anew": {"probes": (probe(optimiser_steps=0),) * 4},
+    "layers_stop_moving": {
+        "recipe": own,
+        "probes": (*(probe(),) * 6, *(stopped,) * 8),
+    },
     "starts_again": {
         "losses": np.tile(0.3 + 2.0 * np.exp(-np.arange(40) / 8), 10),
     },

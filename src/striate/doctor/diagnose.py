@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from striate import runs
-from striate.doctor import curves, fed, layers, modes, motion, planned, sense, swaps
+from striate.doctor import curves, fed, layers, loops, modes, motion, planned, sense, swaps
 from striate.doctor.causes import by_cause
 from striate.doctor.lost import counting, mixed
 from striate.doctor.pictures import picture
@@ -32,6 +32,9 @@ EARLY: tuple[Rule, ...] = (  # true as soon as they speak
     motion.starts_again,
     motion.frozen_norm_moves,
     motion.norms_stand_still,
+    loops.watched_too_soon,
+    loops.optimiser_made_anew,
+    loops.layers_stop_moving,
     modes.trained_in_evaluation_mode,
     modes.validated_in_training_mode,
     fed.starved,
@@ -114,7 +117,7 @@ def diagnose_story(story: Story, *, live: bool = False) -> tuple[Finding, ...]:
     elif not live and (last := sense.nothing_learnt(story)) is not None:
         found.append(last)
     found += story.failed
-    return by_cause(found, story)
+    return by_cause([each.worded() for each in found], story)
 
 
 def plot(run: runs.Run, findings: Sequence[Finding]) -> Path:

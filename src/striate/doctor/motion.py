@@ -11,6 +11,7 @@ from striate.design.centred import WHITENING
 from striate.design.pointwise import Dropout
 from striate.doctor.curves import CROSS_ENTROPY
 from striate.doctor.layers import dead_share
+from striate.doctor.loops import clearing_known, clip_seen, kept_gradients, left_out, never_any
 from striate.doctor.story import Finding, Story
 from striate.train import SGD, AdamW
 
@@ -27,7 +28,7 @@ _JUMP = 0.03  # of the first loss: a rise from one epoch to the next that is no 
 def weights_stand_still(story: Story) -> Finding | None:
     """Weights that no step changes, though a gradient arrives."""
     moves = _column(story, "update")
-    if len(story.probes) < 2 or not moves or any(map(any, moves.values())):
+    if len(story.probes) < 2 or not moves or any(map(any, moves.values())) or story.moves_unseen:
         return None
     if not any(map(any, _column(story, "gradient").values())):
         return None
@@ -47,6 +48,8 @@ def no_gradient(story: Story) -> Finding | None:
     silent = [name for name, values in slopes.items() if not any(values)]
     if len(story.probes) < 2 or not silent or dead_share(story)[1] > 0.99:
         return None
+    if story.own_loop and len(silent) == len(slopes):
+        return never_any(story)
     return Finding(
         finding="no_gradient",
         confidence=0.95,
@@ -102,14 +105,19 @@ def not_trained(story: Story) -> Finding | None:
         and each.shares is None
         and f"{each.name}.weight" != WHITENING
     ]
+    hidden, remedy = left_out(story)
+    idle += hidden
     if not idle or recipe.network.answer == "distances":
         return None
+    of = len(kinds) + len(hidden)
     return Finding(
         finding="layers_not_trained",
         confidence=0.85,
-        evidence={"layer": idle[0], "layers": len(idle), "of": len(kinds)},
-        meaning=f"{len(idle)} of {len(kinds)} layers keep the random weights they began with",
-        remedy="let them train, give them to the optimiser, or start from trained weights",
+        evidence={"layer": idle[0], "layers": len(idle), "of": of},
+        meaning=f"{len(idle)} of {of} layers keep the random weights they began with"
+        + f" ({', '.join(idle[:3])})" * story.own_loop,
+        remedy=remedy
+        or "let them train, give them to the optimiser, or start from trained weights",
     )
 
 
@@ -135,6 +143,8 @@ def _moving(story: Story) -> set[str]:
 
 def gradients_accumulate(story: Story) -> Finding | None:
     """Gradients that are added to those of the steps before."""
+    if clearing_known(story):
+        return kept_gradients(story)
     norms = story.gradients[np.isfinite(story.gradients)]
     norms = norms[norms > 0]
     if len(norms) < 10:
@@ -184,13 +194,23 @@ def starts_again(story: Story) -> Finding | None:
 
 def clipped_short(story: Story) -> Finding | None:
     """Clipping so short that it is the learning rate."""
-    clip, ratio = story.recipe.clip, story.update_ratio()
+    seen = clip_seen(story)
+    clip, ratio = seen or story.recipe.clip, story.update_ratio()
     norms = story.gradients[np.isfinite(story.gradients)]
     if clip is None or ratio is None or len(norms) < 10 or ratio > 3e-4:
         return None
     usual = float(np.median(norms))
-    if float((norms > _SHORT * clip).mean()) < 0.9:
+    if seen is None and float((norms > _SHORT * clip).mean()) < 0.9:
         return None
+    if seen is not None:
+        return Finding(
+            finding="clipped_short",
+            confidence=0.9,
+            evidence={"clip": clip, "update_ratio": ratio},
+            meaning=f"gradients are cut to {clip:.3g} at every step, whatever the batch, and steps "
+            f"move weights by {ratio:.1e} of their size",
+            remedy="clip at a few times the length that gradients have before, or not at all",
+        )
     return Finding(
         finding="clipped_short",
         confidence=0.9,

@@ -210,6 +210,7 @@ _EVIDENCE: Final[dict[str, tuple[Drawer, ...]]] = {
     "labels_look_shuffled": (exhibits.luck, _updates),
     "classes_mixed_up": (exhibits.answers,),
     "labels_partly_wrong": (exhibits.answers,),
+    "layers_stop_moving": (_updates,),
     "layers_not_trained": (exhibits.idle, _updates),
     "loss_rises": (_updates, _gradient),
     "loaded_in_part": (exhibits.norms,),
@@ -222,6 +223,7 @@ _EVIDENCE: Final[dict[str, tuple[Drawer, ...]]] = {
     "not_shuffled": (_classes, exhibits.beginnings),
     "nothing_learnt": (exhibits.luck,),
     "one_answer": (exhibits.answers,),
+    "optimiser_made_anew": (_updates,),
     "overfitting": (exhibits.gap,),
     "plateau": (_rate,),
     "rate_falls_too_soon": (_rate, _updates),
@@ -245,6 +247,7 @@ _EVIDENCE: Final[dict[str, tuple[Drawer, ...]]] = {
     "validation_leak": (exhibits.leaked,),
     "vanishing_gradients": (_depth,),
     "warm_up_too_long": (_rate, _updates),
+    "watched_too_soon": (_sizes,),
     "weights_stand_still": (_updates,),
     "wrong_normalisation": (exhibits.levels,),
 }  # a check before the training that failed is none of these

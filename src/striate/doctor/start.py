@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from striate.design.centred import WHITENING
 from striate.doctor.effort import glance
 from striate.doctor.scores import may_be_negative
 from striate.doctor.subject import Check, Subject, Verdict, main_output, tensors
+from striate.doctor.unregistered import all_trained as all_trained
 
 _REGULARISATION = 1e3  # the lectures' "crank it up"
 _LOUDEST = 1e3  # ratio of activations' spread, last to first, beyond which gradients explode
@@ -245,22 +245,6 @@ def scores_not_probabilities(subject: Subject) -> Check:
         verdict=verdict,
         meaning=meaning,
         fix=fix,
-    )
-
-
-def all_trained(subject: Subject) -> Check:
-    """See that layers at their random start are trained."""
-    weights = [(n, p) for n, p in subject.net.named_parameters() if p.dim() > 1]
-    still = [name for name, p in weights if not p.requires_grad and name != WHITENING]
-    idle = [] if subject.begun else still
-    return Check(
-        check="all_trained",
-        measured=float(len(idle)),
-        expected="no weights that stay as they were drawn",
-        band=(0.0, 0.0),
-        verdict="fail" if idle and subject.answer == "logits" else "pass",
-        meaning=f"{', '.join(idle[:3])} keep random weights" if idle else "all weights are trained",
-        fix="let them train, or begin with trained weights" if idle else "",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -52,6 +53,14 @@ class Finding(Record, frozen=True, kw_only=True):
             f"{self.finding.replace('_', ' ')} (confidence {self.confidence:.0%}): {self.meaning}."
             f"\n  To do: {self.remedy}."
         )
+
+    def worded(self) -> Finding:
+        """Return it with a layer that has a number for a name, as Sequential's have, called so."""
+        name = str(self.evidence.get("layer", ""))
+        if not name.split(".")[0].isdecimal():
+            return self
+        bare = rf"(?<![^ (]){re.escape(name)}(?![^ ,;:)])"
+        return self.replace(meaning=re.sub(bare, f"layer {name}", self.meaning, count=1))
 
 
 class Story(NamedTuple):
@@ -140,6 +149,18 @@ class Story(NamedTuple):
         """The accuracy of guessing on the validation part, less three standard errors."""
         return 2 / max(self.classes, 1) - self.guessing
 
+    @property
+    def moves_unseen(self) -> bool:
+        """Whether weights change between the steps that are looked at, and never within one.
+
+        A loop of its own does so that notes its steps before the optimiser takes them.
+        """
+        if not self.own_loop or len(self.probes) < 2:
+            return False
+        moves = [each["update"] for probe in self.probes for each in probe["weights"].values()]
+        sizes = [[each["size"] for each in probe["weights"].values()] for probe in self.probes]
+        return not any(moves) and any(each != sizes[0] for each in sizes)
+
     def smoothed(self, parts: int = 20) -> Floats:
         """Return the medians of the training loss over so many stretches of like length."""
         pieces = np.array_split(self.losses, min(parts, max(len(self.losses), 1)))
@@ -157,6 +178,8 @@ class Story(NamedTuple):
             for each in probe["weights"].values()
             if each["size"] and each["update"] is not None
         ]
+        if self.moves_unseen:
+            return None
         found = [each for each in found if each] or found  # not of what stands still among others
         return float(np.median(found)) if found else None
 

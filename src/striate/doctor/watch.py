@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,20 +22,20 @@ from torch import Tensor, nn
 
 from striate import runs
 from striate.contract import Class
+from striate.doctor.around import Around, held, leading, rateless
 from striate.doctor.diagnose import diagnose_story
 from striate.doctor.live import Live
+from striate.doctor.own_loop import on_paper, one_each, one_number
 from striate.doctor.story import Finding, read
-from striate.errors import StriateError, UsageError
+from striate.doctor.unregistered import unregistered
+from striate.errors import RunError, StriateError, UsageError
 from striate.layers import build
-from striate.layers.describe import describe
 from striate.ops import environment, load_per_core
-from striate.records import kinds
 from striate.runs.run import State
-from striate.train import SGD, CrossEntropy, DataChoice, Objective, Optimiser, Recipe, Start
+from striate.train import Objective, Recipe
 from striate.train.plan import make_plan
-from striate.train.probes import ACTIVATIONS, ROWS, Probes, beginning
+from striate.train.probes import ACTIVATIONS, ROWS, Probes, beginning, looked_at
 from striate.train.processes import Processes
-from striate.train.recipe import Preprocessing
 
 
 class _Step(NamedTuple):
@@ -113,22 +113,14 @@ class Watch:
             if value < 1:
                 raise UsageError(f"Expected {name} of at least 1, received {name}={value}.")
         self.module, self.optimiser = module, optimiser
-        self._parameters = tuple(module.parameters())
+        self._parameters = held(optimiser, module)
         self.steps, self.epochs, self.done = steps, epochs, 0
-        recipe = Recipe(
-            name=Path(folder).name,
-            reason="a loop of its own, watched",
-            network=describe(module, images),
-            start=Start(path=runs.OWN_LOOP, identity="") if begun else None,
-            data=DataChoice(path=runs.OWN_LOOP),
-            preprocessing=_as_they_come(images),
-            objective=objective or CrossEntropy(),
-            optimiser=_on_paper(optimiser),
-            epochs=epochs,
-            batch=len(images),
-        )
+        recipe = on_paper(module, optimiser, folder, images, epochs, objective, begun)
+        self._renamed = {there: here for here, there in recipe.network.renamed}
         self._net = self._shown(recipe)
-        self._probes = Probes(self._net, self._trained())
+        trained = self._trained()
+        self._probes = Probes(self._net, trained)
+        self._around = Around(optimiser, list(trained.values()))
         self.run = self._create(Path(folder), recipe, overwrite)
         self._live = Live(folder, told)
         self._images: Tensor | None = None  # the first rows of the batch that is looked at
@@ -138,6 +130,7 @@ class Watch:
         self._ended = False  # a story ends at a step that is not finite
         self._stack = ExitStack()
         self._stack.enter_context(self.run.lock())
+        self._stack.callback(self._around.close)
         self._stack.callback(module.register_forward_pre_hook(self._begins).remove)
 
     # -- what a loop calls
@@ -150,23 +143,29 @@ class Watch:
             labels: of the batch, (n,); with them the order of the images is watched too.
 
         Raises:
-            UsageError: the module was not called, or there is no gradient any more.
+            UsageError: the module was not called, or these are no loss and no labels of a batch.
         """
         if self._ended:
             return
-        gradients = [each.grad for each in self._parameters if each.grad is not None]
+        value = one_number(loss)
         if not self.done:
-            self._refuse_what_cannot_be_seen(gradients)
+            self._refuse_what_cannot_be_seen()
+        gradients = [each.grad for each in self._parameters if each.grad is not None]
         self.done += 1
-        rate = float(self.optimiser.param_groups[0]["lr"])
+        rate = float(leading(self.optimiser)["lr"])
         norms = torch._foreach_norm(gradients) if gradients else ()
-        self._taken.append(_Step(self.done, time.time(), rate, _detached(loss), norms))
-        self._labels += [] if labels is None else [labels.detach()]
+        self._taken.append(_Step(self.done, time.time(), rate, value, norms))
+        self._labels += [] if labels is None else [one_each(labels)]
         self._look()
         mode, self._modes = _mode(self._modes), set()
+        said = self._around.note()
         if seen := self._probes.seen():
             self._settle()
-            self._note({"kind": "probe", "probe": "layers", **mode, **seen})
+            said |= self._beside(seen)
+            self._note({"kind": "probe", "probe": "layers", **mode, **said, **seen})
+        if looked_at(self.done + 1):
+            self._probes.follow(self._trained())  # groups may have been added
+            self._around.arm()
         if self.done % self.steps == 0:
             self._end_epoch()
 
@@ -179,8 +178,13 @@ class Watch:
             images: how many there were.
 
         Raises:
-            UsageError: an accuracy that is no share.
+            UsageError: an accuracy that is no share, or of no images.
         """
+        if images < 1:
+            raise UsageError(
+                f"Expected a validation of at least 1 image, received images={images}. Give the "
+                "number of images that loss and accuracy are means over."
+            )
         if not 0 <= accuracy <= 1:
             raise UsageError(
                 f"Expected the share of images that are right, 0 to 1, received accuracy={accuracy}"
@@ -232,8 +236,10 @@ class Watch:
 
     def _trained(self) -> dict[str, Tensor]:
         """Return the parameters that the optimiser holds, by their names on paper."""
-        held = {id(each) for group in self.optimiser.param_groups for each in group["params"]}
-        return {name: each for name, each in self._net.named_parameters() if id(each) in held}
+        known = {id(each) for group in self.optimiser.param_groups for each in group["params"]}
+        names = self._renamed if self._net is self.module else {}
+        every = self._net.named_parameters()
+        return {names.get(name, name): each for name, each in every if id(each) in known}
 
     def _begins(self, module: nn.Module, given: tuple[Any, ...]) -> None:
         """Begin a step at the first call of the module that gradients will flow through."""
@@ -265,18 +271,33 @@ class Watch:
                 for buffer, value in kept:
                     buffer.copy_(value)
 
-    def _refuse_what_cannot_be_seen(self, gradients: list[Tensor]) -> None:
+    def _beside(self, seen: dict[str, Any]) -> dict[str, Any]:
+        """Return what a probe shows beside layers; what no rate moves has no gradient, as frozen.
+
+        The first has the layers that are kept where PyTorch does not see them.
+        """
+        said: dict[str, Any] = {}
+        if still := rateless(self.optimiser, self._probes.weights):
+            said["rateless"] = still
+            for name in still:
+                seen["weights"][name]["gradient"] = None
+        if self.done == 1:
+            known = {id(each) for group in self.optimiser.param_groups for each in group["params"]}
+            said["unregistered"] = [
+                name
+                for name, each in unregistered(self.module).items()
+                if each.grad is not None and id(each) not in known
+            ]
+        if (cut := self._around.cut()) is not None:
+            said["cut"] = cut
+        return said
+
+    def _refuse_what_cannot_be_seen(self) -> None:
         if self._images is None:
             self.close("failed")
             raise UsageError(
                 "Expected a call of the watched module before each step, received none. Give "
                 "Watch the module that the loop calls (what torch.compile returns calls another)."
-            )
-        if not gradients:
-            self.close("failed")
-            raise UsageError(
-                "Expected gradients at watch.step(loss), received none. Call it after "
-                "optimiser.step() and before optimiser.zero_grad()."
             )
 
     # -- what is written down
@@ -287,16 +308,21 @@ class Watch:
         device = next(self.module.parameters(), torch.zeros(())).device
         classes = tuple(Class(id=str(k), label=str(k)) for k in range(recipe.network.classes))
         channels = recipe.preprocessing.channel_count
-        return runs.create(
-            folder,
-            network=recipe.network,
-            contract=recipe.preprocessing.contract(classes, (0.0,) * channels, (1.0,) * channels),
-            recipe=recipe,
-            data={"name": runs.OWN_LOOP, "spec": "", "notes": (), "steps": self.steps, **parts},
-            env=environment(),
-            plan=make_plan(recipe, Processes(0, 1, device)),
-            overwrite=overwrite,
-        )
+        contract = recipe.preprocessing.contract(classes, (0.0,) * channels, (1.0,) * channels)
+        try:
+            return runs.create(
+                folder,
+                network=recipe.network,
+                contract=contract,
+                recipe=recipe,
+                data={"name": runs.OWN_LOOP, "spec": "", "notes": (), "steps": self.steps, **parts},
+                env=environment(),
+                plan=make_plan(recipe, Processes(0, 1, device)),
+                overwrite=overwrite,
+            )
+        except RunError as error:  # in words of the command line
+            said = str(error).replace("another --out", "another folder")
+            raise RunError(said.replace("--overwrite", "overwrite=True")) from None
 
     def _settle(self) -> None:
         """Write down the steps since the last time.
@@ -348,10 +374,6 @@ class Watch:
         )
 
 
-def _detached(loss: Tensor | float) -> Tensor:
-    return torch.as_tensor(loss).detach()
-
-
 def _device(step: _Step) -> torch.device | None:
     return step.norms[0].device if step.norms else None
 
@@ -364,30 +386,3 @@ def _mode(training: set[bool]) -> dict[str, str]:
     """Return the mode of some calls of a module as its entry in a line; none where it varied."""
     names = {True: "training", False: "evaluation"}
     return {"mode": names[next(iter(training))]} if len(training) == 1 else {}
-
-
-def _as_they_come(images: Tensor) -> Preprocessing:
-    """Return the preparation of images that are given to a network as they are."""
-    channels, *sides = images.shape[1:]
-    height, width = (1, 1, *sides)[-2:]
-    grey = channels != 3
-    return Preprocessing(
-        channels="grey" if grey else "rgb",
-        size=(height, width),
-        mean=(0.0,) if grey else (0.0, 0.0, 0.0),
-        std=(1.0,) if grey else (1.0, 1.0, 1.0),
-        scale=1.0,
-    )
-
-
-def _on_paper(optimiser: torch.optim.Optimizer) -> Optimiser:
-    """Return torch's optimiser as a recipe has it, as far as the doctor reads it."""
-    group = optimiser.param_groups[0]
-    known = {
-        "rate": max(float(group["lr"]), 1e-30),  # a rate of 0 is what weights that stand still show
-        "decay": float(group.get("weight_decay", 0.0)),
-        "momentum": min(float(group.get("momentum", 0.0)), 0.9999),
-    }
-    kind = kinds(Optimiser).get(type(optimiser).__name__.lower(), SGD)
-    taken = {name: known[name] for name in known if name in kind.__struct_fields__}
-    return cast(Optimiser, kind(**taken))

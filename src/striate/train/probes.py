@@ -56,7 +56,7 @@ class Probes:
 
     def __init__(self, net: nn.Module, parameters: Mapping[str, Tensor], on: bool = True) -> None:
         self.net, self.on = net, on
-        self.weights = {name: each for name, each in parameters.items() if each.dim() > 1}
+        self.follow(parameters)
         self._before: list[Tensor] | None = None
         self._values: dict[str, Tensor] = {}
         self._hooks: list[RemovableHandle] = []
@@ -64,6 +64,10 @@ class Probes:
         self._running: dict[str, Tensor] = {}
         self._began = self._left = self.waited = 0.0
         self._gaps, self._busy = list[float](), list[float]()
+
+    def follow(self, parameters: Mapping[str, Tensor]) -> None:
+        """Look at these parameters' weights from the next step on."""
+        self.weights = {name: each for name, each in parameters.items() if each.dim() > 1}
 
     @contextmanager
     def over(self, number: int) -> Iterator[None]:
@@ -82,7 +86,7 @@ class Probes:
         if self._left:
             self._gaps.append(self._began - self._left)
             self.waited += self._gaps[-1]
-        if self.on and (number in _EARLY or number % EVERY == 0):
+        if self.on and looked_at(number):
             self._before = [weight.detach().clone() for weight in self.weights.values()]
             self._values = {}
             self._hooks = [
@@ -181,6 +185,11 @@ class Probes:
                     found[name] = float(move.mean())
                 self._running[name] = mean.clone()
         return found
+
+
+def looked_at(number: int) -> bool:
+    """Tell whether step `number`, counted from 1, is one that is looked at."""
+    return number in _EARLY or number % EVERY == 0
 
 
 def beginning(labels: npt.NDArray[np.int64], indices: npt.NDArray[np.int64]) -> dict[str, Any]:
