@@ -163,3 +163,26 @@ def test_pixels_of_few_levels_are_told(digits: Parts, scale: float, verdict: str
     found = levels_used(samples)
     assert found.verdict == verdict
     assert ("cast to whole numbers" in found.meaning) == (scale == 1 / 255)
+
+
+def test_many_noisy_copies_of_few_images_are_found(digits: Parts, tmp_path: Path) -> None:
+    """Of 30 images with 30 copies each, the nearest 16 of each are copies alone."""
+    chance = np.random.default_rng(0)
+    pixels, labels = digits["train"]
+    which = np.repeat(np.arange(30), 30)
+    noise = chance.integers(-6, 7, (len(which), *pixels.shape[1:]))
+    copies = np.clip(pixels[which] + noise, 0, 255).astype(np.uint8)
+    apart = {"train": (copies, labels[which]), "val": digits["val"], "test": digits["test"]}
+    found = finding(examine(data.open(saved(apart, tmp_path))), "near_duplicates")
+    assert len([each for each in found.items if len(each) >= 20]) >= 28
+    assert found.count < 1.05 * len(which)
+
+
+def test_a_few_leaks_are_named_and_many_fail(digits: Parts, tmp_path: Path) -> None:
+    for count, verdict in ((3, "warn"), (30, "fail")):
+        (pixels, labels), (others, known) = digits["train"], digits["val"]
+        pixels, labels = pixels.copy(), labels.copy()
+        pixels[:count], labels[:count] = others[:count], known[:count]
+        health = examine(data.open(saved({**digits, "train": (pixels, labels)}, tmp_path)))
+        found = finding(health, "leaks_across_parts")
+        assert found.verdict == verdict and len(found.items) == len(health.leaked) == count

@@ -28,6 +28,9 @@ _ALIKE, _EDGES = 0.965, 0.86  # correlations of thumbnails and of their edges th
 _STEPS = 8
 TINY = 40  # pixels
 _COMPANY = 16  # neighbours that tell how near images of a data set lie
+_CROWD = 64  # neighbours among which a crowd of copies ends
+_LINKS = 3  # of a copy to its crowd
+_GAP = 0.4  # logarithm of the distance beyond a crowd over that within: else 0.12 at most
 _CHANCE = 1e-4  # that of an image without a double to have so near a neighbour
 _DIRECTIONS = 96  # of largest variance, that tiny pictures are compared in
 
@@ -95,6 +98,8 @@ def _closer_than_chance(pictures: Floats) -> Pairs:
     compared along the directions of their largest variance, which are brought nearer to each other
     in size, for else all that counts is where light and shadow lie.
 
+    Of an image with more copies than that all k are as far: it is told by the gap beyond its crowd.
+
     Args:
         pictures: (n, 32, 32); of too few nothing can be said.
     """
@@ -107,11 +112,14 @@ def _closer_than_chance(pictures: Floats) -> Pairs:
     scale = np.maximum(variance[::-1][:kept], 1e-12) ** -0.25
     whitened = small @ (directions[:, ::-1][:, :kept] * scale)
     whitened /= np.maximum(np.linalg.norm(whitened, axis=1, keepdims=True), 1e-6)
-    likeness, others = _nearest(np.asarray(whitened, np.float32), _COMPANY)
+    likeness, others = _nearest(np.asarray(whitened, np.float32), _CROWD)
     logs = np.log(np.maximum(1 - likeness, 1e-7)) / 2  # of distances, up to a constant
-    shares = logs - logs[:, -1:]
+    shares = logs[:, :_COMPANY] - logs[:, _COMPANY - 1 : _COMPANY]
     dimensions = -1 / min(float(np.median(shares[:, :-1].mean(axis=1))), -1e-6)
-    return _pairs(others, shares * dimensions < np.log(_CHANCE / _COMPANY))
+    near = shares * dimensions < np.log(_CHANCE / _COMPANY)
+    crowded = np.diff(logs[:, _COMPANY - 1 :], axis=1).max(axis=1, initial=0) > _GAP
+    near[crowded, :_LINKS] = True
+    return _pairs(others, near)
 
 
 def _small(pictures: Floats, side: int) -> Floats:
