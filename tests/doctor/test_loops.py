@@ -394,7 +394,8 @@ def test_clipping_to_nothing_is_seen_by_its_gradients(cut: str, watched: Any) ->
         return body
 
     found = watched(clipped(1e-6))
-    assert "clipped_short" in found and not found["clipped_short"].settings
+    assert found["clipped_short"].evidence["clip"] == pytest.approx(1e-6, rel=1e-3)
+    assert not found["clipped_short"].settings
     assert "clipped_short" not in watched(clipped(0.1))
 
 

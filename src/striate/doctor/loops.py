@@ -92,8 +92,8 @@ def kept_gradients(story: Story) -> Finding | None:
         finding="gradients_accumulate",
         confidence=0.95,
         evidence={"kept": kept, "of": len(known)},
-        meaning=f"at {kept} of {kept} steps that were looked at, the gradient was added to that of "
-        "the steps before",
+        meaning=f"at all {kept} steps that were looked at, the gradient was added to that of the "
+        "steps before",
         remedy="clear gradients before each backward pass (optimiser.zero_grad())",
     )
 
@@ -118,13 +118,12 @@ def clip_seen(story: Story) -> float | None:
     norms = story.gradients[np.isfinite(story.gradients)]
     if not story.own_loop or len(norms) < _LENGTHS:
         return None
-    usual = float(np.median(norms))
-    if usual > 0 and float((np.abs(norms - usual) < _EQUAL * usual).mean()) > _NEARLY:
-        return usual
     cut = [float(probe["cut"]) for probe in story.probes if probe.get("cut")]
     if len(cut) > _OFTEN * len(story.probes) and max(cut) < (1 + _EQUAL) * min(cut):
         return max(cut)
-    return None
+    usual = float(np.median(norms))
+    alike = np.abs(norms - usual) < _EQUAL * usual
+    return usual if usual > 0 and float(alike.mean()) > _NEARLY else None
 
 
 def left_out(story: Story) -> tuple[list[str], str]:

@@ -57,7 +57,7 @@ class Watch:
 
     Args:
         module: what is trained, and what the loop calls.
-        optimiser: torch's, as the loop steps it.
+        optimiser: torch's, as the loop steps it; of its groups the largest rate is written down.
         folder: of the run; made.
         images: a batch as the module takes it, (batch, channels, height, width); only its shape is
             read.
@@ -73,7 +73,7 @@ class Watch:
         done: steps so far.
 
     Raises:
-        UsageError: no module, or numbers below 1.
+        UsageError: images that are no tensor of a batch, or numbers below 1.
         DesignError: the module does not take these images.
         RunError: there is a run in the folder already.
 
