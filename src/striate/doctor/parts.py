@@ -32,30 +32,33 @@ def of_parts(prepared: Prepared) -> tuple[Check, ...]:
     labels = split.train.labels, split.validation.labels
     said = validation_tells(*labels, prepared.contract.classes)
     return (
-        _check("parts_alike", parts_alike(parts), _ALIKE),
-        _check("validation_tells", said, "25 validation images or more, of every trained class"),
-        _check("levels_used", levels_used(split.train), "pixels of more than 16 levels"),
+        _told(parts_alike(parts), _ALIKE, check="parts_alike"),
+        _told(
+            said, "25 validation images or more, of every trained class", check="validation_tells"
+        ),
+        _told(levels_used(split.train), "pixels of more than 16 levels", check="levels_used"),
     )
 
 
 def held_out_alike(subject: Subject) -> Check:
     """Compare held-out images with training images, as the network gets them."""
     if subject.held_out is None or subject.images.dim() < 3:
-        return _check("parts_alike", Said("pass", 0, "there are no held-out images", ""), _ALIKE)
+        none = Said("pass", 0, "there are no held-out images", "")
+        return _told(none, _ALIKE, check="parts_alike")
     images, labels = subject.images[:LOOKED_AT].float(), subject.labels[:LOOKED_AT]
     others, known = (each[:LOOKED_AT] for each in subject.held_out)
     if images.shape[1:] != others.shape[1:] or not bool(others.isfinite().all()):
         shapes = Said("pass", 0, "held-out images are of another shape, or not finite", "")
-        return _check("parts_alike", shapes, _ALIKE)
+        return _told(shapes, _ALIKE, check="parts_alike")
     size = float(images.std()) or 1.0
     training = Looks.at((images / size).cpu().numpy(), labels.cpu().numpy().astype(np.int64))
     held_out = Looks.at((others.float() / size).cpu().numpy(), known.cpu().numpy().astype(np.int64))
-    return _check("parts_alike", looks_alike(training, {"held-out": held_out}), _ALIKE)
+    return _told(looks_alike(training, {"held-out": held_out}), _ALIKE, check="parts_alike")
 
 
-def _check(name: str, said: Said, expected: str) -> Check:
+def _told(said: Said, expected: str, *, check: str) -> Check:
     return Check(
-        check=name,
+        check=check,
         measured=float(said.number),
         expected=expected,
         band=(0.0, 0.0),

@@ -56,6 +56,9 @@ _UNITS: Final[dict[str, _Unit]] = {
     "classes_drawn": _Unit("count", "{} classes never"),
     "start_fits": _Unit("number", "{} apart"),
     "last_batch": _Unit("count", "{} images", "8 where it matters"),
+    "parts_alike": _Unit("count", "{} figures apart"),
+    "validation_tells": _Unit("count", "{} lacking"),
+    "levels_used": _Unit("count", "{} levels lacking"),
 }
 
 

@@ -30,7 +30,7 @@ CURE = (
 
 
 class Said(NamedTuple):
-    """What was found: how many, how bad it is, what it means and what to do."""
+    """What was found: how bad it is, how much is apart or lacking, what it means and what to do."""
 
     verdict: Verdict
     number: int
@@ -109,7 +109,7 @@ def validation_tells(
         error = math.sqrt(0.25 / max(len(held_out), 1))
         return Said(
             "warn",
-            len(held_out),
+            _FEW - len(held_out),
             f"the {part} part has {images}: its accuracy has a standard error of up to "
             f"{error:.0%} (100 images: 5%)",
             f"give the {part} part 100 images or more, or judge by several folds "
@@ -136,7 +136,7 @@ def levels_used(samples: Samples) -> Said:
         return Said("pass", 0, "pixels use their range", "")
     return Said(
         "warn",
-        levels,
+        _LEVELS + 1 - levels,
         f"all pixels looked at lie between {low} and {high} of 0 to 255, {levels} levels"
         + (": pixels of 0 to 1 may have been cast to whole numbers" if high <= 1 else ""),
         "multiply pixels of 0 to 1 by 255 and round before they are stored as 8 bits"
