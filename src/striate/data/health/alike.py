@@ -39,7 +39,7 @@ _WORDS = {
     "mean": ("brighter", "darker"),
     "spread": ("richer in contrast", "poorer in contrast"),
     "sharpness": ("sharper or noisier", "smoother"),
-    "balance": ("higher", "lower"),
+    "balance": ("richer in the first channel", "richer in the last channel"),
     "height": ("bright further down", "bright further up"),
     "side": ("bright further right", "bright further left"),
     "edges": ("richer in edges across than along", "richer in edges along than across"),
