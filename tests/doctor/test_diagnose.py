@@ -412,6 +412,10 @@ UNSAID: dict[str, dict[str, Any]] = {
         "recipe": recipe(network=rectified),
         "validations": np.stack([np.linspace(1.0, 0.1, 10), np.full(10, 0.98)], 1),
     },
+    "warm_up_too_long": {  # what it climbs to is too low as well
+        **STORIES["warm_up_too_long"],
+        "probes": (probe(1e-6),) * 6,
+    },
     "overfitting    ": {  # nothing was learnt that could be overfitted
         "losses": np.linspace(2.46, 2.28, 400),
         "validations": np.stack([np.linspace(2.47, 3.85, 10), np.full(10, 0.1)], 1),

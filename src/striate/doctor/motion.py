@@ -17,7 +17,7 @@ from striate.train import SGD, AdamW
 
 _SHORT = 20.0  # gradient / clip beyond which clipping is all that a step is
 _SHRUNK = 0.3  # of the weights' first size
-_FORGETS = 50.0  # steps: no gradient of so few images is a network
+_FORGETS = 120.0  # steps: no gradient of so few images is a network
 _HELD_BACK = 0.15  # of the loss of guessing, that a training which learns freely goes below
 _DROPPED = 0.75
 _LEFT = 0.2  # of what running statistics began with

@@ -10,6 +10,7 @@ _FEW = 10  # steps; fewer say nothing
 _FEWEST = 30  # likewise of a plan
 _CLIMB = 0.6  # of all steps, beyond which a rate that climbs leaves none for the training
 _BETTER = 1.3  # times its least value, beyond which a loss has been better than it is
+_MOVES = 1e-4  # of the weights' size: less is too low a rate, however soon it is reached
 _LEARNT = 0.15  # of the loss of guessing, below which there was time enough
 
 
@@ -23,7 +24,9 @@ def warm_up_too_long(story: Story) -> Finding | None:
     share, left = (top + 1) / len(rates), float(curve[-1])
     climbs = bool((np.diff(rates[: top + 1]) >= 0).all()) and rates[0] < 0.1 * rates[top]
     apart = left > _BETTER * float(curve.min())  # it came apart: too high, not too late
-    if share < _CLIMB or not climbs or apart or left < _LEARNT * story.chance:
+    last = story._replace(probes=story.last_probes(1)).update_ratio()
+    slow = last is not None and last < _MOVES  # at the top, too
+    if share < _CLIMB or not climbs or apart or slow or left < _LEARNT * story.chance:
         return None
     recipe, short = story.recipe, 0.1 * story.recipe.epochs
     return Finding(
