@@ -48,6 +48,7 @@ _LOOKS: Final = {  # cause -> what it looks like, surer though that may be
     "norms_stand_still": {"labels_look_shuffled", "one_answer", "validation_differs"},
     "softmax_twice": {"never_answered"},
     "trained_in_evaluation_mode": {"norms_lag", "norms_stand_still", "validation_differs"},
+    "warm_up_too_long": {"labels_look_shuffled"},
     "too_much_dropout": {"dead_rectifiers", "never_answered"},
 }
 _RATE: Final = ("not_finite", "exploding", "rate_too_high")  # of which one is why weights were lost

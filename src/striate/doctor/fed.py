@@ -18,6 +18,7 @@ _CROWDED = 1.5  # processes to each core that want to run: it may be they that a
 _SLICE = 0.02  # seconds of a wait: a crowd takes the processor for some milliseconds at a time
 _NEARLY_ALL = 0.8  # of the time: no crowd takes as much
 CARRIES = 0.6  # of the loss of guessing, below which the first epoch has taught something
+_LONG = 100  # steps, before a loss that has not fallen says anything of the labels
 _NEW = 0.95  # likewise: what is learnt carries over to images that are new
 _ENOUGH = 14.0  # images of a class that would be right if it were as well known as others
 _NOTHING = 0.02  # of the greatest weight of a class
@@ -105,7 +106,7 @@ def labels_look_shuffled(story: Story) -> Finding | None:
     fresh = first_seen(story)
     if (fresh is not None and fresh < _NEW * story.chance) or story.floor > 0.9 * story.chance:
         return None  # images never seen before were right, or there was nothing to be learnt
-    moved = moved and rate_too_low(story) is None
+    moved = moved and len(story.losses) >= _LONG and rate_too_low(story) is None
     if not (by_heart or moved) or (dead_share(story)[1] > DEAD and not given_up(story)):
         return None
     return Finding(

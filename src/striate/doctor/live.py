@@ -92,7 +92,9 @@ class Live:
             if each.finding not in self._written:
                 write(self.path, each, step)
                 progress.say(f"Doctor: {each.finding.replace('_', ' ')}: {each.meaning}.")
-                progress.say(f"  To do: {each.remedy}.")
+                sets = " ".join(f"--set {one}" for one in each.settings)
+                tries = f" ({sets})" if sets and not story.own_loop else ""
+                progress.say(f"  To do: {each.remedy}{tries}.")
             self.told(each)
 
 

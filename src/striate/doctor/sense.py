@@ -113,7 +113,7 @@ def validation_differs(story: Story) -> Finding | None:
     come right, unless they are prepared, labelled or drawn otherwise. Later epochs learn more.
     """
     checks, loss = story.validations, first_seen(story)
-    if len(checks) < 3 or loss is None or not story.held_out:
+    if len(checks) < 3 or loss is None or not story.held_out or story.classes < 2:
         return None
     if not isinstance(story.recipe.objective, CrossEntropy):
         return None
