@@ -89,4 +89,7 @@ def test_a_setting_has_an_equals_sign() -> None:
 def test_a_warm_up_that_is_asked_for_ends_with_training(recipe: Recipe) -> None:
     with pytest.raises(RecordError, match=r"warm-up within epochs=3, received warmup_epochs=9\.5"):
         apply(recipe, ["warmup_epochs=9.5", "epochs=3"])
-    assert apply(recipe, ["epochs=1"]).warmup_epochs > 1  # the recipe's own is cut off
+    short = apply(recipe, ["epochs=1"])  # the recipe's own keeps its share
+    assert short.warmup_epochs == pytest.approx(recipe.warmup_epochs / recipe.epochs)
+    nearly = apply(recipe, [f"epochs={recipe.epochs - 1}"])
+    assert nearly.warmup_epochs == recipe.warmup_epochs

@@ -27,6 +27,7 @@ _OPTIONS = {
     "out": "--out",
     "data.path": "striate train",
 }
+_LONGEST = 0.3  # of the epochs, that a warm-up may take unasked
 ALSO_CALLED = {
     "lr": "optimiser.rate",
     "learning_rate": "optimiser.rate",
@@ -76,10 +77,13 @@ def check(settings: Iterable[str]) -> None:
 def apply(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """Return a recipe changed by settings, in order.
 
+    A warm-up that nobody asked for keeps its share of the epochs where, of fewer, it would take
+    more than 0.3.
+
     Raises:
         RecordError, UsageError, UnknownName: as for `check`, or a value does not fit.
     """
-    settings = list(settings)
+    settings, given = list(settings), recipe
     for setting in settings:
         check([setting])
         try:
@@ -90,7 +94,10 @@ def apply(recipe: Recipe, settings: Iterable[str]) -> Recipe:
                 raise
             raise UnknownName("setting", error.name, near) from error
     asked = any(setting.partition("=")[0].strip() == "warmup_epochs" for setting in settings)
-    if asked and recipe.warmup_epochs > recipe.epochs:  # not if only the epochs were cut down
+    if not asked and recipe.warmup_epochs > _LONGEST * recipe.epochs:
+        share = given.warmup_epochs / given.epochs
+        recipe = recipe.replace(warmup_epochs=round(share * recipe.epochs, 3))
+    if asked and recipe.warmup_epochs > recipe.epochs:
         raise RecordError(
             f"recipe: expected a warm-up within epochs={recipe.epochs}, "
             f"received warmup_epochs={recipe.warmup_epochs:g}."
