@@ -132,6 +132,7 @@ def test_what_is_too_small_or_half_precise_is_not_measured(
     assert not make_plan(recipe, ALONE, "measure").algorithms
     monkeypatch.setattr("striate.train.plan._WORTH_THREADS", 0)
     assert not make_plan(recipe.replace(precision="bfloat16"), ALONE, "measure").algorithms
+    assert not make_plan(recipe, ALONE, "measure", images=1000).algorithms  # over in a second
 
 
 def with_norms() -> Network:
@@ -154,6 +155,7 @@ def test_a_measured_run_computes_batch_norms_together(
     recipe: train.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("striate.train.plan._WORTH_THREADS", 0)
+    monkeypatch.setattr("striate.train.plan._WORTH_MEASURING", 0)
     monkeypatch.setattr("striate.engine.planning.cache_folder", lambda: tmp_path)
     recipe = recipe.replace(network=with_norms(), layout="channels_last")
     calls: list[tuple[bool, bool]] = []

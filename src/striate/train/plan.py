@@ -6,6 +6,7 @@ resume and replay obey it. "Same seed, same weights" means: same recipe, plan, m
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from striate.wording import count
 
 Choice = Literal["measure", "default"] | Path
 Normalisation = Literal["default", "fused"]
+_WORTH_MEASURING = 2e12  # multiply-adds of a whole training: some 40 s of two cores
 _WORTH_THREADS = 25_000_000  # multiply-adds forward, below which threads wait more than they work
 
 
@@ -77,7 +79,12 @@ class _Chosen(NamedTuple):
     normalisation: Normalisation
 
 
-def make_plan(recipe: Recipe, together: Processes, choice: Choice = "default") -> Plan:
+def make_plan(
+    recipe: Recipe,
+    together: Processes,
+    choice: Choice = "default",
+    images: float = math.inf,
+) -> Plan:
     """Return the plan for a recipe on this machine.
 
     Torch's present number of threads, but one where a step is so small that the others would only
@@ -88,8 +95,9 @@ def make_plan(recipe: Recipe, together: Processes, choice: Choice = "default") -
         recipe: what is trained.
         together: the processes that train it.
         choice: how convolutions are computed: `default` by torch; `measure` times what there is,
-            or takes what was measured on this machine before, on CPUs, in float32 and where a step
-            is long enough to gain by it; or a file with a plan.
+            or takes what was measured on this machine before, on CPUs, in float32 and where step
+            and training are long enough to gain by it; or a file with a plan.
+        images: of the training part.
 
     Raises:
         RunError: the file has no plan, or one of another network.
@@ -97,10 +105,11 @@ def make_plan(recipe: Recipe, together: Processes, choice: Choice = "default") -
     rows = -(-recipe.batch // (recipe.accumulate * together.world))
     tiny = recipe.network.macs() * rows < _WORTH_THREADS
     threads = 1 if tiny else torch.get_num_threads()
+    long = 3 * recipe.network.macs() * images * recipe.epochs > _WORTH_MEASURING
     chosen = _Chosen({}, {}, "default")
     if isinstance(choice, Path):
         chosen = _from_file(choice, recipe, threads)
-    elif choice == "measure" and together.device.type == "cpu" and not tiny:
+    elif choice == "measure" and together.device.type == "cpu" and not tiny and long:
         chosen = _measured(recipe, rows)
     return Plan(
         device=together.device.type,

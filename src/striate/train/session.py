@@ -71,7 +71,7 @@ def train(
 
         def create() -> tuple[Path, Plan]:
             path = Path(out) if out is not None else _next(recipe, prepared)
-            made = make_plan(recipe, together, plan)
+            made = make_plan(recipe, together, plan, len(prepared.split.train))
             runs.create(
                 path,
                 network=recipe.network,
