@@ -308,6 +308,22 @@ def test_explain_takes_no_image_where_no_part_is_about_one(
     assert pictures and "classical filters" not in {each["title"] for each in pictures}
 
 
+def test_explain_prints_what_it_found_of_filters(
+    run: Callable[..., Any], trained: runs.Run, tmp_path: Path
+) -> None:
+    ended = run("explain", trained.path, "--part=filters", "--layer=conv2", "--out", tmp_path)
+    assert ended.code == 0, ended.err
+    found, where, more, _, page = ended.out.splitlines()
+    assert re.fullmatch(
+        r"Filters of conv2: mean cosine with the nearest classical filter 0\.\d\d \(of random 3x3 "
+        r"filters 0\.52, 95th percentile 0\.78\); \d+ of \d+ are nearer than that percentile, and "
+        r"named",
+        found,
+    )
+    assert where == f"  {tmp_path / 'filters_conv2.png'}" and Path(where.strip()).is_file()
+    assert "--layer NAME" in more and page == f"page  {tmp_path / 'index.html'}"
+
+
 def test_a_module_has_no_images_of_its_own_and_the_report_says_so(
     trained: runs.Run, image: Path, tmp_path: Path
 ) -> None:

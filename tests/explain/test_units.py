@@ -18,6 +18,7 @@ from striate.design import Sketch
 from striate.draw import Album
 from striate.errors import DesignError, UsageError
 from striate.explain import gallery
+from striate.explain.chance import named
 from striate.explain.classical import bank, respond, sobel
 from striate.explain.filters import fit_gabor, nearest_classical, spatial
 from striate.explain.painting import Fourier, gaussian_blur, shaken
@@ -306,3 +307,48 @@ def test_a_relu_at_zero_has_a_way_up(contract: Contract) -> None:
         net.get_parameter("conv1.bias")[0] = -3.0
     found = explain.visualise(net, contract, explain.Unit(layer="relu1", channel=0), steps=60)
     assert found.start == 0 and found.answers[0] > 0
+
+
+def test_what_random_filters_reach() -> None:
+    """Few numbers are near to something by chance; drawn here by another generator."""
+    for side, within in ((3, 0.01), (7, 0.01)):
+        noise = np.random.default_rng(side).normal(size=(4000, side, side)).astype(np.float32)
+        reached = [cosine for _, cosine in nearest_classical(noise)]
+        found = explain.classical_chance(side, side)
+        assert found.mean == pytest.approx(np.mean(reached), abs=within)
+        assert found.high == pytest.approx(np.percentile(reached, 95), abs=2 * within)
+    assert 0.5 < explain.classical_chance(3, 3).mean < 0.55
+    noise = np.random.default_rng(0).normal(size=(64, 5, 5)).astype(np.float32)
+    shares = [fit.explained for fit in fit_gabor(noise)]
+    assert explain.gabor_chance(5, 5).mean == pytest.approx(np.mean(shares), abs=0.05)
+    assert explain.classical_chance(1, 1).mean == 1  # and so nothing is named
+
+
+@pytest.mark.parametrize(("side", "kind"), [(3, "cosine"), (7, "Gabor")])
+def test_a_filter_is_named_where_it_is_nearer_than_chance(
+    side: int, kind: str, tmp_path: Path
+) -> None:
+    net = Sketch("n", (1, 16, 16))
+    net.conv("conv", 64, side)
+    built = build(net.finish(), seed=0)
+    names, templates = bank(side, side)
+    planted = [index for index, name in enumerate(names) if name.startswith("edge")]
+    weights = torch.from_numpy(
+        np.random.default_rng(1).normal(size=(64, 1, side, side)).astype(np.float32)
+    )
+    for place, index in enumerate(planted):
+        weights[place, 0] = -3 * torch.from_numpy(templates[index])  # the sign is dropped
+    with torch.no_grad():
+        built.get_submodule("conv").weight.copy_(weights)
+    known = named(explain.filters(built))
+    assert all(known[: len(planted)])
+    assert sum(known[len(planted) :]) <= 7  # 5% of 56 are 2.8; 8 or more are one case in 130
+    contract = contract_for((1, 16, 16), 2)
+    section = gallery.filter_section(built, contract, None, Album(tmp_path))
+    (picture,) = section.pictures
+    assert f"; {sum(known)} of 64 are nearer than that percentile" in picture.note
+    assert f"of random {side}x{side} filters" in picture.note
+    assert ("explains" in picture.note) == ("Gabor function explains" in section.text)
+    assert ("explains" in picture.note) == (kind == "Gabor")
+    assert ("Laplacian" in section.text) == (kind == "cosine")
+    assert "The sign is dropped" in section.text

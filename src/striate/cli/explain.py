@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from striate.cli import output
 from striate.cli.options import Device, Json
 
 if TYPE_CHECKING:
+    from striate.draw import Section
     from striate.explain import Report
 
 
@@ -121,9 +123,20 @@ def _text(report: Report) -> str:
             header = ("map", "sensitivity", "beats chance by", "gap", "to be believed")
             said = section.pictures[0].note
             lines += [f"{section.title}: {said}", output.clip(output.table(header, rows, "  ")), ""]
+        elif section.name == "filters" and section.pictures:
+            lines += [*_filters(section, Path(report.folder)), ""]
         else:
             lines += [f"{section.title}: {section.text}", ""]
     return "\n".join([*lines, f"page  {report.page}"])
+
+
+def _filters(section: Section, folder: Path) -> Iterator[str]:
+    """Yield what was found of each layer's filters, and where they are drawn."""
+    for each in section.pictures:
+        if "classical" in each.measures:
+            yield f"{each.title[0].upper()}{each.title[1:]}: {each.note}"
+            yield f"  {folder / each.file}"
+    yield "  --layer NAME shows those of another convolution (repeat for several)."
 
 
 def _number(value: float | None) -> str | None:

@@ -6,6 +6,7 @@ it can be believed; `look_inside` writes all of it about a run as a folder of pi
 """
 
 from striate.explain.attribution import Attribution, Method
+from striate.explain.chance import Chance, classical_chance, gabor_chance
 from striate.explain.dream import Dream, dream
 from striate.explain.embedding import Embedding, embed
 from striate.explain.filters import Filters, GaborFit, filters
@@ -39,6 +40,7 @@ __all__ = [
     "PARTS",
     "Activations",
     "Attribution",
+    "Chance",
     "Curve",
     "Direction",
     "Dream",
@@ -57,11 +59,13 @@ __all__ = [
     "Visualisation",
     "activations",
     "class_goal",
+    "classical_chance",
     "deconvolution",
     "dream",
     "embed",
     "features",
     "filters",
+    "gabor_chance",
     "grad_cam",
     "guided_backprop",
     "input_x_gradient",

@@ -16,9 +16,10 @@ from striate.draw import Album, Picture, Section
 from striate.draw.figure import Pixels
 from striate.errors import DesignError
 from striate.explain.attribution import to_array
+from striate.explain.chance import classical_chance, gabor_chance, named
 from striate.explain.classical import bank, respond, sobel
 from striate.explain.embedding import embed
-from striate.explain.filters import Filters, filters
+from striate.explain.filters import Filters, GaborFit, filters
 from striate.explain.layers import last_features
 from striate.explain.patches import Patch, top_patches
 from striate.explain.shift import shift_consistency
@@ -55,12 +56,32 @@ def filter_section(
     pictures = [_filter_picture(each, contract, album) for each in found]
     if image is not None:
         pictures.append(_classical_picture(image, album))
-    text = (
-        "Each filter, grey where it is zero; over more than three channels its main spatial part. "
-        "Below each the Gabor function nearest to it, where it has numbers enough to tell one by, "
-        "or the classical filter nearest to it."
+    return Section(
+        name="filters", title="Filters", text=_filter_legend(found), pictures=tuple(pictures)
     )
-    return Section(name="filters", title="Filters", text=text, pictures=tuple(pictures))
+
+
+def _filter_legend(found: Sequence[Filters]) -> str:
+    """Say what is drawn, and what the words below it mean."""
+    fitted = {each.gabor[0].determined for each in found}
+    below = []
+    if True in fitted:
+        below.append(
+            "the share of its energy that its best Gabor function explains, with the direction and "
+            "the wavelength"
+        )
+    if False in fitted:
+        below.append(
+            "the nearest classical filter (Gaussian, its Laplacian, an edge in one of eight "
+            "directions) with their cosine, where numbers are too few to tell a Gabor function by"
+        )
+    return (
+        "Each filter, grey where it is zero; over more than three channels its main spatial part. "
+        f"Below each: {'; or '.join(below)}. None is named where 5% of random filters of that size "
+        "come as near. Degrees are the direction in which the values change: 0 from left to right, "
+        "45 towards the lower right, 90 downwards. The sign is dropped: light and dark may be "
+        "exchanged."
+    )
 
 
 def _filter_picture(found: Filters, contract: Contract, album: Album) -> Picture:
@@ -68,11 +89,10 @@ def _filter_picture(found: Filters, contract: Contract, album: Album) -> Picture
     shown = [
         (each[..., ::-1] if flipped else each) for each in (np.asarray(p) for p in found.pictures)
     ]
+    told = named(found)
     captions = [
-        f"{100 * fit.explained:.0f}% Gabor\n{fit.angle:.0f} deg, {fit.wavelength:.1f} px"
-        if fit.determined
-        else f"{name.partition(',')[0]}\ncosine {near:.2f}"
-        for fit, (name, near) in zip(found.gabor, found.nearest, strict=True)
+        _filter_words(fit, *near, known)
+        for fit, near, known in zip(found.gabor, found.nearest, told, strict=True)
     ]
     figure = draw.grid(
         [(255 * each).round().astype(np.uint8) for each in shown[:_MANY]],
@@ -80,22 +100,44 @@ def _filter_picture(found: Filters, contract: Contract, album: Album) -> Picture
         title=f"{found.layer}: {_first(len(shown))}{counted(len(shown), 'filter')}",
         tile=72,
     )
-    share = float(np.mean([fit.explained for fit in found.gabor]))
-    near = float(np.mean([cosine for _, cosine in found.nearest]))
-    high, wide = found.weights.shape[2:]
-    note = f"the cosine with the nearest classical filter is {near:.2f} on average"
-    if found.gabor[0].determined:
-        note = (
-            f"a Gabor function explains {100 * share:.0f}% of a filter's energy on average; " + note
-        )
-    else:
-        note += f"; {high}x{wide} numbers are too few to tell a Gabor function by"
+    note, measures = _against_chance(found)
     return Picture(
         file=album.put(f"filters_{found.layer}", figure),
         title=f"filters of {found.layer}",
-        note=note,
-        measures={"gabor": share, "classical": near},
+        note=f"{note}; {sum(told)} of {len(told)} are nearer than that percentile, and named",
+        measures={**measures, "named": float(np.mean(told))},
     )
+
+
+def _filter_words(fit: GaborFit, name: str, near: float, known: bool) -> str:
+    """Return what stands below a filter."""
+    if fit.determined:
+        share = f"{100 * fit.explained:.0f}% Gabor"
+        wave = f"{fit.angle:.0f} deg, {fit.wavelength:.1f} px"
+        return f"{share}\n{wave}" if known else f"none\n{share}"
+    return f"{name if known else 'none'}\ncosine {near:.2f}"
+
+
+def _against_chance(found: Filters) -> tuple[str, dict[str, float]]:
+    """Return how near filters are to classical ones, and random filters of the size."""
+    high, wide = found.weights.shape[2:]
+    near = float(np.mean([cosine for _, cosine in found.nearest]))
+    chance = classical_chance(high, wide)
+    measures = {"classical": near, "classical_chance": chance.mean, "classical_high": chance.high}
+    random = f"of random {high}x{wide} filters"
+    note = (
+        f"mean cosine with the nearest classical filter {near:.2f} ({random} {chance.mean:.2f}, "
+        f"95th percentile {chance.high:.2f})"
+    )
+    if not found.gabor[0].determined:
+        return note, measures
+    share = float(np.mean([fit.explained for fit in found.gabor]))
+    chance = gabor_chance(high, wide)
+    measures |= {"gabor": share, "gabor_chance": chance.mean, "gabor_high": chance.high}
+    return (
+        f"{note}; a Gabor function explains {100 * share:.0f}% of a filter's energy on average "
+        f"({random} {100 * chance.mean:.0f}%, 95th percentile {100 * chance.high:.0f}%)"
+    ), measures
 
 
 def _classical_picture(image: Tensor, album: Album) -> Picture:

@@ -47,8 +47,14 @@ def filters(opened: Opened, layer: str) -> dict[str, Any]:
 def gabor(opened: Opened) -> dict[str, Any]:
     """Return how near the first layer's filters are to Gabor and classical ones."""
     found = explain.filters(opened.net("slow"))
+    high, wide = found.weights.shape[2:]
+    gabors = explain.gabor_chance(high, wide) if found.gabor[0].determined else None
     return {
         "layer": found.layer,
+        "chance": {
+            "cosine": explain.classical_chance(high, wide).mean,
+            "gabor": None if gabors is None else gabors.mean,
+        },
         "gabor": to_builtins(found.gabor),
         "nearest": [{"name": name, "cosine": near} for name, near in found.nearest],
     }

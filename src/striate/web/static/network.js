@@ -181,10 +181,10 @@ export function filters(kernels, pick) {
   return h("div", {}, h("h3", {}, "Filters ", h("span", { className: "quiet" }, `${by(kernels.shape)}${kernels.whole ? "" : ", each by its main spatial part"}, grey is zero`)), cells(kernels.atlas, "filter", pick));
 }
 
-function classical({ gabor, nearest }) {
+function classical({ gabor, nearest, chance }) {
   const mean = (values) => values.reduce((sum, each) => sum + each, 0) / values.length;
-  const near = `The cosine with the nearest classical filter (edge, Sobel, Gabor, Gaussian) is ${mean(nearest.map((each) => each.cosine)).toFixed(2)} on average.`;
-  return gabor[0].determined ? `A Gabor function explains ${percent(mean(gabor.map((each) => each.explained)), 0)} of a filter's energy on average. ${near}` : near;
+  const near = `The cosine with the nearest classical filter (edge, Sobel, Gabor, Gaussian) is ${mean(nearest.map((each) => each.cosine)).toFixed(2)} on average (of random filters of this size ${chance.cosine.toFixed(2)}).`;
+  return gabor[0].determined ? `A Gabor function explains ${percent(mean(gabor.map((each) => each.explained)), 0)} of a filter's energy on average (of a random one's ${percent(chance.gabor, 0)}). ${near}` : near;
 }
 
 function top(found) {
