@@ -8,7 +8,7 @@ import pytest
 from tests.networks import NAMES
 
 from striate import zoo
-from striate.design import DesignError, Input, Multiply, Network, Output, Sketch
+from striate.design import DesignError, Input, Multiply, Network, Output, Sketch, Tanh
 from striate.errors import UsageError
 from striate.records import from_json, to_json
 
@@ -182,3 +182,14 @@ def test_joins_take_one_value_and_more_but_not_none() -> None:
     net.add("none")
     with pytest.raises(DesignError, match="none expected at least one input, received 0"):
         net.finish()
+
+
+def test_what_is_put_reads_the_last_value_unless_it_says_otherwise() -> None:
+    net = Sketch("t", (4, 8, 8))
+    net.conv("conv", 6, 3)
+    assert net.put(Tanh(name="last")) == "last"
+    net.put(Tanh(name="first", inputs=("conv",)))
+    made = net.finish()
+    assert [each.inputs for each in made.layers] == [("x",), ("conv",), ("conv",)]
+    with pytest.raises(DesignError, match="tanh expected 1 input, received 0"):
+        made.replace(layers=(*made.layers, Tanh(name="tanh")))

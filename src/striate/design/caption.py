@@ -184,12 +184,13 @@ def _(layer: LinearLast) -> str:
 
 @caption.register
 def _(layer: Reshape) -> str:
-    return f"reshape {by(layer.shape)}"
+    made = layer.shape[: len(layer.shape) - layer.kept]
+    return f"reshape {by(made)}" + (f", last {layer.kept} kept" if layer.kept else "")
 
 
 @caption.register
 def _(layer: Permute) -> str:
-    return f"permute {' '.join(map(str, layer.order))}"
+    return f"permute axes {' '.join(map(str, layer.order))} (without batch)"
 
 
 @caption.register

@@ -72,7 +72,8 @@ class Layer(Family, frozen=True, kw_only=True):
 
     Args:
         name: a module path (`layer1.0.conv1`): scopes become modules.
-        inputs: names of the values it reads: inputs of the network or earlier layers.
+        inputs: names of the values it reads: inputs of the network or earlier layers. None is the
+            last value where a `Sketch` puts the layer, and refused in a `Network`.
         trainable: False freezes its parameters.
         rates: multiply the learning rate of (weight or scale, bias or shift): Caffe's lr_mult.
         decays: multiply the weight decay of the same: Caffe's decay_mult.
@@ -86,7 +87,7 @@ class Layer(Family, frozen=True, kw_only=True):
     answer: ClassVar[Answer] = "logits"  # what its numbers are where it is the main output
 
     name: str
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
     trainable: bool = True
     rates: tuple[float, float] = (1.0, 1.0)
     decays: tuple[float, float] = (1.0, 1.0)

@@ -17,7 +17,8 @@ class Reshape(Layer, frozen=True, kw_only=True):
 
     Args:
         shape: without batch.
-        kept: how many axes at the end stay as they are: the places that channels are at.
+        kept: how many axes at the end stay as they are: the places that channels are at. They have
+            a size in `shape` too, which is not read: write 1.
 
     Input shape: any.
     Output shape: `shape`
@@ -55,7 +56,17 @@ class Reshape(Layer, frozen=True, kw_only=True):
 
 
 class Permute(Layer, frozen=True, kw_only=True):
-    """The axes in another order: axis i of the output is axis order[i] of the input."""
+    """The axes in another order: axis i of the output is axis order[i] of the input.
+
+    Axes are counted without the batch, which stays in front: 0 is that of the channels. (1, 2, 0)
+    turns (channels, height, width) into (height, width, channels), as torch's (0, 2, 3, 1) does.
+
+    Args:
+        order: each axis of the input once.
+
+    Input shape: any.
+    Output shape: the sizes of the input in that order.
+    """
 
     order: tuple[int, ...]
 

@@ -61,7 +61,7 @@ class Dropout(Layer, frozen=True, kw_only=True):
 
 
 class Noise(Layer, frozen=True, kw_only=True):
-    """The other forms of dropout.
+    """Noise on each element in training, multiplied or added: the other forms of dropout.
 
     - `plain`: zero with probability `amount` in training, scale by 1 - amount in evaluation.
     - `gaussian`: x (1 + s n) in training, n ~ N(0, 1), s^2 = amount / (1 - amount): mean and

@@ -50,7 +50,12 @@ class Sketch:
         self._bias_init = bias_init or (FanInUniform() if weight_init is None else Constant())
 
     def put(self, layer: Layer) -> str:
-        """Append any layer; returns its name."""
+        """Append any layer; returns its name.
+
+        One that takes one value and names no `inputs` reads the last one.
+        """
+        if not layer.inputs and layer.arity == 1:
+            layer = layer.replace(inputs=(self.last,))
         self.layers.append(layer)
         self.last = layer.name
         return layer.name
@@ -210,7 +215,17 @@ class Sketch:
         return self.put(Concat(name=name, inputs=values))
 
     def shortcut(self, name: str, features: int, stride: Size, *, of: str | None = None) -> str:
-        """Append ResNet's parameter-free shortcut, option A."""
+        """Append ResNet's parameter-free shortcut, option A of its paper.
+
+        Every `stride`-th pixel is taken, and channels of zeros are added behind up to `features`.
+
+        Args:
+            name: of the layer.
+            features: channels of the result, at least those of the value.
+            stride: between the pixels taken, along each axis.
+            of: the value, the last one unless given: usually what the block read, to be added to
+                what the block made.
+        """
         return self.put(
             Shortcut(
                 name=name,

@@ -141,7 +141,7 @@ def corrections(figures: Sequence[Figure], sheet: Sheet) -> Iterator[str]:
             for each in group
         )
         reason = f" {why[0].upper()}{why[1:]}." if why else ""
-        yield f"Printed in {source}: {pairs}.{reason}"
+        yield f"Does not agree with {source}: {pairs}.{reason}"
 
 
 def _total(what: Quantity, sheet: Sheet) -> int:
