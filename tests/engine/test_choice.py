@@ -8,6 +8,7 @@ import pytest
 
 from striate.engine.choice import DEFAULT, NOTHING, Candidate, LayerPlan, Limits, choose
 from striate.engine.race import Times, race
+from striate.engine.table import folded
 
 
 def candidate(ms: float, lead: float = 1.0, error: float = 1e-7, memory: int = 0) -> Candidate:
@@ -86,6 +87,38 @@ def test_a_choice_can_be_made_again() -> None:
     layer = LayerPlan(name="conv", chosen="fast", remark="", noise=0.0, candidates=TWO)
     assert layer.within(Limits(workspace=0)).chosen == DEFAULT
     assert layer.within(Limits(workspace=0)).within(Limits()).chosen == "fast"
+
+
+def layers(kinds: str) -> list[LayerPlan]:
+    """Return a layer for each letter; those of one letter took the same time."""
+    return [
+        LayerPlan(
+            name=f"{place}",
+            chosen=DEFAULT,
+            remark="",
+            noise=0.0,
+            candidates={DEFAULT: candidate(float(ord(kind)))},
+            fused=(f"{place}.after",) if kind == "f" else (),
+        )
+        for place, kind in enumerate(kinds)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "rows"),
+    [
+        ("", []),
+        ("abc", [("0", 1), ("1", 1), ("2", 1)]),
+        ("aab", [("0", 2), ("2", 1)]),
+        ("cafafafb", [("0", 1), ("1", 3), ("2", 3), ("7", 1)]),
+        ("aaaa", [("0", 4)]),
+        ("aba", [("0", 1), ("1", 1), ("2", 1)]),
+        ("aabaabf", [("0", 2), ("1", 2), ("2", 2), ("6", 1)]),
+    ],
+)
+def test_blocks_alike_stand_once(kinds: str, rows: list[tuple[str, int]]) -> None:
+    found = folded(layers(kinds))
+    assert [(layer.name, times) for layer, times in found] == rows
 
 
 def test_calls_are_taken_in_turn_and_stragglers_dropped() -> None:

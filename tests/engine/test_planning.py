@@ -17,8 +17,10 @@ from striate.engine.fast import able
 from striate.engine.layer import error
 from striate.engine.node import graph
 from striate.engine.simplify import take_weights
+from striate.engine.table import plan_table
 from striate.errors import RecordError, UsageError
 from striate.layers import build
+from striate.records import from_json, to_json
 
 NETWORK = zoo.network("resnet20", input=(3, 16, 16))
 
@@ -39,6 +41,21 @@ def everywhere(network: design.Network, algorithm: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def measured() -> Plan:
     return engine.plan(NETWORK, batch=2, rounds=3, cached=False)
+
+
+def test_filters_computed_as_one_have_both_names_and_blocks_alike_one_row() -> None:
+    net = design.Sketch("separable", (8, 12, 12))
+    for block in range(3):
+        net.conv(f"{block}.each", 8, 3, padding=1, groups=8, bias="none")
+        net.batch_norm(f"{block}.norm")
+        net.relu(f"{block}.relu")
+        net.conv(f"{block}.mix", 8, 1)
+    found = engine.plan(net.finish(), rounds=3, cached=False)
+    both = [(f"{block}.each", (f"{block}.mix",)) for block in range(3)]
+    assert [(each.name, each.fused) for each in found.layers] == both
+    assert from_json(Plan, to_json(found), "plan") == found
+    _, rows, _ = plan_table(found)
+    assert rows.splitlines()[-1].startswith("0.each + 0.mix x3  ") and "1.each" not in rows
 
 
 def test_every_convolution_is_there(measured: Plan) -> None:

@@ -63,6 +63,8 @@ class LayerPlan(Record, frozen=True, kw_only=True):
         noise: by how much the default leads over itself: 0.02 is two per cent, which nothing but
             other work on the machine explains.
         candidates: by algorithm, the default among them.
+        fused: names of the further convolutions that are computed with it: those of single pixels
+            that read what its filters of single channels give. Its times are those of all.
     """
 
     name: str
@@ -70,6 +72,7 @@ class LayerPlan(Record, frozen=True, kw_only=True):
     remark: str
     noise: float
     candidates: dict[str, Candidate]
+    fused: tuple[str, ...] = ()
 
     def within(self, limits: Limits) -> LayerPlan:
         """Return it with the choice made again, within limits."""

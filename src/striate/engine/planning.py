@@ -199,8 +199,8 @@ def _measure(network: Network, key: Key, rounds: int) -> tuple[LayerPlan, ...]:
             seen[alike] = measure(
                 node, names, key.batch, key.direction, key.layout, rounds, traffic
             )
-        name = next(each for each in node.layers if isinstance(records[each], design.Conv))
-        found.append(seen[alike].replace(name=name))
+        name, *fused = (each for each in node.layers if isinstance(records[each], design.Conv))
+        found.append(seen[alike].replace(name=name, fused=tuple(fused)))
     return tuple(found)
 
 
