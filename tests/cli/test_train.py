@@ -22,6 +22,11 @@ def test_a_run_without_a_test_part_ends_with_its_validation(run: Run, tmp_path: 
     assert "No image was held out" in run("train", "--resume", tmp_path / "run").out
 
 
+def test_the_opening_names_the_networks_knobs(run: Run, tmp_path: Path) -> None:
+    ended = run("train", *QUICK, "--net", "mlp(hidden=(10,))", "--out", tmp_path / "run")
+    assert ended.code == 0 and "; mlp(hidden=(10,)), 760 parameters; " in ended.err
+
+
 def test_fewer_epochs_than_the_recipes_warm_up_are_trained(run: Run, tmp_path: Path) -> None:
     assert run("train", *QUICK, "--out", tmp_path / "run").code == 0
 

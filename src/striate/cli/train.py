@@ -120,7 +120,7 @@ def train(  # long by its options
         recipe, dataset, network=net, size=pixels, device=device, settings=changes
     )
     if output.first_process():
-        progress.say(_opening(chosen, dataset, settings or ()))
+        progress.say(_opening(chosen, dataset, settings or (), net))
     path = out or runs.new_path("runs", f"{dataset.name}-{chosen.network.name}")
     from striate import doctor
     from striate.train.optimiser import check_trainable
@@ -180,13 +180,16 @@ def _plan(text: str) -> Choice:
     return path
 
 
-def _opening(recipe: Recipe, dataset: Dataset, settings: Sequence[str]) -> str:
+def _opening(recipe: Recipe, dataset: Dataset, settings: Sequence[str], net: str | None) -> str:
+    """Say what is trained: the network with its knobs, which its name alone does not tell."""
+    name, bracket, _ = (net or "").partition("(")
+    called = net if bracket and name.strip() == recipe.network.name else recipe.network.name
     parameters = recipe.network.parameter_count()
     others = ", ".join(dict.fromkeys(each.partition("=")[0] for each in settings))
     changed = f"; but for {others}, which --set changes" if others else ""
     return (
         f"{dataset.name}: {output.count(len(dataset.classes), 'class')}; "
-        f"{recipe.network.name}, {parameters:,} parameters; {output.count(recipe.epochs, 'epoch')} "
+        f"{called}, {parameters:,} parameters; {output.count(recipe.epochs, 'epoch')} "
         f"({recipe.name}: {recipe.reason}{changed})"
     )
 
