@@ -120,15 +120,20 @@ def _stripped(text: str) -> str:
 
 def _same(expected: str, printed: str, measured: bool) -> bool:
     """Tell whether a text is as expected, ellipses and figures allowed for."""
-    lines = []
-    for line in expected.split("\n"):
-        several = line.strip() == "..."
-        lines.append(r"(?:[^\n]*\n)*" if several else _within(line, measured) + r"\n")
-    found = re.fullmatch("".join(lines), f"{printed}\n")
+    found = _matched(expected, printed, measured)
     if found is None:
         return False
     wanted = _FIGURE.findall(expected) if measured else []
     return all(map(_near, wanted, found.groups()))
+
+
+def _matched(expected: str, printed: str, measured: bool) -> re.Match[str] | None:
+    """Return the match of a text, ellipses allowed for; figures that may differ are its groups."""
+    lines = []
+    for line in expected.split("\n"):
+        several = line.strip() == "..."
+        lines.append(r"(?:[^\n]*\n)*" if several else _within(line, measured) + r"\n")
+    return re.fullmatch("".join(lines), f"{printed}\n")
 
 
 def _within(line: str, measured: bool) -> str:
@@ -196,7 +201,11 @@ def _as_typed(step: Step, mask: Callable[[str], str]) -> str:
 
 
 def _now(step: Step, mask: Callable[[str], str]) -> str:
-    """Return what a page should say of a step."""
+    """Return what a page should say of a step: as it was said, with the figures of now."""
+    found = _matched(step.expected, _stripped(step.printed), step.measured)
+    if found is not None and step.measured:
+        figures = iter(found.groups())
+        return _FIGURE.sub(lambda old: next(figures), step.expected)
     if step.as_said():
         return step.expected
     known = step.expected.split("\n")
