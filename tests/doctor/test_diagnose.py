@@ -286,6 +286,7 @@ STORIES: dict[str, dict[str, Any]] = {
     },
     "starts_again": {
         "losses": np.tile(0.3 + 2.0 * np.exp(-np.arange(40) / 8), 10),
+        "validations": np.stack([np.full(10, 0.35), np.full(10, 0.9)], 1),
     },
     "clipped_short": {
         "recipe": recipe(clip=1e-4),
@@ -383,6 +384,7 @@ SLOW: dict[str, dict[str, Any]] = {  # faults whose trace is faint
     "starts_again": {
         "losses": np.tile(2.3 - np.arange(40) / 200, 10)
         + 0.1 * np.random.default_rng(1).normal(size=400),
+        "validations": np.stack([np.full(10, 2.1), np.full(10, 0.3)], 1),
     },
     "overfitting": {  # nothing rises, but a quarter of the loss is all that training has left
         "losses": np.maximum(2.3 * np.exp(-np.arange(400) / 80), 0.2),
@@ -541,6 +543,10 @@ UNSAID: dict[str, dict[str, Any]] = {
         "losses": np.full(400, 0.0),
         "validations": chance + np.array([1.0, 0.0]),
         "probes": (probe(0.0),) * 4,
+    },
+    "starts_again ": {  # batches that begin badly, while validation goes on from epoch to epoch
+        **STORIES["starts_again"],
+        "validations": np.stack([np.geomspace(1.9, 1.0, 10), np.linspace(0.3, 0.7, 10)], 1),
     },
     "starts_again": {  # a loss that stays where it was jumps by chance alone
         "losses": 1.5 + 0.2 * np.random.default_rng(0).normal(size=400),

@@ -76,6 +76,8 @@ def _beyond(run: Run) -> str:
     looks = [f"the mistakes in {mistakes}"] if mistakes.is_file() else []
     if run.weights.is_file():
         looks.append(f"striate explain {quoted(run.path)} --part maps")
+    if not run.watched:
+        looks.append(f"striate check --run {quoted(run.path)}")
     return f" What curves cannot show may be seen in {' or by '.join(looks)}." if looks else ""
 
 

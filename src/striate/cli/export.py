@@ -81,7 +81,7 @@ def _proof(proof: Proof, shown: int = _FILES_SHOWN) -> list[str]:
     if proof.accuracy is not None and proof.exported_accuracy is not None:
         lines.append(
             f"accuracy   {output.percent(proof.accuracy)} here, "
-            f"{output.percent(proof.exported_accuracy)} exported"
+            f"{output.percent(proof.exported_accuracy)} exported, of these files"
         )
     elif shown:
         lines.append("accuracy   not known: the classes of these files are not the network's")

@@ -26,6 +26,8 @@ from striate.cli.options import (
 from striate.errors import UsageError
 from striate.wording import quoted
 
+_LONG = 100_000_000  # multiply-adds of an image, from which on checks are waited for
+
 if TYPE_CHECKING:
     from striate.data import Dataset
     from striate.doctor import Check
@@ -156,6 +158,8 @@ def _checked(recipe: Recipe, prepared: Prepared) -> tuple[Check, ...]:
     from striate import doctor, progress
 
     paying = doctor.trainings_pay(recipe, len(prepared.split.train))
+    if recipe.network.macs() > _LONG:
+        progress.say("Checking data and network, up to a minute (--no-check leaves it out).")
     found = doctor.preflight(recipe, prepared, trainings=paying)
     failed = tuple(each for each in found if each.verdict == "fail")
     for each in failed:

@@ -52,8 +52,8 @@ def validation_leak(story: Story) -> Finding | None:
     """Images of the validation or test part that were trained on."""
     train = set(story.data.get("train", {}).get("hashes", ()))
     for part in ("validation", "test"):
-        hashes = story.data.get(part, {}).get("hashes", ())
-        shared = sum(each in train for each in hashes)
+        hashes = set(story.data.get(part, {}).get("hashes", ()))  # blank images are one picture
+        shared = len(hashes & train)
         if hashes and shared / len(hashes) > _SHARED:
             return Finding(
                 finding="validation_leak",
@@ -69,8 +69,8 @@ def validation_leak(story: Story) -> Finding | None:
 def chosen_on_test(story: Story) -> Finding | None:
     """Weights chosen, or training stopped, by the very images of the test."""
     test = set(story.data.get("test", {}).get("hashes", ()))
-    hashes = story.data.get("validation", {}).get("hashes", ())
-    shared = sum(each in test for each in hashes)
+    hashes = set(story.data.get("validation", {}).get("hashes", ()))
+    shared = len(hashes & test)
     if not hashes or shared / len(hashes) <= _SHARED:
         return None
     stops = " and training ends" if story.recipe.early_stop else ""

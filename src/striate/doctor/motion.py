@@ -22,6 +22,7 @@ _HELD_BACK = 0.15  # of the loss of guessing, that a training which learns freel
 _DROPPED = 0.75
 _LEFT = 0.2  # of what running statistics began with
 _ALIKE = 1e-3  # of the weights' size, that features are apart
+_KEPT = 0.8  # of the first validation loss: later epochs go on from earlier ones
 _JUMP = 0.03  # of the first loss: a rise from one epoch to the next that is no accident
 
 
@@ -175,12 +176,19 @@ def starts_again(story: Story) -> Finding | None:
     by_epoch = losses[: epochs * length].reshape(epochs, length)
     begins, ends = by_epoch[:, 0], np.median(by_epoch[:, -max(3, length // 4) :], axis=1)
     fell = float(np.mean(begins - ends)) > 0
+    checks = story.validations[:, 0]
+    kept = len(checks) > 2 and float(np.median(checks[-2:])) < _KEPT * float(checks[0])
     begins, ends = begins[1:], ends[:-1]
     jumps = begins - ends
     luck = 3 * float(jumps.std(ddof=1)) / len(jumps) ** 0.5
     least = _JUMP if len(jumps) > 3 else 10 * _JUMP  # as few jumps may be luck
     back = (begins > 0.85 * losses[0]) & (jumps > 0)
-    if not fell or float(back.mean()) < 0.6 or float(jumps.mean()) < max(luck, least * losses[0]):
+    if (
+        kept
+        or not fell
+        or float(back.mean()) < 0.6
+        or float(jumps.mean()) < max(luck, least * losses[0])
+    ):
         return None
     return Finding(
         finding="starts_again",
@@ -209,7 +217,8 @@ def clipped_short(story: Story) -> Finding | None:
             evidence={"clip": clip, "update_ratio": ratio},
             meaning=f"gradients are cut to {clip:.3g} at every step, whatever the batch, and steps "
             f"move weights by {ratio:.1e} of their size",
-            remedy="clip at a few times the length that gradients have before, or not at all",
+            remedy="clip at a few times the length that gradients have before, or not at all; of a "
+            "scaled loss, after its scale has been taken off",
         )
     return Finding(
         finding="clipped_short",

@@ -57,7 +57,8 @@ def rate_falls_too_soon(story: Story) -> Finding | None:
         evidence={"share_of_steps": small, "loss": left, "update_ratio": ratio},
         meaning=f"for {small:.0%} of the steps the rate was less than a fiftieth of its best, and "
         f"the training loss stood at {left:.2f}",
-        remedy="let the rate fall later, or along a cosine",
+        remedy="let the rate fall later, or along a cosine"
+        + ("; a scheduler whose places are epochs is to step once an epoch" * story.own_loop),
         settings=("schedule=cosine",),
     )
 

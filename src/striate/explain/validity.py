@@ -28,6 +28,7 @@ COMPLETE = 0.05  # largest share that a completeness gap may have
 _CELLS = 14  # cells along the shorter side, taken away one by one
 _STEPS = 20
 _CHANCE = 4  # chance orders
+_NO_MORE = 0.005  # of a probability: 0.00 where it is shown
 
 
 class Curve(Record, frozen=True, kw_only=True):
@@ -240,7 +241,7 @@ def _reasons(
                 f"it stays alike (rank correlation {alike:.2f}) with random weights from the "
                 f"output down to {layer}"
             )
-    if faithfulness <= 0:
+    if faithfulness < _NO_MORE:
         reasons.append("its order tells the network no more than chance")
     if gap is not None and gap > COMPLETE:
         reasons.append(f"its sum misses the score by {100 * gap:.0f}%")

@@ -374,7 +374,8 @@ class Training:
         ]
         if validation.robust is not None:
             columns.append(f"under attack {100 * validation.robust:.2f}%")
-        columns.append("best" if chosen else "    ")
+        by_loss = self.recipe.choose_by == "loss" and validation.robust is None
+        columns.append(("best loss" if by_loss else "best") if chosen else "    ")
         if seconds:
             columns.append(f"{_spell(seconds)} left")
         progress.say("  ".join(columns))

@@ -71,8 +71,8 @@ def examine(dataset: Dataset) -> Health:
         _bad(dataset),
         _beside(dataset),
         _blank(images),
-        _same(images, same, "exact_duplicates", "the same pixels"),
-        _same(images, alike, "near_duplicates", "the same picture, changed a little"),
+        _same(images, same, "exact_duplicates", "the same pixels", dataset),
+        _same(images, alike, "near_duplicates", "the same picture, changed a little", dataset),
         _across(images, [*same, *alike]),
         _conflicts(dataset, images, [*same, *alike]),
         _series(images),
@@ -181,13 +181,17 @@ def _blank(images: Sequence[_Image]) -> Finding:
     )
 
 
-def _same(images: Sequence[_Image], groups: list[list[int]], check: str, what: str) -> Finding:
+def _same(
+    images: Sequence[_Image], groups: list[list[int]], check: str, what: str, dataset: Dataset
+) -> Finding:
+    drawn = len(dataset.parts) == 1
     return Finding(
         check=check,
         verdict="warn" if groups else "pass",
         count=sum(map(len, groups)),
         meaning=f"images that are {what} weigh more than others",
-        fix="keep one of each group",
+        fix="keep one of each group"
+        + (": parts that are drawn at random would share the others" if drawn else ""),
         items=tuple(tuple(images[index].name for index in group) for group in groups),
     )
 
