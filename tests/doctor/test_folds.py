@@ -28,7 +28,7 @@ def mislabelled() -> Dataset:
 
 
 def test_wrong_labels_of_the_training_part_are_found(mislabelled: Dataset) -> None:
-    settings = ["epochs=8", "augmentation=[]", "batch=32", "workers=0"]
+    settings = ["epochs=20", "augmentation=[]", "batch=32", "workers=0"]
     recipe = recipes.make("auto", mislabelled, device="cpu", settings=settings)
     found = cross_doubt(recipe, mislabelled, folds=2)
     assert (found.images, found.folds) == (797, 2)
