@@ -85,7 +85,8 @@ def serve(
     Journal(quiet)(
         "making",
         network=opened.network().name,
-        message="choosing and compiling what is fastest on this machine: once, then it is kept",
+        message="choosing and compiling what is fastest on this machine: up to a minute, "
+        "where it was done before, seconds",
     )
     answerer = _answerer(opened, chosen, limits.batch, cores, workers)
     listening = door.bind(host, port)  # nobody comes in, and hangs, before there are answers
