@@ -183,12 +183,8 @@ def starts_again(story: Story) -> Finding | None:
     luck = 3 * float(jumps.std(ddof=1)) / len(jumps) ** 0.5
     least = _JUMP if len(jumps) > 3 else 10 * _JUMP  # as few jumps may be luck
     back = (begins > 0.85 * losses[0]) & (jumps > 0)
-    if (
-        kept
-        or not fell
-        or float(back.mean()) < 0.6
-        or float(jumps.mean()) < max(luck, least * losses[0])
-    ):
+    low = float(jumps.mean()) < max(luck, least * losses[0])
+    if kept or not fell or low or float(back.mean()) < 0.6:
         return None
     return Finding(
         finding="starts_again",
