@@ -85,8 +85,7 @@ def serve(
     Journal(quiet)(
         "making",
         network=opened.network().name,
-        message="choosing and compiling what is fastest on this machine: up to a minute, "
-        "where it was done before, seconds",
+        message="choosing and compiling what is fastest here: a minute at first, then seconds",
     )
     answerer = _answerer(opened, chosen, limits.batch, cores, workers)
     listening = door.bind(host, port)  # nobody comes in, and hangs, before there are answers
