@@ -156,7 +156,7 @@ def test_gradients_that_are_never_cleared_are_found(watched: Callable[..., Any])
 def test_a_network_left_in_the_wrong_mode_is_found(watched: Callable[..., Any]) -> None:
     found, _, folder = watched(Mine(0.2), wakes=False)  # asleep from the first validation on
     assert next(iter(found)) == "trained_in_evaluation_mode"
-    assert "batch-norm (1 layers)" in found["trained_in_evaluation_mode"].meaning
+    assert "batch-norm (1 layer)" in found["trained_in_evaluation_mode"].meaning
     modes = [line["mode"] for line in runs.open(folder).history("probe") if "mode" in line]
     assert modes[:4] == ["training"] * 4 and set(modes[4:]) == {"evaluation"}
 

@@ -81,7 +81,7 @@ def exploding(story: Story) -> Finding | None:
     if count < 2 or not bool(np.isfinite(story.losses).any()):
         return None
     start = max(float(story.losses[0]), story.chance)
-    stopped = count < 0.5 * story.steps_per_epoch * story.recipe.epochs  # by somebody who saw it
+    stopped = count < 0.5 * story.planned  # by somebody who saw it
     late = float(np.median(story.losses[-1 if stopped else -max(3, count // 10) :]))
     worst = float(np.nanmax(story.losses))
     if late <= _EXPLODED * start and not (worst > _LEAPT * start and late > 0.95 * story.chance):
@@ -134,7 +134,7 @@ def _climbs(story: Story) -> Finding | None:
     Whatever the rate, where nothing is left of what validation had.
     """
     curve, ratio = story.smoothed(), story.update_ratio() or 0.0
-    if story.steps_per_epoch * story.recipe.epochs > len(story.losses):
+    if story.planned > len(story.losses):
         return None
     least = int(curve.argmin())
     low, late = float(curve[least]), float(np.median(curve[-4:]))

@@ -108,7 +108,7 @@ def diagnose_story(story: Story, *, live: bool = False) -> tuple[Finding, ...]:
         story: of a run.
         live: it is not at its end, so rules that a slow start would deceive wait for a while.
     """
-    steps = story.steps_per_epoch * story.recipe.epochs
+    steps = story.planned
     waiting = live and len(story.losses) < _LATE * steps
     rules = EARLY if waiting else RULES
     found = [finding for rule in rules if (finding := rule(story)) is not None]

@@ -79,7 +79,7 @@ def _learns(story: Story) -> bool:
 
 def _young(story: Story) -> bool:
     """Tell whether the training has hardly begun, so that it may still learn."""
-    return len(story.losses) < _YOUNG * story.steps_per_epoch * story.recipe.epochs
+    return len(story.losses) < _YOUNG * story.planned
 
 
 def given_up(story: Story) -> bool:

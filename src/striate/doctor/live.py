@@ -77,7 +77,7 @@ class Live:
         known = {each.finding for each in self.findings}
         story = self._teller.tell(self._lines, None)
         step = int(self._lines[-1].get("step", 0))
-        planned = story.steps_per_epoch * story.recipe.epochs
+        planned = story.planned
         while self._next <= step:
             self._next += min(self._next, max(_FIRST, planned // 20))
         found = [each for each in diagnose_story(story, live=True) if each.confidence >= SURE]

@@ -10,6 +10,7 @@ from typing import Final
 from striate.design import BatchNorm
 from striate.design.pointwise import Dropout, Noise
 from striate.doctor.story import Finding, Story
+from striate.wording import count
 
 _MOST: Final = 0.3  # of the steps that are looked at, in evaluation mode
 _PROBES: Final = 4  # fewer show no habit
@@ -18,16 +19,16 @@ _PROBES: Final = 4  # fewer show no habit
 def trained_in_evaluation_mode(story: Story) -> Finding | None:
     """Steps for which the network was left in evaluation mode, as the last validation had it."""
     asleep = sum(probe.get("mode") == "evaluation" for probe in story.probes)
-    count = len(story.probes)
-    if story.recipe.start is not None or count < _PROBES or asleep < _MOST * count:
+    looked = len(story.probes)
+    if story.recipe.start is not None or looked < _PROBES or asleep < _MOST * looked:
         return None  # weights that were trained before may be meant to stay in it
     if not (layers := _minding(story)):
         return None
     return Finding(
         finding="trained_in_evaluation_mode",
         confidence=0.9,
-        evidence={"in_training_mode": count - asleep, "in_evaluation_mode": asleep},
-        meaning=f"{asleep} of the {count} steps that were looked at trained the network in "
+        evidence={"in_training_mode": looked - asleep, "in_evaluation_mode": asleep},
+        meaning=f"{asleep} of the {looked} steps that were looked at trained the network in "
         f"evaluation mode, in which {layers}",
         remedy="call train() on the network before each epoch, since validation leaves it in "
         "evaluation mode",
@@ -36,17 +37,17 @@ def trained_in_evaluation_mode(story: Story) -> Finding | None:
 
 def validated_in_training_mode(story: Story) -> Finding | None:
     """Validations for which the network was left in training mode."""
-    count = len(story.validations)
-    if count < 2 or story.unevaluated <= count / 2 or not (layers := _minding(story, drops=True)):
+    asked = len(story.validations)
+    if asked < 2 or story.unevaluated <= asked / 2 or not (layers := _minding(story, drops=True)):
         return None
     return Finding(
         finding="validated_in_training_mode",
         confidence=0.9,
         evidence={
             "in_training_mode": story.unevaluated,
-            "in_evaluation_mode": count - story.unevaluated,
+            "in_evaluation_mode": asked - story.unevaluated,
         },
-        meaning=f"{story.unevaluated} of {count} validations asked the network in training mode, "
+        meaning=f"{story.unevaluated} of {asked} validations asked the network in training mode, "
         f"in which {layers}",
         remedy="call eval() on the network before validation, and train() after it",
     )
@@ -64,12 +65,12 @@ def _minding(story: Story, *, drops: bool = False) -> str:
     noisy = sum(isinstance(each, Dropout | Noise) for each in layers)
     said = []
     if noisy:
-        said.append(f"dropout ({noisy} layers) {'drops' if drops else 'drops nothing'}")
+        said.append(f"dropout ({count(noisy, 'layer')}) {'drops' if drops else 'drops nothing'}")
     if norms:
         does = (
             "normalises by the batch and takes its statistics in"
             if drops
             else "normalises by running statistics that never move"
         )
-        said.append(f"batch-norm ({norms} layers) {does}")
+        said.append(f"batch-norm ({count(norms, 'layer')}) {does}")
     return " and ".join(said)

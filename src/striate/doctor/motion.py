@@ -125,7 +125,7 @@ def not_trained(story: Story) -> Finding | None:
 def _watched(story: Story) -> set[str]:
     """Return the layers whose weights the optimiser holds, less those frozen for half of it all."""
     held = {name.rpartition(".")[0] for probe in story.probes for name in probe["weights"]}
-    if len(story.losses) < 0.5 * story.steps_per_epoch * story.recipe.epochs:
+    if len(story.losses) < 0.5 * story.planned:
         return held
     return held & {
         name.rpartition(".")[0]

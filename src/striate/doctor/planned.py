@@ -16,7 +16,7 @@ _LEARNT = 0.15  # of the loss of guessing, below which there was time enough
 
 def warm_up_too_long(story: Story) -> Finding | None:
     """A rate that climbs for most of the training."""
-    rates, planned = story.rates, story.steps_per_epoch * story.recipe.epochs
+    rates, planned = story.rates, story.planned
     if len(rates) < max(planned, _FEWEST) or not bool(np.isfinite(rates).all()):
         return None
     top = int(rates.argmax())
@@ -66,7 +66,7 @@ def rate_falls_too_soon(story: Story) -> Finding | None:
 def momentum_too_long(story: Story) -> Finding | None:
     """Momentum that remembers a good part of the whole training."""
     momentum = float(getattr(story.recipe.optimiser, "momentum", 0.0))
-    steps = story.steps_per_epoch * story.recipe.epochs
+    steps = story.planned
     memory = 1 / (1 - momentum)
     if len(story.losses) < _FEW or momentum < 0.98 or memory < 0.2 * steps:
         return None

@@ -232,7 +232,7 @@ def smoothed_away(story: Story) -> Finding | None:
 
 def still_improving(story: Story) -> Finding | None:
     """A training that ended while it still gained: worth a look, and no alarm."""
-    planned = story.steps_per_epoch * story.recipe.epochs
+    planned = story.planned
     ended = planned <= len(story.losses) and story.failure is None
     if len(story.validations) < _CHECKS or not ended:
         return None
@@ -284,7 +284,7 @@ def nothing_learnt(story: Story) -> Finding | None:
 
 def few_steps(story: Story) -> Finding | None:
     """A training of so few steps in all that no rate could have taught much."""
-    recipe, planned = story.recipe, story.steps_per_epoch * story.recipe.epochs
+    recipe, planned = story.recipe, story.planned
     losses = story.losses[np.isfinite(story.losses)]
     if story.own_loop or recipe.start is not None:  # its step may be L-BFGS's
         return None

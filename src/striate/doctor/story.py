@@ -124,6 +124,11 @@ class Story(NamedTuple):
         return self.recipe.data.path == OWN_LOOP
 
     @property
+    def planned(self) -> int:
+        """Optimiser steps of the whole training, as it was meant."""
+        return self.steps_per_epoch * self.recipe.epochs
+
+    @property
     def chance(self) -> float:
         """The loss of guessing, ln K."""
         return math.log(max(self.classes, 2))
